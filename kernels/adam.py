@@ -1,0 +1,84 @@
+r"""One Adam step on the flat vector, in one pass over memory.
+
+    w ← w − ε·decay·w
+    s ← ρ₁ s + (1−ρ₁) g
+    r ← ρ₂ r + (1−ρ₂) g²
+    w ← w − ε/(1−ρ₁ᵗ) · s / (√(r/(1−ρ₂ᵗ)) + δ)
+
+(Kingma and Ba 2015, algorithm 1; Deep Learning, algorithm 8.7; decay: Loshchilov and Hutter 2019.) The plain form below
+walks over memory 14 times, which costs a third of a training step at 784-500; fused, it reads and writes each vector once.
+"""
+
+import functools
+import math
+
+from minae import kernels
+from minae.backend import namespace
+
+
+def update(w, g, state, t, lr, rho1, rho2, delta, decay):
+    """In place on w, state["s"] and state["r"], (size,) like g; state["work"] is overwritten. t counts from 1."""
+    s, r = state["s"], state["r"]
+    scalars = (lr * decay, rho1, rho2, lr / (1 - rho1**t), 1 / math.sqrt(1 - rho2**t), delta)
+    form = kernels.form(w)
+    if form == "plain":
+        return plain(w, g, s, r, state["work"], *scalars)
+    scalars = [w.dtype.type(value) for value in scalars]
+    one = w.dtype.type(1)
+    if form == "cpu":
+        return cpu_loop()(w, g, s, r, one, *scalars)
+    cuda_launch()[(w.size + 255) // 256, 256](w, g, s, r, one, *scalars)
+
+
+def plain(w, g, s, r, work, decay, rho1, rho2, epsilon, correction, delta):
+    """The reference: the formula in the functions that NumPy and CuPy share."""
+    xp = namespace(w)
+    w *= 1 - decay
+    s *= rho1
+    s += xp.multiply(g, 1 - rho1, out=work)
+    xp.multiply(g, g, out=work)
+    work *= 1 - rho2
+    r *= rho2
+    r += work
+    xp.sqrt(r, out=work)
+    work *= correction
+    work += delta
+    xp.divide(s, work, out=work)
+    work *= epsilon
+    w -= work
+
+
+def body(w, g, s, r, one, decay, rho1, rho2, epsilon, correction, delta):
+    """One component; `one` has the arrays' type, so that a float32 step stays in float32."""
+    s = rho1 * s + (one - rho1) * g
+    r = rho2 * r + (one - rho2) * g * g
+    return w - decay * w - epsilon * s / (math.sqrt(r) * correction + delta), s, r
+
+
+@functools.cache
+def cpu_loop():
+    import numba
+
+    scalar = kernels.compiled(body)
+
+    @numba.njit(cache=True, error_model="numpy", nogil=True)
+    def loop(w, g, s, r, one, decay, rho1, rho2, epsilon, correction, delta):
+        for i in range(w.size):
+            w[i], s[i], r[i] = scalar(w[i], g[i], s[i], r[i], one, decay, rho1, rho2, epsilon, correction, delta)
+
+    return loop
+
+
+@functools.cache
+def cuda_launch():
+    from numba import cuda
+
+    scalar = cuda.jit(device=True)(body)
+
+    @cuda.jit
+    def launch(w, g, s, r, one, decay, rho1, rho2, epsilon, correction, delta):
+        i = cuda.grid(1)
+        if i < w.size:
+            w[i], s[i], r[i] = scalar(w[i], g[i], s[i], r[i], one, decay, rho1, rho2, epsilon, correction, delta)
+
+    return launch

@@ -1,0 +1,147 @@
+"""NumPy or CuPy: the array module `xp`, the way in and out of it, and the arrays of one training step.
+
+Everything above this file is written against `xp`, the part of NumPy's interface that CuPy has too. A formula finds its
+`xp` from the arrays it is given (`namespace`); a model is built on one `Backend` and refuses arrays of another.
+"""
+
+import math
+import os
+import sys
+
+import numpy as np
+
+from minae.errors import InputError
+
+
+class Backend:
+    """NumPy on the CPU; the base class of the others.
+
+    name:    what the user types
+    kernels: which form of a kernel serves it: "cpu" (Numba), "cuda" (numba-cuda) or "plain" (the xp reference)
+    """
+
+    name = "numpy"
+    kernels = "cpu"
+    xp = np
+
+    def owns(self, array):
+        return isinstance(array, np.ndarray)
+
+    def from_numpy(self, array):
+        return array
+
+    def to_numpy(self, array):
+        return array
+
+    def synchronize(self):
+        """Wait until the device has done all that was asked of it: call it before reading a clock."""
+
+    def generator(self, *key):
+        """The random stream that belongs to `key` (integers ≥ 0, such as seed and step).
+
+        Nothing but the key decides the stream, so there is no generator state to save for a resume.
+        """
+        return np.random.default_rng(key)
+
+
+class CupyBackend(Backend):
+    name = "cupy"
+    kernels = "cuda"
+
+    def __init__(self):
+        try:
+            import cupy
+        except ImportError as error:
+            raise InputError(
+                "backend 'cupy' needs CuPy, which is not installed: pip install 'minae[cuda12]' or 'minae[cuda13]', "
+                "or use backend='numpy'"
+            ) from error
+        try:
+            cupy.zeros(1)
+        except Exception as error:  # CuPy imports without a GPU and fails at its first allocation
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(
+                f"backend 'cupy' was asked for and no GPU answers ({reason}): use backend='numpy', "
+                "or see what `minae doctor` says"
+            ) from error
+        self.xp = cupy
+
+    def owns(self, array):
+        return isinstance(array, self.xp.ndarray)
+
+    def from_numpy(self, array):
+        return self.xp.asarray(array)
+
+    def to_numpy(self, array):
+        return self.xp.asnumpy(array)
+
+    def synchronize(self):
+        self.xp.cuda.get_current_stream().synchronize()
+
+    def generator(self, *key):
+        seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
+        return self.xp.random.Generator(self.xp.random.Philox4x3210(seed))
+
+
+BACKENDS = {"numpy": Backend, "cupy": CupyBackend}
+
+
+def get_backend(name=None):
+    """The backend called `name`: "numpy", "cupy" or "auto" (CuPy where a GPU answers, else NumPy).
+
+    Without a name, the environment variable MINAE_BACKEND decides, and without that it is NumPy.
+
+    Raises InputError for an unknown name, and for "cupy" where CuPy or a GPU is missing.
+    """
+    if isinstance(name, Backend):
+        return name
+    name = name or os.environ.get("MINAE_BACKEND") or "numpy"
+    if name == "auto":
+        try:
+            return BACKENDS["cupy"]()
+        except InputError:
+            return BACKENDS["numpy"]()
+    if name not in BACKENDS:
+        raise InputError(f"unknown backend {name!r}: choose one of {', '.join([*BACKENDS, 'auto'])}")
+    return BACKENDS[name]()
+
+
+def namespace(array):
+    """The module whose functions work on this array: `numpy`, `cupy`, or the tests' guard."""
+    if isinstance(array, np.ndarray | np.generic):
+        return np
+    return sys.modules[type(array).__module__.partition(".")[0]]
+
+
+class Arena:
+    """Reused memory for the arrays of one training step.
+
+    A step asks for the same arrays in the same order as the step before it. So inside `with arena:` the k-th request is
+    served from the k-th slot, which grows when a larger array is asked for, and a steady-state step allocates nothing.
+    What was handed out is valid until the next `with arena:`. Outside of one, `empty` is a plain new array that nobody
+    else will write to.
+    """
+
+    def __init__(self, backend, dtype):
+        self.backend, self.dtype = backend, np.dtype(dtype)
+        self._slots, self._next, self._reuse = {}, 0, False
+
+    def __enter__(self):
+        self._next, self._reuse = 0, True
+        return self
+
+    def __exit__(self, *_):
+        self._reuse = False
+
+    def empty(self, *shape, dtype=None, xp=None):
+        """An uninitialised array of this shape; `xp=numpy` for one on the host."""
+        xp = xp or self.backend.xp
+        dtype = self.dtype if dtype is None else np.dtype(dtype)
+        if not self._reuse:
+            return xp.empty(shape, dtype)
+        key, size = (self._next, dtype, xp), math.prod(shape)
+        self._next += 1
+        slot = self._slots.get(key)
+        if slot is None or slot.size < size:
+            slot = self._slots[key] = xp.empty(size, dtype)
+        return slot[:size].reshape(shape)

@@ -1,0 +1,103 @@
+r"""The reconstruction error as a negative log-likelihood: L = −log p_decoder(x | h).     (14.13)
+
+The decoder's last layer gives s, the natural parameters of p (logits, or the mean of a Gaussian); a loss is never given a
+clipped probability. Called as `L, ds = loss(s, x)`: L is summed over features and averaged over the batch, and ds = ∂L/∂s,
+in one pass, because the two share their exponential. `loss.mean(s)` is r = g(h), the mean of p.
+
+| loss        | p(x ∣ h)            | x                    | L for one example                  | ∂L/∂s            |
+| ----------- | ------------------- | -------------------- | ---------------------------------- | ---------------- |
+| Gaussian    | N(x; s, I)          | any                  | ½ Σ (s − x)²   (+ ½ n log 2π)      | s − x            |
+| Bernoulli   | Bernoulli(x; σ(s))  | in [0, 1]            | Σ softplus(s) − x s                | σ(s) − x         |
+| Categorical | Cat(x; softmax(s))  | ≥ 0, rows sum to 1   | −Σ x log softmax(s)                | softmax(s) − x   |
+"""
+
+from minae import ops
+from minae.backend import namespace
+from minae.errors import InputError
+
+
+class Loss:
+    """`weight` scales ds, not L: a cost is J = Σ_k weight_k · term_k, and its terms are reported as they are."""
+
+    def __init__(self, arena):
+        self.arena = arena
+
+    def check(self, low, high, what):
+        """Refuse data that p(x | h) gives no probability to; low and high are their smallest and largest value."""
+
+
+class Gaussian(Loss):
+    """L = ½ ‖s − x‖²: squared error is the likelihood of a Gaussian of unit variance.     (5.5.1)"""
+
+    def __call__(self, s, x, weight=1.0):
+        xp, B = namespace(s), s.shape[0]
+        ds = xp.subtract(s, x, out=self.arena.empty(*s.shape))
+        L = 0.5 * xp.vdot(ds, ds) / B
+        ds *= weight / B
+        return L, ds
+
+    @staticmethod
+    def mean(s):
+        return s
+
+
+class Bernoulli(Loss):
+    r"""L = −Σ x log σ(s) + (1 − x) log(1 − σ(s)) = Σ softplus(s) − x s     (6.2.2.2)
+
+    With t = tanh(s/2):  σ(s) = ½ + ½ t  and  softplus(s) = max(0, s) − log(½ + ½|t|), so one tanh serves both L and ds.
+    """
+
+    def __call__(self, s, x, weight=1.0):
+        xp, B = namespace(s), s.shape[0]
+        ds, work = self.arena.empty(*s.shape), self.arena.empty(*s.shape)
+        xp.multiply(s, 0.5, out=ds)
+        t = xp.tanh(ds, out=ds)
+        xp.abs(t, out=work)
+        work *= 0.5
+        work += 0.5
+        xp.log(work, out=work)
+        L = -work.sum() - xp.vdot(x, s)
+        L += xp.maximum(s, 0.0, out=work).sum()
+        t *= 0.5
+        t += 0.5  # σ(s)
+        t -= x
+        t *= weight / B
+        return L / B, ds
+
+    @staticmethod
+    def mean(s):
+        return ops.sigmoid(s)
+
+    def check(self, low, high, what):
+        if low < 0 or high > 1:
+            raise InputError(
+                f"{what} has values in [{low:g}, {high:g}]; the Bernoulli loss takes [0, 1]: "
+                "scale the data (pixels: divide by 255), or use loss='gaussian'"
+            )
+
+
+class Categorical(Loss):
+    """L = −Σ x log softmax(s);  ds = softmax(s) − x where the rows of x sum to 1.     (6.2.2.3)"""
+
+    def __call__(self, s, x, weight=1.0):
+        xp, B = namespace(s), s.shape[0]
+        y = ops.log_softmax(s, out=self.arena.empty(*s.shape))
+        L = -xp.vdot(x, y) / B
+        ds = xp.exp(y, out=y)
+        ds -= x
+        ds *= weight / B
+        return L, ds
+
+    @staticmethod
+    def mean(s):
+        return namespace(s).exp(ops.log_softmax(s))
+
+    def check(self, low, high, what):
+        if low < 0 or high > 1:
+            raise InputError(
+                f"{what} has values in [{low:g}, {high:g}]; the categorical loss takes one-hot rows or rows of "
+                "probabilities: encode the classes, or use loss='gaussian'"
+            )
+
+
+LOSSES = {"gaussian": Gaussian, "bernoulli": Bernoulli, "categorical": Categorical}

@@ -1,0 +1,94 @@
+"""f and g as ordered layers: forward → (y, cache), backward(dy, cache) → dx, jacobian(x) → ∂y/∂x."""
+
+import math
+
+from minae.backend import namespace
+from minae.errors import InputError
+from minae.ops import ACTIVATIONS, affine, affine_backward
+
+
+class Dense:
+    """h = φ(x W + b).     x (B, n), W (n, m), b (m,) -> h (B, m)
+
+    W, b: names of the parameters. `transposed=True` reads the parameter W, of shape (m, n), as its transpose: the
+    decoder's V = Wᵀ, tied for real, since both layers read one array and both gradients are added into one.
+    """
+
+    def __init__(self, W, b, n, m, activation, transposed=False):
+        if activation not in ACTIVATIONS:
+            raise InputError(f"unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}")
+        self.names, self.n, self.m, self.activation, self.transposed = (W, b), n, m, activation, transposed
+        self.phi, self.phi_backward = ACTIVATIONS[activation]
+
+    def shapes(self):
+        W, b = self.names
+        return {W: (self.m, self.n) if self.transposed else (self.n, self.m), b: (self.m,)}
+
+    def bind(self, parameters):
+        (W, b), self.arena = self.names, parameters.arena
+        self.W, self.b = parameters[W], parameters[b]
+        self.dW, self.db = parameters.gradient(W), parameters.gradient(b)
+        if self.transposed:
+            self.W, self.dW = self.W.T, self.dW.T
+
+    def initialize(self, rng):
+        """W uniform with the variance that keeps the signal's size: 2/(n+m) (Glorot and Bengio 2010), for ReLU 2/n
+        (He et al. 2015); b = 0. A tied layer leaves W to its owner."""
+        if not self.transposed:
+            variance = 2 / self.n if self.activation == "relu" else 2 / (self.n + self.m)
+            limit = math.sqrt(3 * variance)
+            W = rng.uniform(-limit, limit, (self.n, self.m)).astype(self.arena.dtype)
+            self.W[...] = self.arena.backend.from_numpy(W)
+        self.b[...] = 0
+
+    def forward(self, x):
+        a = affine(x, self.W, self.b, out=self.arena.empty(x.shape[0], self.m))
+        return self.phi(a, out=a)
+
+    def backward(self, dh, x, h, need_dx=True):
+        da = self.phi_backward(dh, h, out=self.arena.empty(*h.shape))
+        dx = self.arena.empty(*x.shape) if need_dx else None
+        return affine_backward(da, x, self.W, self.dW, self.db, out=dx, need_dx=need_dx)
+
+
+class Network:
+    """Layers one after the other. The cache is the list of what went between them: x, h¹, …, y."""
+
+    def __init__(self, layers):
+        self.layers = list(layers)
+
+    def shapes(self):
+        return {name: shape for layer in self.layers for name, shape in layer.shapes().items()}
+
+    def bind(self, parameters):
+        for layer in self.layers:
+            layer.bind(parameters)
+
+    def initialize(self, rng):
+        for layer in self.layers:
+            layer.initialize(rng)
+
+    def forward(self, x):
+        cache = [x]
+        for layer in self.layers:
+            cache.append(layer.forward(cache[-1]))
+        return cache[-1], cache
+
+    def backward(self, dy, cache, need_dx=True):
+        """Adds to the gradients of all parameters; returns ∂J/∂x, or None where it is not needed."""
+        for k in reversed(range(len(self.layers))):
+            dy = self.layers[k].backward(dy, cache[k], cache[k + 1], need_dx=need_dx or k > 0)
+        return dy
+
+    def jacobian(self, x):
+        """∂y/∂x for each example: (B, n) -> (B, m, n).
+
+        y = φ(W₂ᵀφ(W₁ᵀx)) gives ∂y/∂x = diag φ'(a₂) W₂ᵀ diag φ'(a₁) W₁ᵀ, multiplied here from the left.
+        """
+        y, cache = self.forward(x)
+        xp = namespace(x)
+        J = xp.broadcast_to(xp.eye(y.shape[1], dtype=y.dtype), (*y.shape, y.shape[1]))
+        for layer, h in zip(reversed(self.layers), reversed(cache), strict=False):
+            phi_prime = layer.phi_backward(xp.ones_like(h), h)
+            J = xp.matmul(J * phi_prime[:, None, :], layer.W.T)
+        return J

@@ -1,0 +1,122 @@
+r"""Operations in pairs: `op` computes the formula in its first line, `op_backward` its gradient.
+
+`dy` is ∂J/∂y, of y's shape, with the 1/batch factor inside. A backward function takes the gradient of its output and
+returns the gradient of its input; gradients of parameters are added to (`minae.parameters.Gradient`). `out` receives the
+result where it is given, so that a training step allocates nothing; the incoming gradient is never written to.
+
+Every activation φ here has a derivative that follows from its value h = φ(a) alone, so `a` is not kept.
+"""
+
+from minae.backend import namespace
+
+
+def affine(x, W, b, out=None):
+    """a = x W + b.     x (B, n), W (n, m), b (m,) -> a (B, m)"""
+    a = namespace(x).matmul(x, W, out=out)
+    a += b
+    return a
+
+
+def affine_backward(da, x, W, dW, db, out=None, need_dx=True):
+    """dW += xᵀ da;  db += Σ_rows da;  dx = da Wᵀ     (Deep Learning, 6.5.6)"""
+    dW.add_product(x.T, da)
+    db.add_sum(da)
+    return namespace(da).matmul(da, W.T, out=out) if need_dx else None
+
+
+def identity(a, out=None):
+    """h = a"""
+    return a
+
+
+def identity_backward(dh, h, out=None):
+    """da = dh"""
+    return dh
+
+
+def sigmoid(a, out=None):
+    """h = σ(a) = 1 / (1 + e⁻ᵃ) = ½ + ½ tanh(a/2), the form that cannot overflow.     (3.30)"""
+    xp = namespace(a)
+    h = xp.multiply(a, 0.5, out=out)
+    xp.tanh(h, out=h)
+    h *= 0.5
+    h += 0.5
+    return h
+
+
+def sigmoid_backward(dh, h, out=None):
+    """da = dh h (1 − h)"""
+    da = namespace(h).subtract(1.0, h, out=out)
+    da *= h
+    da *= dh
+    return da
+
+
+def tanh(a, out=None):
+    """h = tanh(a)"""
+    return namespace(a).tanh(a, out=out)
+
+
+def tanh_backward(dh, h, out=None):
+    """da = dh (1 − h²)"""
+    xp = namespace(h)
+    da = xp.multiply(h, h, out=out)
+    xp.subtract(1.0, da, out=da)
+    da *= dh
+    return da
+
+
+def relu(a, out=None):
+    """h = max(0, a)     (6.37)"""
+    return namespace(a).maximum(a, 0.0, out=out)
+
+
+def relu_backward(dh, h, out=None):
+    """da = dh [h > 0];  at the kink, a = 0, the derivative is taken as 0"""
+    da = namespace(h).sign(h, out=out)  # h ≥ 0, so sign(h) is [h > 0]
+    da *= dh
+    return da
+
+
+def softplus(a, out=None):
+    """h = log(1 + eᵃ) = max(0, a) + log(1 + e^−|a|), the form that cannot overflow.     (3.31)"""
+    xp = namespace(a)
+    h = xp.logaddexp(a, 0.0, out=out)
+    return h
+
+
+def softplus_backward(dh, h, out=None):
+    """da = dh σ(a),  and σ(a) = 1 − e⁻ʰ because eʰ = 1 + eᵃ"""
+    xp = namespace(h)
+    da = xp.negative(h, out=out)
+    xp.expm1(da, out=da)
+    xp.negative(da, out=da)
+    da *= dh
+    return da
+
+
+def log_softmax(s, out=None):
+    """log softmax(s)_i = s_i − log Σ_j e^{s_j}, shifted by max s.     (6.30)"""
+    xp = namespace(s)
+    y = xp.subtract(s, s.max(axis=1, keepdims=True), out=out)
+    y -= xp.log(xp.exp(y).sum(axis=1, keepdims=True))
+    return y
+
+
+def log_softmax_backward(dy, y, out=None):
+    """ds_i = dy_i − softmax(s)_i Σ_j dy_j"""
+    xp = namespace(y)
+    ds = xp.exp(y, out=out)
+    ds *= dy.sum(axis=1, keepdims=True)
+    xp.subtract(dy, ds, out=ds)
+    return ds
+
+
+# name -> (φ, backward of φ): what a layer's `activation` may be
+ACTIVATIONS = {
+    "identity": (identity, identity_backward),
+    "sigmoid": (sigmoid, sigmoid_backward),
+    "tanh": (tanh, tanh_backward),
+    "relu": (relu, relu_backward),
+    "softplus": (softplus, softplus_backward),
+}

@@ -1,0 +1,110 @@
+"""One flat vector with ordered, named views, and its gradient parallel to it.
+
+A checkpoint, a gradient check, an optimizer step and (later) an all-reduce each touch one array.
+"""
+
+import math
+
+from minae.backend import namespace
+
+
+class Parameters:
+    """θ and ∂J/∂θ.
+
+    shapes: name -> shape, in the order in which they lie in the vector.
+
+    `flat` is θ, `grad` is ∂J/∂θ, both (size,). `parameters["W1"]` is the view of one parameter, and
+    `parameters.gradient("W1")` the accumulator of its gradient.
+    """
+
+    def __init__(self, shapes, arena):
+        self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
+        self.arena = arena
+        size = sum(math.prod(shape) for shape in self.shapes.values())
+        self.flat = arena.backend.xp.zeros(size, arena.dtype)
+        self._grad = arena.backend.xp.zeros(size, arena.dtype)
+        self._views = self.views(self.flat)
+        self._gradients = {name: Gradient(view, arena) for name, view in self.views(self._grad).items()}
+
+    def __getitem__(self, name):
+        return self._views[name]
+
+    def __iter__(self):
+        return iter(self.shapes)
+
+    def gradient(self, name):
+        return self._gradients[name]
+
+    def views(self, flat):
+        """Cut any vector that lies parallel to θ (θ, its gradient, an optimizer's state) into named views."""
+        views, start = {}, 0
+        for name, shape in self.shapes.items():
+            stop = start + math.prod(shape)
+            views[name] = flat[start:stop].reshape(shape)
+            start = stop
+        return views
+
+    def zero_grad(self):
+        """∂J/∂θ = 0. Nothing is written: the first addition to each gradient will overwrite it."""
+        for gradient in self._gradients.values():
+            gradient.zero = True
+
+    @property
+    def grad(self):
+        """∂J/∂θ, (size,)."""
+        for gradient in self._gradients.values():
+            gradient.array  # noqa: B018  (a gradient that nothing was added to becomes zeros here)
+        return self._grad
+
+
+class Gradient:
+    """∂J/∂W of one parameter: what is added to it is summed.
+
+    Its first addition after `zero_grad` overwrites, which spares a training step both the zeroing and the adding of
+    every weight matrix: a fifth of a step at 128 × 784-500.
+    """
+
+    def __init__(self, array, arena):
+        self._array, self._arena, self.zero = array, arena, True
+
+    @property
+    def array(self):
+        """The sum so far, as an array that may be added to in place."""
+        if self.zero:
+            self._array[...] = 0
+            self.zero = False
+        return self._array
+
+    def add_product(self, A, B):
+        """dW += A B"""
+        xp = namespace(A)
+        if self.zero:
+            xp.matmul(A, B, out=self._array)
+            self.zero = False
+        else:
+            self._array += xp.matmul(A, B, out=self._arena.empty(*self._array.shape))
+
+    def add_sum(self, da):
+        """db += Σ_rows da"""
+        if self.zero:
+            da.sum(axis=0, out=self._array)
+            self.zero = False
+        else:
+            self._array += da.sum(axis=0, out=self._arena.empty(*self._array.shape))
+
+    @property
+    def T(self):
+        """The same accumulator seen as ∂J/∂Wᵀ: two layers that share W as W and Wᵀ add into one array."""
+        return _TransposedGradient(self)
+
+
+class _TransposedGradient:
+    def __init__(self, base):
+        self.base = base
+
+    @property
+    def array(self):
+        return self.base.array.T
+
+    def add_product(self, A, B):
+        self.base.add_product(B.T, A.T)  # (A B)ᵀ = Bᵀ Aᵀ
