@@ -1,0 +1,141 @@
+"""The scripts of chapters 14 and 15, one a section of the book, and what they have in common.
+
+A script is plain Python with `# %%` cells. Its docstring begins with the section's number and title and has a line
+`Equations: …` and a line `Figures: …`, from which `minae list` is made.
+"""
+
+import argparse
+import ast
+import datetime
+import json
+import operator
+import platform
+import re
+import sys
+import time
+from pathlib import Path
+
+from minae import __version__, files
+from minae.backend import get_backend
+from minae.errors import InputError
+
+SIZES = ("quick", "default", "full")
+RELATIONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+def sections():
+    """One dict a script, in the book's order: number, title, equations, figures, path."""
+    found = []
+    for path in Path(__file__).parent.glob("ch*/[0-9]*.py"):
+        about = _about(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))))
+        found.append({**about, "path": path})
+    return sorted(found, key=lambda section: [int(part) for part in section["number"].split(".")])
+
+
+def find(number):
+    """The section called `number`, such as "14.1". Raises InputError for one that is not there."""
+    known = {section["number"]: section for section in sections()}
+    if number not in known:
+        raise InputError(f"unknown section {number!r}: choose one of {', '.join(known)}")
+    return known[number]
+
+
+def _about(docstring):
+    number, title = docstring.splitlines()[0].split(" ", 1)
+    lines = {key: re.search(rf"^{key}: *(.*)$", docstring, re.MULTILINE) for key in ("Equations", "Figures")}
+    return {"number": number, "title": title} | {key.lower(): m.group(1) if m else "" for key, m in lines.items()}
+
+
+def options(parser):
+    """The options that a script takes, alone or through `minae run`."""
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", dest="size", action="store_const", const="quick", help="smallest size, seconds")
+    size.add_argument("--full", dest="size", action="store_const", const="full", help="all of MNIST, three seeds, minutes")
+    parser.set_defaults(size="default")
+    parser.add_argument("--backend", help="numpy, cupy or auto (default: MINAE_BACKEND, else numpy)")
+    parser.add_argument("--seed", type=int, default=0, help="of the first run (default 0)")
+    parser.add_argument("--out", type=Path, help="folder for figures and results.json (default: out/SECTION)")
+    return parser
+
+
+class Section:
+    """What a run of a script was asked for, and what it leaves behind: figures, numbers, and claims that hold or fail."""
+
+    def __init__(self, docstring):
+        self.about, self.started = _about(docstring), time.perf_counter()
+        parser = options(argparse.ArgumentParser(description=self.about["title"]))
+        interactive = hasattr(sys, "ps1") or "ipykernel" in sys.modules  # cells in an editor: argv is not ours
+        given = parser.parse_args([] if interactive else None)
+        self.size, self.seed, self.backend = given.size, given.seed, get_backend(given.backend)
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}: expected an integer ≥ 0")
+        self.out = given.out or Path("out") / self.about["number"]
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot make the folder {self.out}: {error.strerror}; give another with --out") from error
+        self.numbers, self.claims, self.figures = {}, [], []
+        print(f"Section {self.about['number']}, {self.about['title']} ({self.size} size, backend {self.backend.name})\n")
+
+    @property
+    def seeds(self):
+        """One seed, at full size three."""
+        return [self.seed + k for k in range(3 if self.size == "full" else 1)]
+
+    def pick(self, quick, default, full):
+        """The value for the size that was asked for."""
+        return dict(zip(SIZES, (quick, default, full), strict=True))[self.size]
+
+    def number(self, name, values):
+        """Record and print a figure, with its spread where it has several seeds. Returns the mean."""
+        values = [float(value) for value in (values if isinstance(values, list) else [values])]
+        mean = sum(values) / len(values)
+        self.numbers[name] = {"mean": mean, "values": values}
+        spread = f"   ({min(values):.4g} to {max(values):.4g} over {len(values)} seeds)" if len(values) > 1 else ""
+        print(f"  {name:58} {mean:10.4g}{spread}", flush=True)
+        return mean
+
+    def figure(self, fig, name):
+        """Write a Matplotlib figure to NAME.png in the folder of the run."""
+        from io import BytesIO
+
+        data = BytesIO()
+        fig.savefig(data, format="png", dpi=120)
+        files.replace(self.out / f"{name}.png", data.getvalue())
+        self.figures.append(f"{name}.png")
+
+    def claim(self, text, value, relation, bound):
+        """State that `value relation bound`, such as 5.2 < 13.87. `finish` asserts it."""
+        holds = bool(RELATIONS[relation](value, bound))
+        self.claims.append({"claim": text, "value": value, "relation": relation, "bound": bound, "holds": holds})
+
+    def finish(self):
+        """Write results.json, print the claims, and raise AssertionError for those that fail."""
+        results = {
+            "section": self.about["number"],
+            "title": self.about["title"],
+            "size": self.size,
+            "seeds": self.seeds,
+            "backend": self.backend.name,
+            "minae": __version__,
+            "date": datetime.date.today().isoformat(),
+            "machine": f"{platform.system()} {platform.machine()}, {_cores()} cores, Python {platform.python_version()}",
+            "seconds": round(time.perf_counter() - self.started, 1),
+            "numbers": self.numbers,
+            "claims": self.claims,
+            "figures": self.figures,
+        }
+        files.replace(self.out / "results.json", (json.dumps(results, indent=1) + "\n").encode())
+        print()
+        for c in self.claims:
+            mark = "holds" if c["holds"] else "FAILS"
+            print(f"  {mark}  {c['claim']}: {c['value']:.4g} {c['relation']} {c['bound']:.4g}")
+        print(f"\n{len(self.figures)} figures and results.json are in {self.out} ({results['seconds']} s)")
+        failed = [c["claim"] for c in self.claims if not c["holds"]]
+        assert not failed, f"section {self.about['number']} does not show what it claims: {'; '.join(failed)}"
+
+
+def _cores():
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -1,6 +1,7 @@
 """Kernels: one a file, each with its formula, its plain reference, one scalar body, its CPU loop and its CUDA launch.
 
-A kernel is worth its file when it removes memory passes beside the matrix products; see `kernels/README.md`.
+A kernel earns its file by removing passes over memory beside the matrix products; `kernels/README.md` says what each
+buys. The modules import Numba, so the engine imports them when a kernel is first used.
 """
 
 import functools
@@ -11,18 +12,13 @@ import numpy as np
 from minae.backend import namespace
 
 
-def compiled(body):
-    """The scalar body for the CPU loops: inlined, and free to be vectorised."""
-    import numba
-
-    return numba.njit(inline="always", error_model="numpy")(body)
-
-
-def form(array):
-    """Which form of a kernel serves this array: "cpu" (NumPy), "cuda" (CuPy, where numba-cuda works) or "plain"."""
-    if isinstance(array, np.ndarray):
+def form(*arrays):
+    """Which form of a kernel serves these arrays: "cpu" (Numba over NumPy), "cuda" (numba-cuda over CuPy), or "plain"."""
+    if not all(array.flags.c_contiguous for array in arrays):
+        return "plain"
+    if all(isinstance(array, np.ndarray) and array.dtype.char in "fd" for array in arrays):
         return "cpu"
-    return "cuda" if namespace(array).__name__ == "cupy" and cuda_works() else "plain"
+    return "cuda" if namespace(arrays[0]).__name__ == "cupy" and cuda_works() else "plain"
 
 
 @functools.cache

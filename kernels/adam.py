@@ -12,30 +12,32 @@ walks over memory 14 times, which costs a third of a training step at 784-500; f
 import functools
 import math
 
+import numba
+
 from minae import kernels
 from minae.backend import namespace
 
 
-def update(w, g, state, t, lr, rho1, rho2, delta, decay):
-    """In place on w, state["s"] and state["r"], (size,) like g; state["work"] is overwritten. t counts from 1."""
-    s, r = state["s"], state["r"]
+def update(w, g, s, r, t, lr, rho1, rho2, delta, decay):
+    """In place on w, s and r, (size,) like g. t counts from 1."""
     scalars = (lr * decay, rho1, rho2, lr / (1 - rho1**t), 1 / math.sqrt(1 - rho2**t), delta)
-    form = kernels.form(w)
+    form = kernels.form(w, g, s, r)
     if form == "plain":
-        return plain(w, g, s, r, state["work"], *scalars)
+        return plain(w, g, s, r, *scalars)
     scalars = [w.dtype.type(value) for value in scalars]
     one = w.dtype.type(1)
     if form == "cpu":
-        return cpu_loop()(w, g, s, r, one, *scalars)
+        return cpu(w, g, s, r, one, *scalars)
     cuda_launch()[(w.size + 255) // 256, 256](w, g, s, r, one, *scalars)
 
 
-def plain(w, g, s, r, work, decay, rho1, rho2, epsilon, correction, delta):
+def plain(w, g, s, r, decay, rho1, rho2, epsilon, correction, delta):
     """The reference: the formula in the functions that NumPy and CuPy share."""
     xp = namespace(w)
     w *= 1 - decay
     s *= rho1
-    s += xp.multiply(g, 1 - rho1, out=work)
+    work = xp.multiply(g, 1 - rho1)
+    s += work
     xp.multiply(g, g, out=work)
     work *= 1 - rho2
     r *= rho2
@@ -55,18 +57,13 @@ def body(w, g, s, r, one, decay, rho1, rho2, epsilon, correction, delta):
     return w - decay * w - epsilon * s / (math.sqrt(r) * correction + delta), s, r
 
 
-@functools.cache
-def cpu_loop():
-    import numba
+inlined = numba.njit(inline="always", error_model="numpy")(body)
 
-    scalar = kernels.compiled(body)
 
-    @numba.njit(cache=True, error_model="numpy", nogil=True)
-    def loop(w, g, s, r, one, decay, rho1, rho2, epsilon, correction, delta):
-        for i in range(w.size):
-            w[i], s[i], r[i] = scalar(w[i], g[i], s[i], r[i], one, decay, rho1, rho2, epsilon, correction, delta)
-
-    return loop
+@numba.njit(cache=True, error_model="numpy", nogil=True)
+def cpu(w, g, s, r, one, decay, rho1, rho2, epsilon, correction, delta):
+    for i in range(w.size):
+        w[i], s[i], r[i] = inlined(w[i], g[i], s[i], r[i], one, decay, rho1, rho2, epsilon, correction, delta)
 
 
 @functools.cache

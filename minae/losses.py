@@ -42,27 +42,13 @@ class Gaussian(Loss):
 
 
 class Bernoulli(Loss):
-    r"""L = −Σ x log σ(s) + (1 − x) log(1 − σ(s)) = Σ softplus(s) − x s     (6.2.2.2)
-
-    With t = tanh(s/2):  σ(s) = ½ + ½ t  and  softplus(s) = max(0, s) − log(½ + ½|t|), so one tanh serves both L and ds.
-    """
+    """L = −Σ x log σ(s) + (1 − x) log(1 − σ(s)) = Σ softplus(s) − x s,  ds = σ(s) − x;  by minae.kernels.bernoulli."""
 
     def __call__(self, s, x, weight=1.0):
-        xp, B = namespace(s), s.shape[0]
-        ds, work = self.arena.empty(*s.shape), self.arena.empty(*s.shape)
-        xp.multiply(s, 0.5, out=ds)
-        t = xp.tanh(ds, out=ds)
-        xp.abs(t, out=work)
-        work *= 0.5
-        work += 0.5
-        xp.log(work, out=work)
-        L = -work.sum() - xp.vdot(x, s)
-        L += xp.maximum(s, 0.0, out=work).sum()
-        t *= 0.5
-        t += 0.5  # σ(s)
-        t -= x
-        t *= weight / B
-        return L / B, ds
+        from minae.kernels import bernoulli
+
+        ds = self.arena.empty(*s.shape)
+        return bernoulli.loss(s, x, ds, weight), ds
 
     @staticmethod
     def mean(s):

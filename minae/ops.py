@@ -35,13 +35,10 @@ def identity_backward(dh, h, out=None):
 
 
 def sigmoid(a, out=None):
-    """h = σ(a) = 1 / (1 + e⁻ᵃ) = ½ + ½ tanh(a/2), the form that cannot overflow.     (3.30)"""
-    xp = namespace(a)
-    h = xp.multiply(a, 0.5, out=out)
-    xp.tanh(h, out=h)
-    h *= 0.5
-    h += 0.5
-    return h
+    """h = σ(a) = 1 / (1 + e⁻ᵃ), by minae.kernels.sigmoid.     (3.30)"""
+    from minae.kernels import sigmoid as kernel
+
+    return kernel.sigmoid(a, out)
 
 
 def sigmoid_backward(dh, h, out=None):

@@ -73,6 +73,7 @@ class Optimizer:
     lr: object = 1e-3
     t: int = field(default=0, init=False, repr=False)
     state: dict = field(default_factory=dict, init=False, repr=False)
+    _work: object = field(default=None, init=False, repr=False)
 
     slots = ()  # names of the vectors of `state`
 
@@ -84,12 +85,18 @@ class Optimizer:
         """θ moves once along the gradient that lies in `parameters.grad`."""
         w, g = parameters.flat, parameters.grad
         if not self.state:
-            self.state = {name: namespace(w).zeros_like(w) for name in (*self.slots, "work")}
+            self.state = {name: namespace(w).zeros_like(w) for name in self.slots}
         self.update(w, g, _schedule(self.lr)(self.t))
         self.t += 1
 
     def update(self, w, g, lr):
         raise NotImplementedError
+
+    def scaled(self, vector, factor):
+        """factor · vector, in a vector that is reused from step to step."""
+        if self._work is None:
+            self._work = namespace(vector).empty_like(vector)
+        return namespace(vector).multiply(vector, factor, out=self._work)
 
 
 @dataclass
@@ -99,7 +106,7 @@ class SGD(Optimizer):
     lr: object = 0.1
 
     def update(self, w, g, lr):
-        w -= namespace(w).multiply(g, lr, out=self.state["work"])
+        w -= self.scaled(g, lr)
 
 
 @dataclass
@@ -111,7 +118,7 @@ class Momentum(Optimizer):
     slots = ("v",)
 
     def update(self, w, g, lr):
-        v, step = self.state["v"], namespace(w).multiply(g, lr, out=self.state["work"])
+        v, step = self.state["v"], self.scaled(g, lr)
         v *= self.alpha
         v -= step
         w += v
@@ -125,11 +132,11 @@ class Nesterov(Momentum):
     """
 
     def update(self, w, g, lr):
-        v, step = self.state["v"], namespace(w).multiply(g, lr, out=self.state["work"])
+        v, step = self.state["v"], self.scaled(g, lr)
         v *= self.alpha
         v -= step
         w -= step
-        w += namespace(w).multiply(v, self.alpha, out=step)
+        w += self.scaled(v, self.alpha)
 
 
 @dataclass
@@ -148,7 +155,7 @@ class Adam(Optimizer):
     def update(self, w, g, lr):
         from minae.kernels import adam
 
-        adam.update(w, g, self.state, self.t + 1, lr, self.rho1, self.rho2, self.delta, self.decay)
+        adam.update(w, g, self.state["s"], self.state["r"], self.t + 1, lr, self.rho1, self.rho2, self.delta, self.decay)
 
 
 @dataclass

@@ -213,7 +213,7 @@ class _Run:
             self.model.parameters[name][...] = from_numpy(tensors[name])
         state = {name: from_numpy(tensors[f"optimizer.{name}"]) for name in self.optimizer.slots if at["t"]}
         self.optimizer.t = at["t"]
-        self.optimizer.state = state | {"work": self.model.parameters.flat.copy()} if at["t"] else {}
+        self.optimizer.state = state
         self.epoch, self.position, self.stopped = at["epoch"], at["position"], at["stopped"]
         self.history, self.stale = History(at["history"]), at["stale"]
         if "best" in tensors:

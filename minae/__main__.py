@@ -1,0 +1,3 @@
+from minae.cli import main
+
+raise SystemExit(main())

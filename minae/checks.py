@@ -1,0 +1,194 @@
+r"""Is the gradient right? Central differences of the reported cost, in float64, against the gradient derived by hand.
+
+    D(h) = (J(θ + h e) − J(θ − h e)) / 2h = ∂J/∂θ_e + O(h²)
+    (4 D(h) − D(2h)) / 3 = ∂J/∂θ_e + O(h⁴)             Richardson's extrapolation
+
+The fourth order allows a step so large (10⁻³) that rounding, about 10⁻¹⁶ J / h, stays far below the tolerance. At a kink (a
+ReLU that switches within the step) D(h) and D(2h) disagree, and the step is made smaller. The error of a parameter is
+
+    ‖analytic − numeric‖ / ‖analytic + numeric‖        (Ng, UFLDL notes)
+
+What such a check cannot see: a cost that is not the one that was meant. That takes the other layers of tests.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from minae.errors import InputError
+
+TOLERANCE = 1e-7
+STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
+
+
+@dataclass
+class Row:
+    """One parameter and one cost. `index`, `analytic` and `numeric` are those of the entry that differs most."""
+
+    terms: str
+    parameter: str
+    error: float
+    index: tuple
+    analytic: float
+    numeric: float
+    entries: int
+    passed: bool
+
+
+class GradientReport:
+    """What `check_gradient` found. True where everything passed; prints as a table; `rows` is a list of `Row`."""
+
+    def __init__(self, rows, tolerance):
+        self.rows, self.tolerance = rows, tolerance
+
+    def __bool__(self):
+        return all(row.passed for row in self.rows)
+
+    @property
+    def worst(self):
+        """The row of the largest error; NaN counts as the largest."""
+        return max(self.rows, key=lambda row: math.inf if math.isnan(row.error) else row.error)
+
+    def to_json(self):
+        return json.dumps({"passed": bool(self), "tolerance": self.tolerance, "rows": [asdict(r) for r in self.rows]})
+
+    def __str__(self):
+        lines = [f"{'cost':10} {'parameter':10} {'error':>8}  {'worst entry':14} {'analytic':>14} {'numeric':>14}"]
+        for r in self.rows:
+            index = "[" + ", ".join(map(str, r.index)) + "]"
+            mark = "" if r.passed else "   WRONG"
+            lines.append(
+                f"{r.terms:10} {r.parameter:10} {r.error:8.1e}  {index:14} {r.analytic:14.6e} {r.numeric:14.6e}{mark}"
+            )
+        worst = f"largest error {self.worst.error:.1e}"
+        verdict = "every gradient is right" if self else "a gradient is wrong"
+        return "\n".join([*lines, f"{verdict}: {worst}, tolerance {self.tolerance:g}"])
+
+
+def check_gradient(model, x, *, terms=None, noise=None, entries=200, tolerance=TOLERANCE, seed=0):
+    """Compare ∂J/∂θ of `model` at the rows of x with central differences. Returns a GradientReport.
+
+    x:       (B, n) of the host, B > 1 so that terms that couple the batch are seen; the model is copied to float64
+    terms:   costs to check, each a tuple of names of cost terms; by default all terms together and each one alone
+    noise:   the random arguments of `cost_and_grad`, held fixed; by default drawn once from `seed`
+    entries: how many entries of a parameter are differenced: all where there are no more, else half of them the largest by
+             the analytic gradient and half drawn at random, and one random direction through all
+
+    Raises InputError for x of the wrong shape, and for a term that the model does not have.
+    """
+    names = list(model.weights)
+    if terms is None:
+        terms = [tuple(names)] + ([(name,) for name in names] if len(names) > 1 else [])
+    for name in {name for group in terms for name in group} - set(names):
+        raise InputError(f"unknown cost term {name!r}: this model has {', '.join(names)}")
+    model = model.copy(dtype="float64")
+    backend, rng = model.backend, np.random.default_rng(seed)
+    x = backend.from_numpy(np.array(backend.to_numpy(x) if backend.owns(x) else x, dtype=np.float64))
+    noise = noise or model.noise(x, backend.generator(seed))
+
+    weights, rows = dict(model.weights), []
+    for group in terms:
+        # a term that stands alone has weight 1, so that one with a small λ is seen as clearly as the others
+        alone = len(group) == 1
+        model.weights = {name: (1.0 if alone else weights[name]) if name in group else 0.0 for name in names}
+        model.cost_and_grad(x, **noise)
+        gradient = backend.to_numpy(model.parameters.grad).copy()
+
+        def J():
+            return float(model.cost_and_grad(x, need_grad=False, **noise))
+
+        views = model.parameters.views(gradient)
+        for name in model.parameters:
+            rows.append(_check(J, model, name, views[name], "+".join(group), entries, tolerance, rng))
+    return GradientReport(rows, tolerance)
+
+
+def _check(J, model, name, gradient, terms, entries, tolerance, rng):
+    W, from_numpy = model.parameters[name], model.backend.from_numpy
+    before, flat = model.backend.to_numpy(W).copy(), gradient.reshape(-1)
+
+    def at(direction):
+        """h ↦ J(W + h·direction)"""
+
+        def moved(h):
+            W[...] = from_numpy(before + h * direction)
+            return J()
+
+        return moved
+
+    chosen = _choose(flat, entries, rng)
+    analytic, numeric = [flat[i] for i in chosen], []
+    for i in chosen:
+        e = np.zeros(before.size)
+        e[i] = 1
+        numeric.append(_derivative(at(e.reshape(before.shape))))
+    if len(chosen) < flat.size:
+        v = rng.standard_normal(before.shape)
+        v /= np.linalg.norm(v)
+        analytic.append(float((gradient * v).sum()))
+        numeric.append(_derivative(at(v)))
+    W[...] = from_numpy(before)
+
+    analytic, numeric = np.array(analytic), np.array(numeric)
+    difference, size = np.linalg.norm(analytic - numeric), np.linalg.norm(analytic + numeric)
+    resolution = np.finfo(np.float64).eps * max(1.0, abs(J())) / STEPS[0] * math.sqrt(len(analytic))
+    # two zeros agree: where both are below what differences of J can resolve there is no ratio to take
+    both_zero = max(np.linalg.norm(analytic), np.linalg.norm(numeric)) <= resolution
+    error = 0.0 if both_zero else float(difference / size) if size else math.inf
+    k = int(np.argmax(np.abs(analytic - numeric)))
+    index = np.unravel_index(chosen[k], before.shape) if k < len(chosen) else ("direction",)
+    index = tuple(int(i) if not isinstance(i, str) else i for i in index)
+    passed = error <= tolerance  # False for NaN
+    return Row(terms, name, error, index, float(analytic[k]), float(numeric[k]), len(chosen), passed)
+
+
+def _choose(gradient, entries, rng):
+    if gradient.size <= entries:
+        return list(range(gradient.size))
+    largest = np.argpartition(-np.abs(gradient), entries // 2)[: entries // 2]
+    return sorted({*largest.tolist(), *rng.choice(gradient.size, entries - entries // 2, replace=False).tolist()})
+
+
+def _derivative(J):
+    """dJ/dh at 0, by Richardson's extrapolation, at the largest step over which J is smooth.
+
+    Over a smooth stretch the two central differences agree to O(h²); across a kink they do not, whatever h is.
+    """
+    best, best_gap = math.nan, math.inf
+    for h in STEPS:
+        up, down = J(h), J(-h)
+        near, far = (up - down) / (2 * h), (J(2 * h) - J(-2 * h)) / (4 * h)
+        rounding = np.finfo(np.float64).eps * abs(up) / h
+        gap = abs(near - far) + rounding
+        if gap < best_gap:
+            best, best_gap = (4 * near - far) / 3, gap
+        if gap <= 1e-6 * abs(near) + 10 * rounding:
+            break
+    return best
+
+
+def cases(backend=None):
+    """(name, model, x) small enough to check in full: every variant, activation, loss and shape that exists."""
+    from minae.autoencoders import UndercompleteAutoencoder
+
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=(4, 7))
+    one_hot = np.eye(7)[rng.integers(7, size=4)]
+
+    def undercomplete(name, sizes=(7, 5, 3), x=x, **options):
+        model = UndercompleteAutoencoder(sizes, backend=backend, dtype="float64", seed=1, **options)
+        flat = 0.3 * rng.standard_normal(model.parameters.flat.shape)  # biases off zero too
+        model.parameters.flat[...] += model.backend.from_numpy(flat)
+        return f"undercomplete {name}", model, x
+
+    for activation in ("identity", "sigmoid", "tanh", "relu", "softplus"):
+        yield undercomplete(activation, activation=activation, code="identity", loss="gaussian")
+    yield undercomplete("bernoulli", loss="bernoulli")
+    yield undercomplete("categorical", loss="categorical", x=one_hot)
+    yield undercomplete("one layer", sizes=(7, 3))
+    yield undercomplete("deep", sizes=(7, 6, 5, 2), activation="tanh")
+    yield undercomplete("tied", tied=True)
+    yield undercomplete("tied, weight decay", tied=True, lam=0.1, loss="gaussian")
+    yield undercomplete("weight decay", lam=0.1)
