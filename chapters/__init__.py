@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from minae import __version__, files
+from minae import __version__, files, plots
 from minae.backend import get_backend
 from minae.errors import InputError
 
@@ -50,7 +50,9 @@ def options(parser):
     """The options that a script takes, alone or through `minae run`."""
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", dest="size", action="store_const", const="quick", help="smallest size, seconds")
-    size.add_argument("--full", dest="size", action="store_const", const="full", help="all of MNIST, three seeds, minutes")
+    size.add_argument(
+        "--full", dest="size", action="store_const", const="full", help="all of MNIST, three seeds, minutes"
+    )
     parser.set_defaults(size="default")
     parser.add_argument("--backend", help="numpy, cupy or auto (default: MINAE_BACKEND, else numpy)")
     parser.add_argument("--seed", type=int, default=0, help="of the first run (default 0)")
@@ -75,7 +77,9 @@ class Section:
         except OSError as error:
             raise InputError(f"cannot make the folder {self.out}: {error.strerror}; give another with --out") from error
         self.numbers, self.claims, self.figures = {}, [], []
-        print(f"Section {self.about['number']}, {self.about['title']} ({self.size} size, backend {self.backend.name})\n")
+        print(
+            f"Section {self.about['number']}, {self.about['title']} ({self.size} size, backend {self.backend.name})\n"
+        )
 
     @property
     def seeds(self):
@@ -97,11 +101,7 @@ class Section:
 
     def figure(self, fig, name):
         """Write a Matplotlib figure to NAME.png in the folder of the run."""
-        from io import BytesIO
-
-        data = BytesIO()
-        fig.savefig(data, format="png", dpi=120)
-        files.replace(self.out / f"{name}.png", data.getvalue())
+        plots.save(fig, self.out / f"{name}.png")
         self.figures.append(f"{name}.png")
 
     def claim(self, text, value, relation, bound):

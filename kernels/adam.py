@@ -68,6 +68,7 @@ def cpu(w, g, s, r, one, decay, rho1, rho2, epsilon, correction, delta):
 
 @functools.cache
 def cuda_launch():
+    global cuda  # loaded when a GPU first asks for it; the simulator looks for it among the globals
     from numba import cuda
 
     scalar = cuda.jit(device=True)(body)

@@ -1,6 +1,6 @@
 r"""σ(a) = 1 / (1 + e⁻ᵃ), by the exponential that cannot overflow:     (3.30)
 
-    e = e^−|a|,    σ(a) = 1/(1 + e) where a ≥ 0,  e/(1 + e) where a < 0
+e = e^−|a|,    σ(a) = 1/(1 + e) where a ≥ 0,  e/(1 + e) where a < 0
 """
 
 import numba

@@ -14,14 +14,9 @@ from minae.errors import InputError
 
 
 class Backend:
-    """NumPy on the CPU; the base class of the others.
-
-    name:    what the user types
-    kernels: which form of a kernel serves it: "cpu" (Numba), "cuda" (numba-cuda) or "plain" (the xp reference)
-    """
+    """NumPy on the CPU; the base class of the others. `name` is what the user types."""
 
     name = "numpy"
-    kernels = "cpu"
     xp = np
 
     def owns(self, array):
@@ -46,7 +41,6 @@ class Backend:
 
 class CupyBackend(Backend):
     name = "cupy"
-    kernels = "cuda"
 
     def __init__(self):
         try:

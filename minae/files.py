@@ -51,7 +51,9 @@ def read(path):
             about = (file.metadata() or {}).get("minae")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is no whole safetensors file ({error}): it is truncated, or of another kind") from error
+        raise InputError(
+            f"{path} is no whole safetensors file ({error}): it is truncated, or of another kind"
+        ) from error
     if about is None:
         raise InputError(f"{path} is a safetensors file that minae did not write: it has no 'minae' metadata")
     return tensors, json.loads(about)

@@ -155,7 +155,9 @@ class Adam(Optimizer):
     def update(self, w, g, lr):
         from minae.kernels import adam
 
-        adam.update(w, g, self.state["s"], self.state["r"], self.t + 1, lr, self.rho1, self.rho2, self.delta, self.decay)
+        adam.update(
+            w, g, self.state["s"], self.state["r"], self.t + 1, lr, self.rho1, self.rho2, self.delta, self.decay
+        )
 
 
 @dataclass

@@ -1,6 +1,10 @@
 """Every picture that the chapters draw. Each function returns a Matplotlib Figure and shows nothing by itself."""
 
+from io import BytesIO
+
 import numpy as np
+
+from minae import files
 
 
 def _figure(width, height):
@@ -9,19 +13,29 @@ def _figure(width, height):
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def save(fig, path):
+    """Write a Figure as PNG, whole or not at all."""
+    data = BytesIO()
+    fig.savefig(data, format="png", dpi=120)
+    files.replace(path, data.getvalue())
+
+
 def images(rows, title=None, shape=(28, 28), columns=12):
     """Rows of grey images under each other.     rows: label -> (k, pixels) in [0, 1]; the first `columns` are drawn."""
-    columns = min(columns, *(len(x) for x in rows.values()))
-    fig = _figure(0.62 * columns + 1.6, 0.68 * len(rows) + (0.45 if title else 0.1))
-    axes = fig.subplots(len(rows), columns, squeeze=False)
-    for line, (label, x) in zip(axes, rows.items(), strict=True):
-        for axis, pixels in zip(line, x, strict=False):
-            axis.imshow(np.reshape(pixels, shape), cmap="gray_r", vmin=0, vmax=1)
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
-        line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
-    if title:
-        fig.suptitle(title, fontsize=10)
+    columns, (height, width) = min(columns, *(len(x) for x in rows.values())), shape
+    gap = 2  # pixels between images
+    canvas = np.zeros((len(rows) * (height + gap), columns * (width + gap)))
+    for i, x in enumerate(rows.values()):
+        for j in range(columns):
+            top, left = i * (height + gap), j * (width + gap)
+            canvas[top : top + height, left : left + width] = np.reshape(x[j], shape)
+    fig = _figure(0.62 * columns + 1.2, 0.66 * len(rows) + (0.4 if title else 0.1))
+    axis = fig.subplots()
+    axis.imshow(canvas, cmap="gray_r", vmin=0, vmax=1)
+    axis.set_yticks([i * (height + gap) + height / 2 for i in range(len(rows))], list(rows))
+    axis.set(xticks=[], title=title)
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
     return fig
 
 
@@ -51,16 +65,5 @@ def curves(histories, term="J", lines=None, ylabel=None, title=None):
         axis.annotate(label, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
     axis.set(xlabel="epoch", ylabel=ylabel or term, title=title)
     axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.legend(fontsize=8)
-    return fig
-
-
-def levels(series, xlabel, ylabel, title=None, xscale="linear", yscale="linear"):
-    """Lines with markers.     series: label -> (x values, y values)."""
-    fig = _figure(6.4, 4)
-    axis = fig.subplots()
-    for label, (x, y) in series.items():
-        axis.plot(x, y, "o-", markersize=4, label=label)
-    axis.set(xlabel=xlabel, ylabel=ylabel, title=title, xscale=xscale, yscale=yscale)
     axis.legend(fontsize=8)
     return fig

@@ -275,7 +275,13 @@ class _Bar:
 
         disable = None if self.progress is None else not self.progress
         self.bar = tqdm(
-            total=self.total, initial=self.done, unit=" examples", unit_scale=True, disable=disable, delay=0.5, leave=False
+            total=self.total,
+            initial=self.done,
+            unit=" examples",
+            unit_scale=True,
+            disable=disable,
+            delay=0.5,
+            leave=False,
         )
         return self
 

@@ -78,7 +78,7 @@ section.claim("a linear autoencoder spans the principal subspace", cosine, ">", 
 
 # %%
 linear = UndercompleteAutoencoder((784, 10), activation="identity", loss="gaussian", **options)
-linear.fit(X, optimizer="lbfgs", epochs=section.pick(60, 200, 200))
+linear.fit(X, optimizer="lbfgs", epochs=section.pick(40, 200, 200))
 error_linear = section.number("squared error, linear autoencoder, k = 10", squared_error(linear.reconstruct(X), X))
 error_pca = section.number("squared error, PCA, k = 10", squared_error(PCA(X, 10).reconstruct(X), X))
 slack = section.pick(1.05, 1.005, 1.005)
@@ -89,6 +89,7 @@ section.claim("and cannot beat it (on the data that PCA was fitted to)", error_l
 # ## 2. Nonlinear f and g: better than PCA at the same code size
 # One hidden ReLU layer on each side of a linear code of 30 numbers. Pixels are read as probabilities, so L is the Bernoulli
 # −log p(x | h); the error that is compared below is still the squared one, which is PCA's own measure.
+
 
 # %%
 def train(sizes, epochs, seed):
@@ -112,7 +113,9 @@ section.claim("a nonlinear autoencoder beats PCA at the same code size", error_s
 x = X_test[:: len(X_test) // 12]
 rows = {"x": x, "autoencoder": model.reconstruct(x), "PCA": pca.reconstruct(x)}
 section.figure(plots.images(rows, "Test digits and their reconstructions from 30 numbers"), "reconstructions")
-section.figure(plots.curves({"784-256-30": history}, ylabel="J, nats per image", title="Learning curves"), "learning_curves")
+section.figure(
+    plots.curves({"784-256-30": history}, ylabel="J, nats per image", title="Learning curves"), "learning_curves"
+)
 
 # %% [markdown]
 # The gradient that trained this model was derived by hand. Anybody may hold it against finite differences of J:

@@ -1,0 +1,307 @@
+"""The `minae` command. Exit codes: 0 done, 1 a check or claim failed or training diverged, 2 bad input, 130 Ctrl-C."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from minae import __version__, files
+from minae.errors import Diverged, InputError
+
+
+def main(argv=None):
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without σ shows ? instead of failing
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args) or 0
+    except InputError as error:
+        return _stop(error, 2)
+    except (Diverged, AssertionError) as error:
+        return _stop(error, 1)
+    except BrokenPipeError:  # `minae list | head`
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        return _stop(f"{error.filename or 'a file'}: {error.strerror or error}", 2)
+    except MemoryError as error:
+        return _stop(f"out of memory ({error}): use a smaller batch or a memory-mapped .npy", 2)
+    except KeyboardInterrupt as error:
+        return _stop(str(error) or "interrupted", 130)
+
+
+def _stop(message, code):
+    print("minae: " + " ".join(str(message).split()), file=sys.stderr)
+    return code
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        """argparse prints its usage first; here an error is one line."""
+        self.exit(2, f"minae: {message} (see {self.prog} --help)\n")
+
+
+def _parser():
+    parser = _Parser(prog="minae", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version=f"minae {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(function, example, **options):
+        name = function.__name__.strip("_")
+        summary = function.__doc__
+        sub = commands.add_parser(
+            name,
+            help=summary.splitlines()[0],
+            description=summary,
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **options,
+        )
+        sub.set_defaults(run=function)
+        return sub
+
+    sub = command(_list, "minae list")
+    _json(sub)
+
+    from minae import chapters
+
+    sub = command(_run, "minae run 14.1 --quick")
+    sub.add_argument("section", metavar="SECTION", help="number of a section, as `minae list` shows it")
+    chapters.options(sub)
+
+    sub = command(_check, "minae check --json")
+    sub.add_argument(
+        "--verbose", action="store_true", help="every parameter and cost term, not only the worst of a case"
+    )
+    _backend(sub)
+    _json(sub)
+
+    sub = command(_train, "minae train digits.npy --scale 255 --sizes 256 30 --epochs 10 -o model.safetensors")
+    _data(sub)
+    sub.add_argument(
+        "-o", "--output", required=True, type=Path, metavar="MODEL", help="the trained model, .safetensors"
+    )
+    sub.add_argument("--sizes", type=int, nargs="+", default=[256, 30], metavar="M", help="widths from the first hidden "
+                     "layer to the code (default 256 30)")  # fmt: skip
+    sub.add_argument("--activation", default="relu", help="of hidden layers: identity, sigmoid, tanh, relu, softplus")
+    sub.add_argument("--code", default="identity", help="activation of the code (default identity)")
+    sub.add_argument("--loss", default="bernoulli", help="bernoulli (default), gaussian or categorical")
+    sub.add_argument("--tied", action="store_true", help="decoder weights are the encoder's, transposed")
+    sub.add_argument("--lam", type=float, default=0.0, help="weight of weight decay (default 0)")
+    sub.add_argument("--epochs", type=int, default=10)
+    sub.add_argument("--batch-size", type=int, metavar="B", help="rows a step (default 128, or all where fewer)")
+    sub.add_argument("--optimizer", default="adam", help="sgd, momentum, nesterov, adam (default), adamw or lbfgs")
+    sub.add_argument("--lr", type=float, help="learning rate (default: the optimizer's)")
+    sub.add_argument("--validation", metavar="DATA", help="data for a validation cost after each epoch")
+    sub.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better validation cost")
+    sub.add_argument(
+        "--checkpoint", type=Path, help="default: MODEL with .checkpoint before its suffix; gone when done"
+    )
+    sub.add_argument("--every", type=int, default=1, metavar="K", help="epochs between checkpoints (default 1)")
+    sub.add_argument("--resume", action="store_true", help="go on from the checkpoint of a run that was stopped")
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--dtype", default="float32", help="float32 (default) or float64")
+    _backend(sub)
+    _json(sub)
+
+    sub = command(_encode, "minae encode model.safetensors digits.npy --scale 255 -o codes.npy")
+    _apply(sub)
+
+    sub = command(_reconstruct, "minae reconstruct model.safetensors sample -o r.npy --picture r.png")
+    _apply(sub)
+    sub.add_argument("--picture", type=Path, help="also draw the first rows and their reconstructions (square images)")
+
+    sub = command(_doctor, "minae doctor")
+    _json(sub)
+    return parser
+
+
+def _json(parser):
+    parser.add_argument("--json", action="store_true", help="for a machine to read")
+
+
+def _backend(parser):
+    parser.add_argument("--backend", help="numpy, cupy or auto (default: MINAE_BACKEND, else numpy)")
+
+
+def _data(parser):
+    parser.add_argument(
+        "data", metavar="DATA", help="sample, mnist, or a .npy, .npz, .csv or IDX file (.gz too), or a folder of images"
+    )
+    parser.add_argument("--scale", type=float, help="divide the values, such as 255 for pixels in a .npy")
+
+
+def _apply(parser):
+    parser.add_argument("model", metavar="MODEL", help="a model or checkpoint that minae wrote")
+    _data(parser)
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help=".npy or .csv")
+    _backend(parser)
+
+
+# ---- the commands: the first line of each docstring is its line in `minae --help`
+
+
+def _list(args):
+    """The sections of the book that have a script, with their equations and figures."""
+    from minae import chapters
+
+    sections = [{key: str(value) for key, value in section.items()} for section in chapters.sections()]
+    if args.json:
+        print(json.dumps(sections))
+        return
+    for section in sections:
+        print(f"{section['number']:6} {section['title']}")
+        print(f"       equations {section['equations']};  figures: {section['figures']}")
+        print(f"       {section['path']}")
+
+
+def _run(args):
+    """Run a section's script: its figures as PNG and results.json with every number that it asserts."""
+    import runpy
+
+    from minae import chapters
+
+    script = str(chapters.find(args.section)["path"])
+    argv = [] if args.size == "default" else [f"--{args.size}"]
+    argv += ["--backend", args.backend] if args.backend else []
+    argv += ["--seed", str(args.seed)] + (["--out", str(args.out)] if args.out else [])
+    former, sys.argv = sys.argv, [script, *argv]
+    try:
+        runpy.run_path(script, run_name="__main__")
+    finally:
+        sys.argv = former
+
+
+def _check(args):
+    """Check the gradient of every variant against finite differences; exit 1 where one is wrong."""
+    from minae import checks
+
+    reports = {
+        name: checks.check_gradient(model.copy(backend=args.backend), x)
+        for name, model, x in checks.cases(args.backend)
+    }
+    if args.json:
+        cases = {name: json.loads(report.to_json()) for name, report in reports.items()}
+        print(json.dumps({"passed": all(reports.values()), "cases": cases}))
+        return 0 if all(reports.values()) else 1
+    print(f"{'variant':36} {'gradients':>9} {'largest error':>14}  at")
+    for name, report in reports.items():
+        worst = report.worst
+        mark = "right" if report else "WRONG"
+        print(f"{name:36} {len(report.rows):9} {worst.error:14.1e}  ∂{worst.terms}/∂{worst.parameter}  {mark}")
+        if args.verbose or not report:
+            print("\n".join("    " + line for line in str(report).splitlines()))
+    wrong = sum(not report for report in reports.values())
+    print(f"{len(reports) - wrong} right, {wrong} wrong; tolerance {checks.TOLERANCE:g}, float64")
+    return 1 if wrong else 0
+
+
+def _train(args):
+    """Train an autoencoder on data of your own and save it."""
+    from minae import UndercompleteAutoencoder, data
+    from minae.optimizers import LBFGS, OPTIMIZERS
+
+    X = data.read(args.data, args.scale)
+    validation = None if args.validation is None else data.read(args.validation, args.scale)
+    model = UndercompleteAutoencoder(
+        [X.shape[1], *args.sizes],
+        activation=args.activation,
+        code=args.code,
+        loss=args.loss,
+        tied=args.tied,
+        lam=args.lam,
+        backend=args.backend,
+        dtype=args.dtype,
+        seed=args.seed,
+    )
+    if args.optimizer not in OPTIMIZERS:
+        raise InputError(f"unknown optimizer {args.optimizer!r}: choose one of {', '.join(OPTIMIZERS)}")
+    optimizer = OPTIMIZERS[args.optimizer]
+    if optimizer is LBFGS and args.lr is not None:
+        raise InputError("--lr does not go with lbfgs, which finds its own step length: leave it out")
+    checkpoint = args.checkpoint or args.output.with_suffix(f".checkpoint{args.output.suffix}")
+    history = model.fit(
+        X,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        optimizer=optimizer() if args.lr is None else optimizer(lr=args.lr),
+        validation=validation,
+        patience=args.patience,
+        seed=args.seed,
+        checkpoint=None if optimizer is LBFGS else checkpoint,
+        every=args.every,
+        resume=args.resume,
+        callbacks=[] if args.json else [lambda _, history: _print_epoch(history[-1], args.epochs)],
+    )
+    model.save(args.output)
+    if args.checkpoint is None:
+        checkpoint.unlink(missing_ok=True)
+    print(json.dumps({"model": str(args.output), "history": history}) if args.json else f"saved {args.output}")
+
+
+def _print_epoch(record, epochs):
+    terms = "  ".join(f"{k} {v:.5g}" for k, v in record.items() if k not in ("epoch", "step", "validation", "seconds"))
+    at = "".join(f"  validation {k} {v:.5g}" for k, v in record.get("validation", {}).items() if k == "J")
+    print(f"epoch {record['epoch']}/{epochs}  {terms.replace('examples_per_second', 'examples/s')}{at}", flush=True)
+
+
+def _encode(args):
+    """Write the codes h = f(x) of data."""
+    _write(args.output, _load(args).encode(_read(args)))
+
+
+def _reconstruct(args):
+    """Write the reconstructions r = g(f(x)) of data."""
+    model, X = _load(args), _read(args)
+    r = model.reconstruct(X)
+    _write(args.output, r)
+    if args.picture:
+        from minae import plots
+
+        side = round(X.shape[1] ** 0.5)
+        if side**2 != X.shape[1]:
+            raise InputError(f"--picture draws square images, and a row has {X.shape[1]} numbers: leave it out")
+        plots.save(plots.images({"x": X[:12], "r": r[:12]}, shape=(side, side)), args.picture)
+
+
+def _load(args):
+    from minae import load
+
+    return load(args.model, backend=args.backend)
+
+
+def _read(args):
+    from minae import data
+
+    return data.read(args.data, args.scale)
+
+
+def _write(path, array):
+    import io
+
+    import numpy as np
+
+    buffer = io.BytesIO()
+    if path.suffix == ".npy":
+        np.save(buffer, array)
+    elif path.suffix == ".csv":
+        np.savetxt(buffer, array, delimiter=",", fmt="%.9g")
+    else:
+        raise InputError(f"cannot write {path}: its name must end in .npy or .csv")
+    files.replace(path, buffer.getvalue())
+    print(f"saved {path}: {array.shape[0]} × {array.shape[1]} {array.dtype}")
+
+
+def _doctor(args):
+    """What works on this machine, and what to do about what does not; exit 1 where the engine cannot run."""
+    from minae import doctor
+
+    findings = doctor.examine()
+    if args.json:
+        print(json.dumps([dict(zip(("part", "state", "finding", "advice"), f, strict=True)) for f in findings]))
+    else:
+        for part, state, finding, advice in findings:
+            print(f"{state:8} {part:18} {finding}")
+            if advice:
+                print(f"{'':27} → {advice}")
+    return 1 if any(state == "broken" for _, state, _, _ in findings) else 0

@@ -1,0 +1,116 @@
+"""What works on this machine: one finding a part, (part, state, finding, advice); the state is ok, missing or broken."""
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import time
+
+import numpy as np
+
+from minae import __version__, data
+from minae.backend import get_backend
+from minae.errors import InputError
+
+
+def examine():
+    parts = (_python, _blas, _threads, _kernels, _kernel_cache, _cupy, _numba_cuda, _sample, _mnist)
+    findings = []
+    for part in parts:
+        try:
+            findings.append(part())
+        except Exception as error:  # a doctor reports what breaks; it does not break
+            findings.append((part.__name__.strip("_"), "broken", f"{type(error).__name__}: {error}", ""))
+    return findings
+
+
+def _python():
+    versions = {"minae": __version__, "Python": platform.python_version(), "NumPy": np.__version__}
+    for name in ("numba", "scipy", "matplotlib", "safetensors"):
+        versions[name] = importlib.metadata.version(name)
+    return "versions", "ok", ", ".join(f"{name} {version}" for name, version in versions.items()), ""
+
+
+def _blas():
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    a = np.ones((1024, 1024), np.float32)
+    np.matmul(a, a)
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        np.matmul(a, a)
+        times.append(time.perf_counter() - start)
+    speed = 2 * 1024**3 / min(times) / 1e9
+    advice = "" if speed > 10 else "a fast BLAS is the floor of every step: install NumPy from a wheel or from conda"
+    return "matrix products", "ok", f"{blas['name']} {blas['version']}, {speed:.0f} GFLOP/s in float32", advice
+
+
+def _threads():
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    limits = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name in os.environ}
+    said = ", ".join(f"{name}={value}" for name, value in limits.items()) or "no limit set"
+    return "threads", "ok", f"{cores} cores for this process, {said}", ""
+
+
+def _kernels():
+    from minae.kernels import sigmoid
+
+    a = np.linspace(-4, 4, 9, dtype=np.float32)
+    start = time.perf_counter()
+    error = np.abs(sigmoid.sigmoid(a) - 1 / (1 + np.exp(-a))).max()
+    seconds = time.perf_counter() - start
+    if error > 1e-6:
+        return "CPU kernels", "broken", f"σ(a) is off by {error:.1e}", "reinstall numba"
+    return "CPU kernels", "ok", f"Numba compiles and agrees with NumPy; the first call took {seconds:.2f} s", ""
+
+
+def _kernel_cache():
+    from minae.kernels import sigmoid
+
+    path = sigmoid.cpu.stats.cache_path
+    if path and os.access(path, os.W_OK):
+        return "kernel cache", "ok", path, ""
+    return "kernel cache", "missing", f"{path} cannot be written: kernels compile anew each time", "set NUMBA_CACHE_DIR"
+
+
+def _cupy():
+    try:
+        xp = get_backend("cupy").xp
+    except InputError as error:
+        return "GPU", "missing", str(error), "" if "pip install" in str(error) else "everything runs on backend='numpy'"
+    device = xp.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    driver = xp.cuda.runtime.driverGetVersion()
+    return "GPU", "ok", f"{device}, CuPy {xp.__version__}, CUDA driver {driver // 1000}.{driver % 1000 // 10}", ""
+
+
+def _numba_cuda():
+    if importlib.util.find_spec("cupy") is None:
+        return "CUDA kernels", "missing", "need CuPy and numba-cuda", "pip install 'minae[cuda12]' or 'minae[cuda13]'"
+    from minae import kernels
+
+    if kernels.cuda_works():
+        return "CUDA kernels", "ok", "numba-cuda compiles for this driver", ""
+    return "CUDA kernels", "missing", "numba-cuda does not work here", "the plain CuPy formulas serve instead"
+
+
+def _sample():
+    ok = data.cache_status()["sample"]
+    return "sample of MNIST", "ok" if ok else "broken", "in the package" if ok else "not in the package", ""
+
+
+def _mnist():
+    status = data.cache_status()
+    found = {name: file for name, file in status["files"].items() if file["path"]}
+    where = f"cache {status['cache']}, MINAE_DATA={status['MINAE_DATA'] or 'not set'}"
+    bad = [name for name, file in found.items() if not file["ok"]]
+    if bad:
+        return (
+            "full MNIST",
+            "missing",
+            f"{', '.join(bad)}: wrong checksum; {where}",
+            "delete the file; it downloads anew",
+        )
+    if len(found) < len(status["files"]):
+        advice = "downloads when first asked for, or put the four IDX files under MINAE_DATA/mnist"
+        return "full MNIST", "missing", f"{len(found)} of {len(status['files'])} files; {where}", advice
+    return "full MNIST", "ok", where, ""
