@@ -4,6 +4,7 @@ Randomness is a function of (seed, epoch) for the order of the rows and of (seed
 checkpoint holds parameters, optimizer state, epoch and position, and no generator.
 """
 
+import dataclasses
 import math
 import signal
 import sys
@@ -82,6 +83,7 @@ def fit(
         return _fit_lbfgs(model, rows, optimizer, epochs, held_out, callbacks, progress)
     if not isinstance(optimizer, Optimizer):
         raise InputError(f"optimizer is {optimizer!r}: give one of minae.optimizers, or its name")
+    optimizer = dataclasses.replace(optimizer)  # its settings; the steps and moments of another run stay there
 
     run = _Run(model, optimizer, rows, batch_size, seed, checkpoint)
     if resume:

@@ -1,7 +1,9 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
-from minae.backend import Arena
+from minae.backend import Arena, Backend
 from minae.errors import InputError
 from minae.optimizers import SGD, Adam, AdamW, Constant, Cosine, Momentum, Nesterov, StepDecay, WarmUp
 from minae.parameters import Parameters
@@ -54,7 +56,7 @@ def book_adam(theta, gradients, decay=0.0):
     ],
 )
 def test_steps_are_the_books(optimizer, book, dtype, backend):
-    optimizer = type(optimizer)(**{k: v for k, v in vars(optimizer).items() if k not in ("t", "state", "_work")})
+    optimizer = dataclasses.replace(optimizer)
     parameters = Parameters({"w": (3,)}, Arena(backend, dtype))
     parameters.flat[...] = backend.from_numpy(START.astype(dtype))
     for g in GRADIENTS:
@@ -76,7 +78,7 @@ def test_schedules():
 
 
 def test_a_schedule_drives_the_step():
-    parameters = Parameters({"w": (3,)}, Arena(__import__("minae.backend").backend.Backend(), "float64"))
+    parameters = Parameters({"w": (3,)}, Arena(Backend(), "float64"))
     optimizer = SGD(StepDecay(1.0, every=1, factor=0.5))
     for _ in range(3):
         parameters.zero_grad()

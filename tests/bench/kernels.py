@@ -2,7 +2,8 @@
 
     python tests/bench/kernels.py [--repeats 200]
 
-µs a call: median, and the 5 % and 95 % quantiles of the repeats; `plain/numba` is the median of the ratios of neighbours.
+µs a call: median, and the 5 % and 95 % quantiles of the repeats. `plain/numba` is the median of the ratios of
+neighbours.
 """
 
 import argparse
@@ -10,6 +11,8 @@ import statistics
 import time
 
 import minae  # noqa: F401  (before NumPy: sets up its threads)
+
+# isort: split
 import numpy as np
 from minae.kernels import adam, bernoulli, sigmoid
 

@@ -19,6 +19,7 @@ steady-state step of minae allocates.
 # ru_maxrss starts from that of the process that spawned it.
 import argparse
 import importlib.metadata
+import itertools
 import json
 import os
 import platform
@@ -89,11 +90,13 @@ def torch_step(sizes, batch, folder, compiled=False):
 
 
 def products_step(sizes, batch, folder):
-    import minae  # noqa: F401  (sets up NumPy's threads)
+    import minae  # noqa: F401  (first: sets up NumPy's threads)
+
+    # isort: split
     import numpy as np
 
     rng, matmul, widths = np.random.default_rng(SEED), np.matmul, [*sizes, *sizes[-2::-1]]
-    W = [(rng.standard_normal((n, m)) / n**0.5).astype("f") for n, m in zip(widths, widths[1:], strict=False)]
+    W = [(rng.standard_normal((n, m)) / n**0.5).astype("f") for n, m in itertools.pairwise(widths)]
     dW = [np.zeros_like(w) for w in W]
     a = [rng.standard_normal((batch, n)).astype("f") for n in widths]  # a[0] is x
     da = [rng.standard_normal((batch, n)).astype("f") for n in widths]
@@ -145,6 +148,8 @@ def _name(sizes):
 def prepare(workloads, folder):
     """Write the data and minae's initial parameters; returns the versions behind NumPy."""
     import minae
+
+    # isort: split
     import numpy as np
 
     np.save(folder / "train.npy", np.ascontiguousarray(minae.data.mnist().train, dtype="f"))
@@ -177,7 +182,7 @@ def measure(contestant, workload, folder):
         "median": statistics.median(times),
         "min": min(times),
         "steps": len(times),
-        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024) / 1024,
+        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10),
         "losses": [] if losses[0] is None else [float(L) for L in losses],
         "threads": _threads(),
     }

@@ -1,0 +1,179 @@
+import numpy as np
+import pytest
+
+from minae import InputError, UndercompleteAutoencoder, load
+from minae.autoencoders.base import VARIANTS
+
+
+def test_encode_decode_reconstruct(backend, tiny):
+    model, X = tiny(backend=backend, rows=1)  # one example is enough for the verbs
+    h, r = model.encode(X), model.reconstruct(X)
+    assert type(h) is type(r) is np.ndarray and h.shape == (1, 3) and r.shape == (1, 7)
+    np.testing.assert_allclose(model.decode(h), r)
+    assert ((0 < r) & (r < 1)).all()
+
+
+def test_verbs_give_back_the_kind_of_array_that_they_were_given(backend, tiny):
+    model, X = tiny(backend=backend)
+    h = model.encode(backend.from_numpy(X))
+    assert backend.owns(h)
+    np.testing.assert_array_equal(backend.to_numpy(h), model.encode(X))
+    model.fit(backend.from_numpy(X), epochs=2)
+
+
+def test_verbs_take_more_rows_than_a_batch(rng):
+    model = UndercompleteAutoencoder((3, 2))
+    X = rng.uniform(size=(2503, 3)).astype("float32")
+    np.testing.assert_array_equal(model.encode(X)[2400:], model.encode(X[2400:]))
+    assert model.evaluate(X)["L"] == pytest.approx(float(model.cost_and_grad(X)["L"]), rel=1e-5)
+
+
+def test_results_do_not_change_when_the_model_works_on(tiny):
+    """Memory of a step is reused; what a user holds is not."""
+    model, X = tiny()
+    h = model.f.forward(X)[0]
+    encoded, before = model.encode(X), h.copy()
+    model.fit(X, epochs=2)
+    np.testing.assert_array_equal(h, before)
+    assert (model.encode(X) != encoded).any()
+
+
+def test_the_mathematics_refuses_an_array_of_another_backend(tiny):
+    import guard
+
+    numpy_model, x = tiny(backend="numpy")
+    guard_model, _ = tiny(backend="guard")
+    with pytest.raises(InputError, match="guard ndarray and the model is on backend 'numpy'"):
+        numpy_model.cost_and_grad(guard.ndarray(x))
+    with pytest.raises(InputError, match="numpy ndarray and the model is on backend 'guard'"):
+        guard_model.cost_and_grad(x)
+    with pytest.raises(InputError, match="guard ndarray and the model is on backend 'numpy'"):
+        numpy_model.encode(guard.ndarray(x))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda x: x.astype("float32"), "float32"),
+        (lambda x: x[:, :3], r"\(4, 3\)"),
+        (lambda x: x[0], r"\(7,\)"),
+        (lambda x: x[:0], "at least one row"),
+    ],
+)
+def test_the_mathematics_refuses_wrong_shapes_and_types(change, message, tiny):
+    model, x = tiny()
+    with pytest.raises(InputError, match=message):
+        model.cost_and_grad(change(x))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(sizes=(7,)), "sizes"),
+        (dict(sizes=(7, 0)), "sizes"),
+        (dict(sizes="ab"), "sizes"),
+        (dict(activation="swish"), "unknown activation 'swish'"),
+        (dict(code="swish"), "unknown activation"),
+        (dict(loss="hinge"), "unknown loss 'hinge'"),
+        (dict(lam=-1), "lam"),
+        (dict(lam=float("nan")), "lam"),
+        (dict(dtype="float16"), "float16"),
+        (dict(backend="tpu"), "unknown backend 'tpu'"),
+    ],
+)
+def test_bad_arguments(options, message):
+    with pytest.raises(InputError, match=message) as error:
+        UndercompleteAutoencoder(**{"sizes": (7, 3), **options})
+    assert "\n" not in str(error.value)
+
+
+def test_a_weight_of_zero_takes_a_term_out_of_cost_and_gradient(backend, tiny):
+    model, x = tiny(lam=0.5, backend=backend)
+    x, grad = backend.from_numpy(x), {}
+    for name, weights in {"both": (1, 1), "L": (1, 0), "Omega": (0, 1)}.items():
+        model.weights = dict(zip(("L", "Omega"), weights, strict=True))
+        cost = model.cost_and_grad(x)
+        assert float(cost) == pytest.approx(sum(w * float(t) for w, t in zip(weights, cost.values(), strict=True)))
+        grad[name] = backend.to_numpy(model.parameters.grad).copy()
+    np.testing.assert_allclose(grad["both"], grad["L"] + grad["Omega"], atol=1e-15)
+    assert np.abs(grad["Omega"]).max() > 0
+
+
+def test_weight_decay_shrinks_the_weights(tiny):
+    """An effect test: raising λ lowers ‖W‖."""
+    norms = []
+    for lam in (0.0, 0.1, 1.0):
+        model, X = tiny(lam=lam)
+        model.fit(X, epochs=300)
+        norms.append(sum(float(np.square(model.parameters[name]).sum()) for name in ("W1", "W2", "V1", "V2")))
+    assert norms[0] > norms[1] > norms[2]
+
+
+# ---- files
+
+
+@pytest.mark.parametrize("options", [dict(), dict(tied=True, lam=0.1), dict(dtype="float32", activation="tanh")])
+def test_save_and_load(options, backend, tiny, tmp_path):
+    model, X = tiny(backend=backend, **options)
+    model.fit(X, epochs=2)
+    model.save(tmp_path / "m.safetensors")
+    other = load(tmp_path / "m.safetensors", backend=backend)
+    assert repr(other) == repr(model) and other.weights == model.weights
+    np.testing.assert_array_equal(other.reconstruct(X), model.reconstruct(X))
+    model.save(tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "m.safetensors").read_bytes()
+
+
+def test_a_model_moves_between_backends(backend, tiny, tmp_path):
+    model, X = tiny()
+    model.save(tmp_path / "m.safetensors")
+    moved = load(tmp_path / "m.safetensors", backend=backend, dtype="float32")
+    assert moved.backend.name == backend.name
+    np.testing.assert_allclose(moved.encode(X), model.encode(X), rtol=1e-5)
+    np.testing.assert_allclose(model.copy(backend=backend).encode(X), model.encode(X), rtol=1e-12)
+
+
+def test_bad_files(tiny, tmp_path):
+    model, _ = tiny()
+    good = tmp_path / "m.safetensors"
+    model.save(good)
+    whole = good.read_bytes()
+    bad = tmp_path / "bad.safetensors"
+    for content in (b"", b"hello", whole[: len(whole) // 2], whole[:-1], b"\xff" * 100):
+        bad.write_bytes(content)
+        with pytest.raises(InputError, match=r"truncated, or of another kind") as error:
+            load(bad)
+        assert "\n" not in str(error.value)
+    from safetensors.numpy import save_file
+
+    save_file({"W": np.zeros(3)}, bad)
+    with pytest.raises(InputError, match="minae did not write"):
+        load(bad)
+    with pytest.raises(InputError, match="no file"):
+        load(tmp_path / "none")
+    with pytest.raises(InputError, match="cannot write"):
+        model.save(tmp_path / "no" / "folder.safetensors")
+    assert good.read_bytes() == whole
+
+
+def test_a_full_disk_leaves_the_old_file(tiny, tmp_path, monkeypatch):
+    import errno
+    import os
+
+    model, _ = tiny()
+    path = tmp_path / "m.safetensors"
+    model.save(path)
+    before = path.read_bytes()
+    model.parameters.flat[...] = 0
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="No space left"):
+        model.save(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_every_variant_is_registered():
+    assert VARIANTS == {"undercomplete": UndercompleteAutoencoder}

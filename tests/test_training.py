@@ -1,0 +1,335 @@
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from minae import Diverged, InputError, UndercompleteAutoencoder, data, load
+from minae.data.rows import Rows
+from minae.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, Cosine, Momentum, Nesterov
+
+
+def flat(model):
+    return model.backend.to_numpy(model.parameters.flat)
+
+
+def make(rng, backend="numpy", rows=50, **options):
+    model = UndercompleteAutoencoder((12, 6, 3), backend=backend, seed=3, **options)
+    return model, rng.uniform(size=(rows, 12)).astype("float32")
+
+
+def test_cost_falls_and_history_tells(backend, rng):
+    model, X = make(rng, backend)
+    history = model.fit(X, epochs=5, batch_size=8, optimizer=Adam(1e-2), validation=X[:10])
+    assert history["epoch"] == [1, 2, 3, 4, 5] and history["step"] == [7, 14, 21, 28, 35]
+    assert history["J"] == history["L"] and history["J"][-1] < history["J"][0]
+    assert history["validation.J"][-1] == pytest.approx(model.evaluate(X[:10])["L"])
+    assert json.loads(json.dumps(history))[0]["examples_per_second"] > 0
+
+
+def test_cost_of_an_epoch_is_the_mean_over_its_examples(rng):
+    model, X = make(rng, rows=10, dtype="float64")
+    history = model.fit(X, epochs=1, batch_size=4, optimizer=SGD(1e-12))  # batches of 4, 4 and 2
+    assert history["L"][0] == pytest.approx(model.evaluate(X)["L"], rel=1e-9)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "adam", "adamw", "lbfgs"])
+def test_every_optimizer_lowers_the_cost(optimizer, backend, rng):
+    model, X = make(rng, backend, loss="gaussian", dtype="float64")
+    before = model.evaluate(X)["L"]
+    history = model.fit(X, epochs=15, optimizer=optimizer)
+    assert model.evaluate(X)["L"] < before and len(history) <= 15
+
+
+def test_one_seed_is_one_run_on_each_backend(backend, rng):
+    runs = []
+    for _ in range(2):
+        model, X = make(np.random.default_rng(0), backend)
+        model.fit(X, epochs=3, batch_size=8, seed=5)
+        runs.append(flat(model).tobytes())
+    other, X = make(np.random.default_rng(0), backend)
+    other.fit(X, epochs=3, batch_size=8, seed=6)
+    assert runs[0] == runs[1] != flat(other).tobytes()
+
+
+def test_a_run_starts_with_a_fresh_optimizer(rng):
+    """The optimizer that is given is a setting: nothing of one run reaches the next through it."""
+    optimizer, runs = Adam(Cosine(1e-2, 14)), []
+    for _ in range(2):
+        model, X = make(np.random.default_rng(0))
+        model.fit(X, epochs=2, batch_size=8, optimizer=optimizer)
+        runs.append(flat(model).tobytes())
+    assert runs[0] == runs[1] and optimizer.t == 0
+
+
+def test_float32_stays_float32(backend, rng):
+    model, X = make(rng, backend)
+    model.fit(X.astype("float64"), epochs=1)
+    cost = model.cost_and_grad(model.backend.from_numpy(X[:4]))
+    assert model.parameters.flat.dtype == model.parameters.grad.dtype == np.float32
+    assert model.encode(X).dtype == model.reconstruct(X).dtype == np.float32
+    assert np.asarray(float(cost["L"])).dtype == np.float64  # terms may be wider: they are scalars
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "adam", "adamw"])
+@pytest.mark.parametrize("options", [dict(), dict(tied=True), dict(lam=0.1), dict(activation="tanh", loss="gaussian")])
+def test_a_steady_state_step_allocates_no_array(options, optimizer):
+    X = np.random.default_rng(0).uniform(size=(600, 784)).astype("float32")
+    model, optimizer = UndercompleteAutoencoder((784, 100, 30), **options), OPTIMIZERS[optimizer]()
+    rows, order = Rows(model, X, "X"), np.random.default_rng(0).permutation(600)
+
+    def peak(batch_size):
+        """Bytes that a step takes on top of what is there before and after it."""
+
+        def step():
+            with model.arena:
+                model.cost_and_grad(rows.take(order[:batch_size]))
+                optimizer.step(model.parameters)
+
+        for _ in range(3):
+            step()
+        tracemalloc.start()
+        try:
+            step()
+            before = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            step()
+            return tracemalloc.get_traced_memory()[1] - before
+        finally:
+            tracemalloc.stop()
+
+    # NumPy adds a bias through a buffer of 8,192 numbers, whatever the batch; h alone has 51,200 or 204,800 bytes
+    assert peak(128) < 40_000 and peak(512) < 40_000
+
+
+def test_early_stopping_restores_the_best(backend, rng):
+    model, X = make(rng, backend)
+    best = []
+
+    def remember(model, history):
+        best.append((history[-1]["validation"]["J"], flat(model).tobytes()))
+
+    history = model.fit(
+        X[:20], epochs=400, optimizer=Adam(0.05), validation=X[20:30], patience=5, callbacks=[remember], progress=False
+    )
+    assert len(history) < 400
+    assert flat(model).tobytes() == min(best)[1]
+    assert history["validation.J"].index(min(best)[0]) == len(history) - 6
+
+
+def test_a_callback_may_end_the_training(rng):
+    model, X = make(rng)
+    assert len(model.fit(X, epochs=9, callbacks=[lambda model, history: len(history) == 2])) == 2
+
+
+@pytest.mark.parametrize("optimizer", [Momentum(1e30), Adam(1e30), LBFGS()])
+def test_divergence_names_step_and_term_and_keeps_the_checkpoint(optimizer, backend, rng, tmp_path):
+    model, X = make(rng, backend, activation="relu", loss="gaussian")
+    path = tmp_path / "run.safetensors"
+    if isinstance(optimizer, LBFGS):
+        model.parameters["b1"][...] = math.nan
+        with pytest.raises(Diverged, match="iteration 1"):
+            model.fit(X, optimizer=optimizer)
+        return
+    with np.errstate(all="ignore"), pytest.raises(Diverged, match=r"term L became .* at epoch 1, step \d+ of 7") as stop:
+        model.fit(X, epochs=9, batch_size=8, optimizer=optimizer, checkpoint=path)
+    assert str(path) in str(stop.value) and "\n" not in str(stop.value)
+    assert np.isfinite(flat(load(path))).all()
+
+
+# ---- a memory-mapped file is never loaded whole
+
+
+def test_a_memory_map_is_read_batch_by_batch(rng, tmp_path, monkeypatch):
+    np.save(tmp_path / "x.npy", rng.integers(0, 256, size=(50, 12), dtype=np.uint8))
+    X = data.read(tmp_path / "x.npy", scale=255)
+    largest = []
+
+    class Watched(data.Scaled):
+        def __getitem__(self, rows):
+            largest.append(len(rows))
+            return super().__getitem__(rows)
+
+        def __array__(self, *_, **__):
+            raise AssertionError("loaded whole")
+
+    model, _ = make(rng)
+    model.fit(Watched(X.X, 255), epochs=2, batch_size=8)
+    assert max(largest) == 8
+    same, _ = make(rng)
+    same.fit(X[:], epochs=2, batch_size=8)
+    np.testing.assert_array_equal(flat(model), flat(same))
+
+
+def test_nan_in_a_memory_map_is_found_when_it_is_read(rng, tmp_path):
+    X = rng.uniform(size=(50, 12)).astype("float32")
+    X[33, 3] = np.nan
+    np.save(tmp_path / "x.npy", X)
+    with pytest.raises(InputError, match="NaN"):
+        make(rng)[0].fit(data.read(tmp_path / "x.npy"), epochs=1)
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda X: X[:, :5], r"shape \(50, 5\); expected \(rows, 12\)"),
+        (lambda X: X.reshape(50, 4, 3), r"use X.reshape\(len\(X\), -1\)"),
+        (lambda X: X[:0], "empty"),
+        (lambda X: X[:1], "one row"),
+        (lambda X: X * 300, "divide by 255"),
+        (lambda X: -X, r"\[0, 1\]"),
+        (lambda X: np.where(X == X[3, 3], np.nan, X), "NaN"),
+        (lambda X: np.where(X == X[3, 3], np.inf, X), "infinite"),
+        (lambda X: X.astype(complex), "complex"),
+        (lambda X: X.astype(object), "object"),
+        (lambda X: X.astype(str), "real numbers"),
+        (lambda X: [[1, 2], [3]], "expected"),
+        (lambda X: None, "expected"),
+    ],
+)
+def test_bad_data(change, message, backend, rng):
+    model, X = make(rng, backend)
+    before = flat(model).tobytes()
+    with pytest.raises(InputError, match=message) as error:
+        model.fit(change(X))
+    assert "\n" not in str(error.value) and flat(model).tobytes() == before
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(batch_size=51), "batch_size is 51 and X has 50 rows"),
+        (dict(batch_size=0), "batch_size"),
+        (dict(epochs=-1), "epochs"),
+        (dict(optimizer="sdg"), "unknown optimizer 'sdg'"),
+        (dict(optimizer=3), "optimizer is 3"),
+        (dict(patience=2), "validation"),
+        (dict(resume=True), "checkpoint=PATH"),
+        (dict(resume=True, checkpoint="none.safetensors"), "no file"),
+        (dict(checkpoint="no/such/folder/x.safetensors"), "cannot write"),
+        (dict(validation=np.zeros((3, 4))), "validation has shape"),
+    ],
+)
+def test_bad_options(options, message, rng):
+    model, X = make(rng)
+    with pytest.raises(InputError, match=message) as error:
+        model.fit(X, **options)
+    assert "\n" not in str(error.value)
+
+
+# ---- checkpoints
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.1), Momentum(0.1), Nesterov(0.1), Adam(Cosine(1e-2, 40))])
+@pytest.mark.parametrize("stop_at", [0, 9, 14, 21])
+def test_ctrl_c_saves_between_steps_and_a_resume_continues_bit_for_bit(optimizer, stop_at, backend, tmp_path):
+    def run(path=None, resume=False, interrupt_at=None):
+        model, X = make(np.random.default_rng(0), backend, dtype="float32")
+        cost_and_grad, steps = model.cost_and_grad, [0]
+
+        def interrupting(x, **options):
+            if steps[0] == interrupt_at and options.get("need_grad", True):
+                signal.raise_signal(signal.SIGINT)
+            steps[0] += options.get("need_grad", True)
+            return cost_and_grad(x, **options)
+
+        model.cost_and_grad = interrupting
+        history = model.fit(
+            X[:40], epochs=4, batch_size=6, optimizer=optimizer, validation=X[40:], patience=9, checkpoint=path, resume=resume
+        )
+        return flat(model).tobytes(), [{k: v for k, v in r.items() if "second" not in k} for r in history]
+
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(KeyboardInterrupt, match="resume=True"):
+        run(path, interrupt_at=stop_at)
+    assert run(path, resume=True) == run()
+
+
+def test_ctrl_c_without_a_checkpoint_leaves_a_whole_model(rng):
+    model, X = make(rng)
+    with pytest.raises(KeyboardInterrupt, match="no checkpoint"):
+        model.fit(X, epochs=3, callbacks=[lambda *_: signal.raise_signal(signal.SIGINT)])
+    assert np.isfinite(flat(model)).all()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_checkpoint_is_a_model_and_may_be_trained_longer(backend, tmp_path):
+    def run(epochs, path=None, resume=False):
+        model, X = make(np.random.default_rng(0), backend)
+        model.fit(X, epochs=epochs, checkpoint=path, resume=resume, every=2)
+        return model, X
+
+    path = tmp_path / "run.safetensors"
+    model, X = run(3, path)
+    np.testing.assert_array_equal(flat(load(path, backend=backend)), flat(model))
+    longer, _ = run(5, path, resume=True)
+    assert flat(longer).tobytes() == flat(run(5)[0]).tobytes()
+
+
+def test_a_run_does_not_overwrite_anothers_checkpoint(rng, tmp_path):
+    path = tmp_path / "run.safetensors"
+    model, X = make(rng)
+    model.fit(X, epochs=1, checkpoint=path)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="exists"):
+        make(rng)[0].fit(X, epochs=1, checkpoint=path)
+    for change, message in ((dict(seed=9), "seed = 0"), (dict(batch_size=5), "batch_size"), (dict(optimizer="sgd"), "Adam")):
+        with pytest.raises(InputError, match=message):
+            make(rng)[0].fit(X, epochs=3, checkpoint=path, resume=True, **change)
+    with pytest.raises(InputError, match="config"):
+        make(rng, tied=True)[0].fit(X, epochs=3, checkpoint=path, resume=True)
+    make(rng)[0].save(tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match="not a checkpoint"):
+        make(rng)[0].fit(X, epochs=3, checkpoint=tmp_path / "model.safetensors", resume=True)
+    assert path.read_bytes() == before
+
+
+RUN = """
+import sys, numpy as np
+from minae import UndercompleteAutoencoder, data
+from minae.optimizers import Adam, Cosine, WarmUp
+X = data.mnist().train[:1500]
+model = UndercompleteAutoencoder((784, 40, 10), lam=1e-4, seed=2)
+path, out, resume = sys.argv[1], sys.argv[2], sys.argv[3] == "resume"
+cost_and_grad = model.cost_and_grad
+def counted(x, **options):
+    print("step", flush=True)
+    return cost_and_grad(x, **options)
+model.cost_and_grad = counted
+model.fit(X, epochs=6, batch_size=25, optimizer=Adam(WarmUp(Cosine(1e-2, 360), 20)), validation=X[:100], patience=50,
+          checkpoint=None if path == "none" else path, resume=resume)
+model.save(out)
+"""
+
+
+def test_kill_at_random_steps_and_resume_gives_the_same_bytes(tmp_path):
+    """SIGKILL, again and again, wherever it falls: in a step, between epochs, while a checkpoint is written."""
+
+    def run(path, out, how, steps):
+        """Whether the run ended by itself before `steps` steps were done."""
+        command = [sys.executable, "-c", RUN, str(path), str(out), how]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            for _ in range(steps):
+                if not process.stdout.readline():
+                    assert process.wait() == 0, process.stderr.read().decode()
+                    return True
+            process.kill()
+            return False
+
+    whole, killed, path = tmp_path / "whole", tmp_path / "killed", tmp_path / "run"
+    assert run("none", whole, "new", 10**6)
+    seed = int(time.time())
+    rng = np.random.default_rng(seed)
+    kills = 0
+    while not run(path, killed, "resume" if path.exists() else "new", int(rng.integers(1, 180)) if kills < 6 else 10**6):
+        kills += 1
+    assert kills >= 2, f"seed {seed}"
+    assert killed.read_bytes() == whole.read_bytes(), f"seed {seed}"
