@@ -61,7 +61,7 @@ def options(parser):
 
 
 class Section:
-    """What a run of a script was asked for, and what it leaves behind: figures, numbers, and claims that hold or fail."""
+    """What a run of a script was asked for, and what it leaves: figures, numbers, and claims that hold or fail."""
 
     def __init__(self, docstring):
         self.about, self.started = _about(docstring), time.perf_counter()
@@ -119,7 +119,7 @@ class Section:
             "backend": self.backend.name,
             "minae": __version__,
             "date": datetime.date.today().isoformat(),
-            "machine": f"{platform.system()} {platform.machine()}, {_cores()} cores, Python {platform.python_version()}",
+            "machine": f"{platform.machine()}, {_cores()} cores, Python {platform.python_version()}",
             "seconds": round(time.perf_counter() - self.started, 1),
             "numbers": self.numbers,
             "claims": self.claims,

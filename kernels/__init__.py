@@ -13,7 +13,7 @@ from minae.backend import namespace
 
 
 def form(*arrays):
-    """Which form of a kernel serves these arrays: "cpu" (Numba over NumPy), "cuda" (numba-cuda over CuPy), or "plain"."""
+    """Which form of a kernel serves these arrays: "cpu" (Numba, NumPy), "cuda" (numba-cuda, CuPy) or "plain"."""
     if not all(array.flags.c_contiguous for array in arrays):
         return "plain"
     if all(isinstance(array, np.ndarray) and array.dtype.char in "fd" for array in arrays):
@@ -23,7 +23,7 @@ def form(*arrays):
 
 @functools.cache
 def cuda_works():
-    """Whether numba-cuda can compile for this driver. Where it cannot, the plain CuPy formulas serve, after one warning."""
+    """Whether numba-cuda can compile for this driver; where it cannot, one warning, and the plain formulas serve."""
     try:
         from numba import cuda
 

@@ -8,8 +8,8 @@
     r = model.reconstruct(digits.test)
     print(minae.check_gradient(model, digits.test[:8]))
 
-With `backend="cupy"` the same runs on the GPU. Symbols: minae/NOTATION.md. Numba, Matplotlib, CuPy and SciPy load when they
-are first used.
+With `backend="cupy"` the same runs on the GPU. Symbols: minae/NOTATION.md. Numba, Matplotlib, CuPy and SciPy load when
+they are first used.
 """
 
 import os
@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 # needs. They read this when NumPy loads; put back afterwards, so that nothing else in the process sees it.
 if "numpy" not in sys.modules and "OPENBLAS_THREAD_TIMEOUT" not in os.environ:
     os.environ["OPENBLAS_THREAD_TIMEOUT"] = "4"
-    import numpy  # noqa: F401, ICN001
+    import numpy  # noqa: F401
 
     del os.environ["OPENBLAS_THREAD_TIMEOUT"]
 

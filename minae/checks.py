@@ -3,8 +3,9 @@ r"""Is the gradient right? Central differences of the reported cost, in float64,
     D(h) = (J(θ + h e) − J(θ − h e)) / 2h = ∂J/∂θ_e + O(h²)
     (4 D(h) − D(2h)) / 3 = ∂J/∂θ_e + O(h⁴)             Richardson's extrapolation
 
-The fourth order allows a step so large (10⁻³) that rounding, about 10⁻¹⁶ J / h, stays far below the tolerance. At a kink (a
-ReLU that switches within the step) D(h) and D(2h) disagree, and the step is made smaller. The error of a parameter is
+The fourth order allows a step so large (10⁻³) that rounding, about 10⁻¹⁶ J / h, stays far below the tolerance. At a
+kink (a ReLU that switches within the step) D(h) and D(2h) disagree, and the step is made smaller. The error of a
+parameter is
 
     ‖analytic − numeric‖ / ‖analytic + numeric‖        (Ng, UFLDL notes)
 
@@ -73,7 +74,8 @@ def check_gradient(model, x, *, terms=None, noise=None, entries=200, tolerance=T
     x:       (B, n) of the host, B > 1 so that terms that couple the batch are seen; the model is copied to float64
     terms:   costs to check, each a tuple of names of cost terms; by default all terms together and each one alone
     noise:   the random arguments of `cost_and_grad`, held fixed; by default drawn once from `seed`
-    entries: how many entries of a parameter are differenced: all where there are no more, else half of them the largest by
+    entries: how many entries of a parameter are differenced: all where there are no more, else half of them the largest
+    by
              the analytic gradient and half drawn at random, and one random direction through all
 
     Raises InputError for x of the wrong shape, and for a term that the model does not have.

@@ -81,8 +81,9 @@ def _parser():
     sub.add_argument(
         "-o", "--output", required=True, type=Path, metavar="MODEL", help="the trained model, .safetensors"
     )
-    sub.add_argument("--sizes", type=int, nargs="+", default=[256, 30], metavar="M", help="widths from the first hidden "
-                     "layer to the code (default 256 30)")  # fmt: skip
+    sub.add_argument(
+        "--sizes", type=int, nargs="+", default=[256, 30], metavar="M", help="widths up to the code (default 256 30)"
+    )
     sub.add_argument("--activation", default="relu", help="of hidden layers: identity, sigmoid, tanh, relu, softplus")
     sub.add_argument("--code", default="identity", help="activation of the code (default identity)")
     sub.add_argument("--loss", default="bernoulli", help="bernoulli (default), gaussian or categorical")

@@ -1,4 +1,4 @@
-"""What works on this machine: one finding a part, (part, state, finding, advice); the state is ok, missing or broken."""
+"""What works on this machine, as findings (part, state, finding, advice); a state is ok, missing or broken."""
 
 import importlib.metadata
 import importlib.util

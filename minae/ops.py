@@ -1,8 +1,8 @@
 r"""Operations in pairs: `op` computes the formula in its first line, `op_backward` its gradient.
 
 `dy` is ∂J/∂y, of y's shape, with the 1/batch factor inside. A backward function takes the gradient of its output and
-returns the gradient of its input; gradients of parameters are added to (`minae.parameters.Gradient`). `out` receives the
-result where it is given, so that a training step allocates nothing; the incoming gradient is never written to.
+returns the gradient of its input; gradients of parameters are added to (`minae.parameters.Gradient`). Where `out` is
+given it receives the result, so that a training step allocates nothing; the incoming gradient is never written to.
 
 Every activation φ here has a derivative that follows from its value h = φ(a) alone, so `a` is not kept.
 """

@@ -1,7 +1,7 @@
 r"""Optimizers that work in place on the flat vector θ, with g = ∂J/∂θ, and learning-rate schedules.
 
-Each is a small dataclass: its fields are its settings, `state` holds its vectors (parallel to θ) and `t` counts its steps.
-The book's chapter 8: SGD (8.14), momentum (8.15–8.16), Nesterov (8.21–8.22), Adam (algorithm 8.7).
+Each is a small dataclass: its fields are its settings, `state` holds its vectors (parallel to θ) and `t` counts its
+steps. The book's chapter 8: SGD (8.14), momentum (8.15–8.16), Nesterov (8.21–8.22), Adam (algorithm 8.7).
 """
 
 import math
@@ -37,7 +37,7 @@ class StepDecay:
 
 @dataclass(frozen=True)
 class Cosine:
-    """ε_t = floor + (lr − floor) · ½ (1 + cos π t / steps), and floor from t = steps on.  (Loshchilov and Hutter 2017)"""
+    """ε_t = floor + (lr − floor) · ½ (1 + cos π t/steps); floor from t = steps on.  (Loshchilov and Hutter 2017)"""
 
     lr: float
     steps: int

@@ -1,9 +1,10 @@
 """The minibatch loop: History, progress, early stopping, checkpoints and a resume that continues bit for bit.
 
-Randomness is a function of (seed, epoch) for the order of the rows and of (seed, epoch, step) for a variant's noise, so a
-checkpoint holds parameters, optimizer state, epoch and position, and no generator.
+Randomness is a function of (seed, epoch) for the order of the rows and of (seed, epoch, step) for a variant's noise, so
+a checkpoint holds parameters, optimizer state, epoch and position, and no generator.
 """
 
+import contextlib
 import dataclasses
 import math
 import signal
@@ -305,14 +306,12 @@ class _Bar:
 
 
 class _CtrlC:
-    """Ctrl-C asks the loop to stop after the step it is in, so that nothing is half updated; a second one stops at once."""
+    """Ctrl-C asks the loop to stop after the step it is in, so that nothing is half updated; a second stops at once."""
 
     def __enter__(self):
         self.asked, self.former = False, None
-        try:
+        with contextlib.suppress(ValueError):  # only the main thread may take signals
             self.former = signal.signal(signal.SIGINT, self._ask)
-        except ValueError:  # only the main thread may take signals
-            pass
         return self
 
     def _ask(self, *_):

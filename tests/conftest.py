@@ -1,10 +1,10 @@
 """Backends as parameters: NumPy, the guard that stands in for CuPy, and CuPy itself where a GPU answers."""
 
-import guard
 import hypothesis
 import numpy as np
 import pytest
 
+import guard
 from minae import UndercompleteAutoencoder
 from minae import backend as backends
 from minae.errors import InputError

@@ -1,4 +1,4 @@
-"""Each kernel against its plain reference, which stays beside it for ever: odd, empty and large shapes, both float types."""
+"""Each kernel against its plain reference: odd, empty and large shapes, both float types."""
 
 import os
 import subprocess

@@ -28,7 +28,7 @@ def test_backward_is_the_transposed_jacobian(backend, tiny, rng):
 
 
 def test_tied_layers_read_one_array(backend, tiny):
-    model, x = tiny((7, 5, 3), tied=True, backend=backend)
+    model, _ = tiny((7, 5, 3), tied=True, backend=backend)
     assert list(model.parameters) == ["W1", "b1", "W2", "b2", "c1", "c2"]
     for encoder, decoder in zip(model.f.layers, reversed(model.g.layers), strict=True):
         encoder.W[...] = 0.25

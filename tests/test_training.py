@@ -136,7 +136,10 @@ def test_divergence_names_step_and_term_and_keeps_the_checkpoint(optimizer, back
         with pytest.raises(Diverged, match="iteration 1"):
             model.fit(X, optimizer=optimizer)
         return
-    with np.errstate(all="ignore"), pytest.raises(Diverged, match=r"term L became .* at epoch 1, step \d+ of 7") as stop:
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(Diverged, match=r"term L became .* at epoch 1, step \d+ of 7") as stop,
+    ):
         model.fit(X, epochs=9, batch_size=8, optimizer=optimizer, checkpoint=path)
     assert str(path) in str(stop.value) and "\n" not in str(stop.value)
     assert np.isfinite(flat(load(path))).all()
@@ -243,7 +246,14 @@ def test_ctrl_c_saves_between_steps_and_a_resume_continues_bit_for_bit(optimizer
 
         model.cost_and_grad = interrupting
         history = model.fit(
-            X[:40], epochs=4, batch_size=6, optimizer=optimizer, validation=X[40:], patience=9, checkpoint=path, resume=resume
+            X[:40],
+            epochs=4,
+            batch_size=6,
+            optimizer=optimizer,
+            validation=X[40:],
+            patience=9,
+            checkpoint=path,
+            resume=resume,
         )
         return flat(model).tobytes(), [{k: v for k, v in r.items() if "second" not in k} for r in history]
 
@@ -281,7 +291,11 @@ def test_a_run_does_not_overwrite_anothers_checkpoint(rng, tmp_path):
     before = path.read_bytes()
     with pytest.raises(InputError, match="exists"):
         make(rng)[0].fit(X, epochs=1, checkpoint=path)
-    for change, message in ((dict(seed=9), "seed = 0"), (dict(batch_size=5), "batch_size"), (dict(optimizer="sgd"), "Adam")):
+    for change, message in (
+        (dict(seed=9), "seed = 0"),
+        (dict(batch_size=5), "batch_size"),
+        (dict(optimizer="sgd"), "Adam"),
+    ):
         with pytest.raises(InputError, match=message):
             make(rng)[0].fit(X, epochs=3, checkpoint=path, resume=True, **change)
     with pytest.raises(InputError, match="config"):
@@ -329,7 +343,9 @@ def test_kill_at_random_steps_and_resume_gives_the_same_bytes(tmp_path):
     seed = int(time.time())
     rng = np.random.default_rng(seed)
     kills = 0
-    while not run(path, killed, "resume" if path.exists() else "new", int(rng.integers(1, 180)) if kills < 6 else 10**6):
+    while not run(
+        path, killed, "resume" if path.exists() else "new", int(rng.integers(1, 180)) if kills < 6 else 10**6
+    ):
         kills += 1
     assert kills >= 2, f"seed {seed}"
     assert killed.read_bytes() == whole.read_bytes(), f"seed {seed}"

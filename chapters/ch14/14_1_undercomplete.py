@@ -36,9 +36,9 @@ def squared_error(r, x):
 
 
 # %% [markdown]
-# PCA is the rival of the whole section. Its code is h = Dᵀ(x − μ), where the columns of D are the k leading eigenvectors
-# of the covariance (book, 2.12 and 5.8.1), its reconstruction r = D h + μ. Of all linear codes of size k it has the
-# smallest squared error, so a linear autoencoder can reach it and never beat it.
+# PCA is the rival of the whole section. Its code is h = Dᵀ(x − μ), where the columns of D are the k leading
+# eigenvectors of the covariance (book, 2.12 and 5.8.1), its reconstruction r = D h + μ. Of all linear codes of size k
+# it has the smallest squared error, so a linear autoencoder can reach it and never beat it.
 
 
 # %%
@@ -87,8 +87,8 @@ section.claim("and cannot beat it (on the data that PCA was fitted to)", error_l
 
 # %% [markdown]
 # ## 2. Nonlinear f and g: better than PCA at the same code size
-# One hidden ReLU layer on each side of a linear code of 30 numbers. Pixels are read as probabilities, so L is the Bernoulli
-# −log p(x | h); the error that is compared below is still the squared one, which is PCA's own measure.
+# One hidden ReLU layer on each side of a linear code of 30 numbers. Pixels are read as probabilities, so L is the
+# Bernoulli −log p(x | h); the error that is compared below is still the squared one, which is PCA's own measure.
 
 
 # %%
@@ -127,7 +127,8 @@ section.claim("the gradient is that of J", report.worst.error, "<=", 1e-7)
 
 # %% [markdown]
 # ## 3. A code that can be drawn
-# With two numbers a digit, a code is a point of the plane. No label was used; yet neighbours in the code are mostly of one
+# With two numbers a digit, a code is a point of the plane. No label was used; yet neighbours in the code are mostly of
+# one
 # class: the error of a 1-nearest-neighbour classifier on the two numbers measures it.
 
 
@@ -148,8 +149,8 @@ section.figure(plots.codes(panels, digits.test_labels, "Test digits as two numbe
 
 # %% [markdown]
 # ## At full size: the published figures
-# Hinton and Salakhutdinov (2006) report 13.87 for PCA and 3.00 for 784-1000-500-250-30, pretrained by RBMs and then trained
-# for 250 epochs. Here the same network starts from random weights and has ten epochs.
+# Hinton and Salakhutdinov (2006) report 13.87 for PCA and 3.00 for 784-1000-500-250-30, pretrained by RBMs and then
+# trained for 250 epochs. Here the same network starts from random weights and has ten epochs.
 
 # %%
 if section.size == "full":

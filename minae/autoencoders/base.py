@@ -40,8 +40,8 @@ class Autoencoder:
     dtype:      "float32", or "float64" as the gradient check needs it
     seed:       of the initial parameters
 
-    The encoder's parameters are W1, b1, W2, …, the decoder's V1, c1, V2, … in the order in which they are used. The cost
-    is J = Σ_k weights[k] · term_k; setting a weight to 0 takes a term out of the cost and out of its gradient.
+    The encoder's parameters are W1, b1, W2, …, the decoder's V1, c1, V2, … in the order in which they are used. The
+    cost is J = Σ_k weights[k] · term_k; setting a weight to 0 takes a term out of the cost and out of its gradient.
 
     Raises InputError for arguments out of range.
     """
@@ -107,7 +107,7 @@ class Autoencoder:
         if not self.backend.owns(x):
             raise InputError(
                 f"x is a {type(x).__module__.partition('.')[0]} {type(x).__name__} and the model is on backend "
-                f"{self.backend.name!r}: convert x with model.backend.from_numpy(...), or build the model on x's backend"
+                f"{self.backend.name!r}: use model.backend.from_numpy(x), or build the model on x's backend"
             )
         if x.ndim != 2 or x.shape[1] != n or x.shape[0] == 0:
             raise InputError(f"x has shape {x.shape}; expected (rows, {n}) with at least one row")
@@ -138,7 +138,7 @@ class Autoencoder:
         return self._map(X, "X", 0, lambda x: self.loss.mean(self.g.forward(self.f.forward(x)[0])[0]))
 
     def evaluate(self, X, batch_size=1000):
-        """The cost terms at X as floats, averaged over its rows; noise, where a variant has it, is drawn from seed 0."""
+        """The cost terms at X as floats, averaged over its rows; a variant's noise is drawn from seed 0."""
         from minae.data.rows import Rows
 
         rows, total = Rows(self, X, "X"), {}

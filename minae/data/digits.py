@@ -84,7 +84,7 @@ def _user_file(name):
 
 
 def _is_file(path):
-    return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises where the folder may not be entered)
+    return os.path.isfile(path)
 
 
 def _cache_folder():

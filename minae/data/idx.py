@@ -26,7 +26,7 @@ def unpacked(path):
 
 def at_home(path):
     """The path with the user's home for ~."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111 (Path.expanduser raises for an unknown user)
+    return Path(os.path.expanduser(path))
 
 
 def is_idx(head):

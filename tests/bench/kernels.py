@@ -14,6 +14,7 @@ import minae  # noqa: F401  (before NumPy: sets up its threads)
 
 # isort: split
 import numpy as np
+
 from minae.kernels import adam, bernoulli, sigmoid
 
 LAYERS = [(128, 500), (128, 784)]
