@@ -13,17 +13,12 @@ they are first used.
 """
 
 import os
-import sys
 
 __version__ = "0.1.0"
 
-# OpenBLAS lets its threads spin for about 20 ms after each product, on the core that the next line of NumPy or Numba
-# needs. They read this when NumPy loads; put back afterwards, so that nothing else in the process sees it.
-if "numpy" not in sys.modules and "OPENBLAS_THREAD_TIMEOUT" not in os.environ:
-    os.environ["OPENBLAS_THREAD_TIMEOUT"] = "4"
-    import numpy  # noqa: F401
-
-    del os.environ["OPENBLAS_THREAD_TIMEOUT"]
+# OpenBLAS lets its threads spin for 20 ms after each product, on a core that the next line may need. NumPy and SciPy
+# each bring an OpenBLAS, and each reads this when it loads; see kernels/README.md for what it costs to leave it.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 from minae import data, optimizers
 from minae.autoencoders import Autoencoder, UndercompleteAutoencoder, load

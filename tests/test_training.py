@@ -278,7 +278,7 @@ def test_a_checkpoint_is_a_model_and_may_be_trained_longer(backend, tmp_path):
         return model, X
 
     path = tmp_path / "run.safetensors"
-    model, X = run(3, path)
+    model, _ = run(3, path)
     np.testing.assert_array_equal(flat(load(path, backend=backend)), flat(model))
     longer, _ = run(5, path, resume=True)
     assert flat(longer).tobytes() == flat(run(5)[0]).tobytes()

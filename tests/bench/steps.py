@@ -5,6 +5,8 @@ r"""Time of one training step: minae, PyTorch (eager and compiled), and the bare
 Workloads: sigmoid units, Bernoulli loss on logits (sum over pixels, mean over batch), Adam lr 1e-3, float32, the MNIST
 sample that ships with minae, full batches only. Each contestant runs in a process of its own; they take turns in every
 round, with the same number of threads. Ratios are taken within a round, so that a slow phase of the machine hits both.
+Column `others`: the largest share of the machine that other processes took while a contestant was measured. With more
+than a few per cent there, the figures are not worth much: BLAS threads wait for each other.
 
     minae           what minae.training.fit does in a step: take the rows, cost_and_grad, optimizer.step
     torch eager     the same batches from the same initial parameters; backward, fused Adam
@@ -172,12 +174,14 @@ def measure(contestant, workload, folder):
     while done < WARM_STEPS or time.perf_counter() < end:
         step(next(batches))
         done += 1
-    times, end = [], time.perf_counter() + SECONDS
+    times, others, start_all = [], _others(), time.perf_counter()
+    end = start_all + SECONDS
     while not times or time.perf_counter() < end:
         index = next(batches)
         start = time.perf_counter()
         step(index)
         times.append((time.perf_counter() - start) * 1e3)
+    elapsed = (time.perf_counter() - start_all) * (os.cpu_count() or 1)
     return {
         "median": statistics.median(times),
         "min": min(times),
@@ -185,7 +189,18 @@ def measure(contestant, workload, folder):
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10),
         "losses": [] if losses[0] is None else [float(L) for L in losses],
         "threads": _threads(),
+        "others": None if others is None else max(0.0, (_others() - others) / elapsed),
     }
+
+
+def _others():
+    """Seconds of CPU that other processes and the host have used so far, or None where /proc does not say."""
+    try:
+        user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    except OSError:
+        return None
+    own = os.times()
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK") - own.user - own.system
 
 
 def allocations(workload, folder, steps=20):
@@ -281,7 +296,7 @@ def ratios(results):
 
 def table(workload, results):
     lines = [f"{workload}, batch {BATCH[workload]}", ""]
-    lines += ["contestant          ms/step   min..max of rounds   fastest step   peak RSS   threads"]
+    lines += ["contestant          ms/step   min..max of rounds   fastest step   peak RSS   threads   others"]
     for name, rows in results.items():
         errors = [row["error"] for row in rows if "error" in row]
         if errors:
@@ -290,9 +305,11 @@ def table(workload, results):
         medians = [row["median"] for row in rows]
         spread = f"{min(medians):.3f}..{max(medians):.3f}"
         rss, threads = statistics.median(row["rss_mb"] for row in rows), rows[0]["threads"]
+        others = max((row["others"] for row in rows if row["others"] is not None), default=None)
         lines.append(
             f"{name:<18}  {statistics.median(medians):7.3f}   {spread:>18}   {min(row['min'] for row in rows):12.3f}"
             f"   {rss:5.0f} MB   {threads if threads else '?':>7}"
+            f"   {'?' if others is None else f'{others:.0%}':>6}"
         )
     lines.append("")
     for name, values in ratios(results).items():

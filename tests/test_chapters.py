@@ -1,0 +1,86 @@
+"""Each section's script runs at --quick and shows what it claims."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from minae import chapters, plots
+from minae.chapters import Section
+from minae.errors import InputError
+
+SECTIONS = {section["number"]: section for section in chapters.sections()}
+
+
+@pytest.mark.parametrize("number", SECTIONS)
+def test_section(number, tmp_path):
+    command = [sys.executable, "-m", "minae", "run", number, "--quick", "--out", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["claims"] and all(claim["holds"] for claim in results["claims"])
+    assert {path.name for path in tmp_path.iterdir()} == {"results.json", *results["figures"]}
+    for figure in results["figures"]:
+        assert (tmp_path / figure).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("number", SECTIONS)
+def test_a_script_is_a_page(number):
+    """80 to 150 lines of code and prose; cells; the section's equations are in the text, not only in its header."""
+    text = SECTIONS[number]["path"].read_text()
+    assert 80 <= len(text.splitlines()) <= 150
+    assert text.count("# %%") >= 5
+    for equation in re.findall(r"\d+\.\d+", SECTIONS[number]["equations"]):
+        assert f"({equation})" in text
+    ast.parse(text)
+
+
+def section(monkeypatch, tmp_path, *options):
+    monkeypatch.setattr(sys, "argv", ["script", "--out", str(tmp_path / "out"), *options])
+    return Section("99.9 A title\n\nEquations: 99.1\nFigures: none")
+
+
+def test_a_claim_that_fails_stops_the_script_after_the_results_are_written(monkeypatch, tmp_path, capsys):
+    s = section(monkeypatch, tmp_path, "--quick", "--seed", "4")
+    assert s.pick(1, 2, 3) == 1 and s.seeds == [4]
+    s.claim("water is wet", s.number("wetness", [0.5, 0.7]), ">", 0.5)
+    s.claim("pigs fly", 0, ">", 1)
+    s.figure(plots.curves({"a": _History()}), "curve")
+    with pytest.raises(AssertionError, match="pigs fly"):
+        s.finish()
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["numbers"]["wetness"] == {"mean": 0.6, "values": [0.5, 0.7]}
+    assert [claim["holds"] for claim in results["claims"]] == [True, False]
+    assert "FAILS  pigs fly" in capsys.readouterr().out
+
+
+def _History():
+    from minae.training import History
+
+    return History([{"epoch": 1, "J": 2.0}, {"epoch": 2, "J": 1.0}])
+
+
+def test_not_a_number_holds_no_claim(monkeypatch, tmp_path):
+    s = section(monkeypatch, tmp_path)
+    s.claim("NaN", float("nan"), "<", 1)
+    with pytest.raises(AssertionError):
+        s.finish()
+
+
+def test_full_size_has_three_seeds(monkeypatch, tmp_path):
+    assert section(monkeypatch, tmp_path, "--full", "--seed", "1").seeds == [1, 2, 3]
+
+
+def test_unknown_section():
+    with pytest.raises(InputError, match=r"unknown section '99': choose one of 14\.1"):
+        chapters.find("99")
+
+
+def test_pictures_of_odd_sizes(tmp_path):
+    plots.save(plots.images({"x": np.zeros((2, 6)), "r": np.ones((1, 6))}, shape=(2, 3)), tmp_path / "a.png")
+    plots.save(plots.codes({"h": np.zeros((5, 2))}, np.arange(5)), tmp_path / "b.png")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png"]
