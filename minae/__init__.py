@@ -20,6 +20,12 @@ __version__ = "0.1.0"
 # each bring an OpenBLAS, and each reads this when it loads; see kernels/README.md for what it costs to leave it.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
+# kernels/ and chapters/ are minae.kernels and minae.chapters. An installed package has them inside; in a checkout they
+# stand beside minae/, and this finds them there.
+_here = os.path.dirname(os.path.abspath(__file__))
+if not os.path.isdir(os.path.join(_here, "kernels")):
+    __path__.append(os.path.dirname(_here))
+
 from minae import data, optimizers
 from minae.autoencoders import Autoencoder, UndercompleteAutoencoder, load
 from minae.checks import check_gradient

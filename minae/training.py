@@ -79,8 +79,12 @@ def fit(
     if patience is not None and (held_out is None or patience < 1):
         raise InputError(f"patience is {patience}: expected a number ≥ 1 together with validation data")
     if isinstance(optimizer, LBFGS):
-        if checkpoint is not None or model.noise(rows.take(np.arange(2)), model.backend.generator(0)):
-            raise InputError("lbfgs takes no checkpoint and no variant with noise: use adam")
+        if (
+            checkpoint is not None
+            or patience is not None
+            or model.noise(rows.take(np.arange(2)), model.backend.generator(0))
+        ):
+            raise InputError("lbfgs takes no checkpoint, no patience and no variant with noise: use adam")
         return _fit_lbfgs(model, rows, optimizer, epochs, held_out, callbacks, progress)
     if not isinstance(optimizer, Optimizer):
         raise InputError(f"optimizer is {optimizer!r}: give one of minae.optimizers, or its name")
