@@ -17,8 +17,15 @@ def form(*arrays):
     if not all(array.flags.c_contiguous for array in arrays):
         return "plain"
     if all(isinstance(array, np.ndarray) and array.dtype.char in "fd" for array in arrays):
-        return "cpu"
+        return "plain" if _jit_is_off() else "cpu"
     return "cuda" if namespace(arrays[0]).__name__ == "cupy" and cuda_works() else "plain"
+
+
+@functools.cache
+def _jit_is_off():
+    import numba
+
+    return numba.config.DISABLE_JIT
 
 
 @functools.cache

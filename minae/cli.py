@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def _stop(message, code):
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
         """argparse prints its usage first; here an error is one line."""
-        self.exit(2, f"minae: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"minae: {' '.join(message.split())} (see {self.prog} --help)\n")
 
 
 def _parser():
@@ -48,7 +49,7 @@ def _parser():
 
     def command(function, example, **options):
         name = function.__name__.strip("_")
-        summary = function.__doc__
+        summary = function.__doc__ or name  # `python -OO` takes docstrings away
         sub = commands.add_parser(
             name,
             help=summary.splitlines()[0],
@@ -202,6 +203,9 @@ def _train(args):
     from minae import UndercompleteAutoencoder, data
     from minae.optimizers import LBFGS, OPTIMIZERS
 
+    if args.output.suffix != ".safetensors":
+        raise InputError(f"cannot write the model to {str(args.output)!r}: its name must end in .safetensors")
+    files.target(args.output)  # better now than after the training
     X = data.read(args.data, args.scale)
     validation = None if args.validation is None else data.read(args.validation, args.scale)
     model = UndercompleteAutoencoder(
@@ -220,7 +224,9 @@ def _train(args):
     optimizer = OPTIMIZERS[args.optimizer]
     if optimizer is LBFGS and args.lr is not None:
         raise InputError("--lr does not go with lbfgs, which finds its own step length: leave it out")
-    checkpoint = args.checkpoint or args.output.with_suffix(f".checkpoint{args.output.suffix}")
+    checkpoint = args.checkpoint
+    if checkpoint is None and optimizer is not LBFGS:
+        checkpoint = args.output.with_suffix(".checkpoint.safetensors")
     history = model.fit(
         X,
         epochs=args.epochs,
@@ -229,13 +235,13 @@ def _train(args):
         validation=validation,
         patience=args.patience,
         seed=args.seed,
-        checkpoint=None if optimizer is LBFGS else checkpoint,
+        checkpoint=checkpoint,
         every=args.every,
         resume=args.resume,
         callbacks=[] if args.json else [lambda _, history: _print_epoch(history[-1], args.epochs)],
     )
     model.save(args.output)
-    if args.checkpoint is None:
+    if args.checkpoint is None and checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     print(json.dumps({"model": str(args.output), "history": history}) if args.json else f"saved {args.output}")
 
@@ -243,25 +249,34 @@ def _train(args):
 def _print_epoch(record, epochs):
     terms = "  ".join(f"{k} {v:.5g}" for k, v in record.items() if k not in ("epoch", "step", "validation", "seconds"))
     at = "".join(f"  validation {k} {v:.5g}" for k, v in record.get("validation", {}).items() if k == "J")
-    print(f"epoch {record['epoch']}/{epochs}  {terms.replace('examples_per_second', 'examples/s')}{at}", flush=True)
+    try:
+        print(f"epoch {record['epoch']}/{epochs}  {terms.replace('examples_per_second', 'examples/s')}{at}", flush=True)
+    except BrokenPipeError:  # `minae train … | head -1`: the reader is gone, the training is not
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _encode(args):
     """Write the codes h = f(x) of data."""
+    _check_output(args.output)
     _write(args.output, _load(args).encode(_read(args)))
 
 
 def _reconstruct(args):
     """Write the reconstructions r = g(f(x)) of data."""
+    _check_output(args.output)
     model, X = _load(args), _read(args)
+    side = round(X.shape[1] ** 0.5)
+    if args.picture:
+        if args.picture.suffix != ".png":
+            raise InputError(f"cannot draw {args.picture}: its name must end in .png")
+        if side**2 != X.shape[1]:
+            raise InputError(f"--picture draws square images, and a row has {X.shape[1]} numbers: leave it out")
+        files.target(args.picture)
     r = model.reconstruct(X)
     _write(args.output, r)
     if args.picture:
         from minae import plots
 
-        side = round(X.shape[1] ** 0.5)
-        if side**2 != X.shape[1]:
-            raise InputError(f"--picture draws square images, and a row has {X.shape[1]} numbers: leave it out")
         plots.save(plots.images({"x": X[:12], "r": r[:12]}, shape=(side, side)), args.picture)
 
 
@@ -277,6 +292,12 @@ def _read(args):
     return data.read(args.data, args.scale)
 
 
+def _check_output(path):
+    if path.suffix not in (".npy", ".csv"):
+        raise InputError(f"cannot write {str(path)!r}: its name must end in .npy or .csv")
+    files.target(path)
+
+
 def _write(path, array):
     import io
 
@@ -285,10 +306,8 @@ def _write(path, array):
     buffer = io.BytesIO()
     if path.suffix == ".npy":
         np.save(buffer, array)
-    elif path.suffix == ".csv":
-        np.savetxt(buffer, array, delimiter=",", fmt="%.9g")
     else:
-        raise InputError(f"cannot write {path}: its name must end in .npy or .csv")
+        np.savetxt(buffer, array, delimiter=",", fmt="%.9g")
     files.replace(path, buffer.getvalue())
     print(f"saved {path}: {array.shape[0]} × {array.shape[1]} {array.dtype}")
 

@@ -11,16 +11,18 @@ from minae.errors import InputError
 def replace(path, data):
     """Write bytes so that `path` is at every moment either the old file or the new one, whole.
 
-    Raises InputError where it cannot be written (a full disk, a read-only folder); the old file is then untouched.
+    A symbolic link is followed, and a file that exists keeps its permissions. Raises InputError where nothing can be
+    written (a full disk, a read-only folder, a name that is no regular file); what was there is then untouched.
     """
-    path, beside = Path(path), None
+    path, beside = target(path), None
     try:
-        handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        handle, beside = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(beside, 0o666 & ~_umask())  # mkstemp makes it private; a result is as readable as any other file
+        os.chmod(beside, mode)  # mkstemp makes it private
         os.replace(beside, path)
     except OSError as error:
         if beside and os.path.exists(beside):
@@ -28,6 +30,26 @@ def replace(path, data):
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; choose a folder that exists, is writable and has room"
         ) from error
+
+
+def target(path):
+    """Where writing to `path` goes, before there is something to write: links followed, its folder found writable.
+
+    Raises InputError where a later `replace` would.
+    """
+    given, path = path, Path(os.path.realpath(path))
+    advice = "choose a folder that exists, is writable and has room"
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"cannot write {given}: it is no regular file; give another name")
+        if not path.name or not path.parent.is_dir():
+            raise InputError(f"cannot write {path}: there is no folder {path.parent}; {advice}")
+        path.exists() or len(os.fsencode(path.name)) <= 255 or os.stat(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}; {advice}") from error
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"cannot write {path}: the folder is read-only; {advice}")
+    return path
 
 
 def write(path, tensors, about):
@@ -56,7 +78,10 @@ def read(path):
         ) from error
     if about is None:
         raise InputError(f"{path} is a safetensors file that minae did not write: it has no 'minae' metadata")
-    return tensors, json.loads(about)
+    try:
+        return tensors, json.loads(about)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} has 'minae' metadata that is not JSON ({error}): minae did not write it") from error
 
 
 def _umask():

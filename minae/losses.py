@@ -22,8 +22,8 @@ class Loss:
     def __init__(self, arena):
         self.arena = arena
 
-    def check(self, low, high, what):
-        """Refuse data that p(x | h) gives no probability to; low and high are their smallest and largest value."""
+    def check(self, x, low, high, what):
+        """Refuse rows that p(x | h) gives no probability to; low and high are their smallest and largest value."""
 
 
 class Gaussian(Loss):
@@ -54,7 +54,7 @@ class Bernoulli(Loss):
     def mean(s):
         return ops.sigmoid(s)
 
-    def check(self, low, high, what):
+    def check(self, x, low, high, what):
         if low < 0 or high > 1:
             raise InputError(
                 f"{what} has values in [{low:g}, {high:g}]; the Bernoulli loss takes [0, 1]: "
@@ -78,12 +78,16 @@ class Categorical(Loss):
     def mean(s):
         return namespace(s).exp(ops.log_softmax(s))
 
-    def check(self, low, high, what):
+    def check(self, x, low, high, what):
+        advice = "encode the classes, or use loss='gaussian'"
         if low < 0 or high > 1:
             raise InputError(
                 f"{what} has values in [{low:g}, {high:g}]; the categorical loss takes one-hot rows or rows of "
-                "probabilities: encode the classes, or use loss='gaussian'"
+                f"probabilities: {advice}"
             )
+        off = float(abs(x.sum(axis=1) - 1).max())
+        if off > 1e-3:
+            raise InputError(f"{what} has rows whose sum is off 1 by {off:g}; categorical rows must sum to 1: {advice}")
 
 
 LOSSES = {"gaussian": Gaussian, "bernoulli": Bernoulli, "categorical": Categorical}

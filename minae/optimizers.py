@@ -78,7 +78,7 @@ class Optimizer:
     slots = ()  # names of the vectors of `state`
 
     def __post_init__(self):
-        if not _schedule(self.lr)(0) > 0:
+        if not 0 < _schedule(self.lr)(0) < math.inf:
             raise InputError(f"lr is {self.lr!r}: a learning rate is a number > 0, or a schedule of such")
 
     def step(self, parameters):

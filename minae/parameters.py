@@ -6,6 +6,7 @@ A checkpoint, a gradient check, an optimizer step and (later) an all-reduce each
 import math
 
 from minae.backend import namespace
+from minae.errors import InputError
 
 
 class Parameters:
@@ -21,8 +22,11 @@ class Parameters:
         self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
         self.arena = arena
         size = sum(math.prod(shape) for shape in self.shapes.values())
-        self.flat = arena.backend.xp.zeros(size, arena.dtype)
-        self._grad = arena.backend.xp.zeros(size, arena.dtype)
+        try:
+            self.flat = arena.backend.xp.zeros(size, arena.dtype)
+            self._grad = arena.backend.xp.zeros(size, arena.dtype)
+        except (MemoryError, ValueError, OverflowError) as error:
+            raise InputError(f"{size:,} parameters do not fit into memory: choose smaller sizes") from error
         self._views = self.views(self.flat)
         self._gradients = {name: Gradient(view, arena) for name, view in self.views(self._grad).items()}
 

@@ -69,7 +69,8 @@ def fit(
             raise InputError(f"unknown optimizer {optimizer!r}: choose one of {', '.join(OPTIMIZERS)}")
         optimizer = OPTIMIZERS[optimizer]()
     n = len(rows)
-    batch_size = min(128, n) if batch_size is None else batch_size
+    whole = n if isinstance(optimizer, LBFGS) else min(128, n)
+    batch_size = whole if batch_size is None else batch_size
     if n < 2:
         raise InputError("X has one row: training needs at least two")
     if not 1 <= batch_size <= n:
@@ -79,27 +80,26 @@ def fit(
     if patience is not None and (held_out is None or patience < 1):
         raise InputError(f"patience is {patience}: expected a number ≥ 1 together with validation data")
     if isinstance(optimizer, LBFGS):
-        if (
-            checkpoint is not None
-            or patience is not None
-            or model.noise(rows.take(np.arange(2)), model.backend.generator(0))
-        ):
-            raise InputError("lbfgs takes no checkpoint, no patience and no variant with noise: use adam")
+        noisy = model.noise(rows.take(np.arange(2)), model.backend.generator(0))
+        if checkpoint is not None or resume or patience is not None or batch_size != n or noisy:
+            raise InputError("lbfgs takes all rows at once, and no checkpoint, resume, patience or noise: use adam")
         return _fit_lbfgs(model, rows, optimizer, epochs, held_out, callbacks, progress)
     if not isinstance(optimizer, Optimizer):
         raise InputError(f"optimizer is {optimizer!r}: give one of minae.optimizers, or its name")
     optimizer = dataclasses.replace(optimizer)  # its settings; the steps and moments of another run stay there
 
-    run = _Run(model, optimizer, rows, batch_size, seed, checkpoint)
+    run = _Run(model, optimizer, rows, held_out, batch_size, seed, checkpoint)
     if resume:
         run.restore()
     elif checkpoint is not None and Path(checkpoint).exists():
-        raise InputError(f"{checkpoint} exists: pass resume=True to go on with it, or give another path")
+        raise InputError(
+            f"{checkpoint} exists: go on from it with resume=True (--resume), delete it, or give another path"
+        )
     elif checkpoint is not None:
         run.save()
 
     bar = _Bar(progress, total=epochs * n, done=run.epoch * n + run.position * batch_size)
-    with bar, _CtrlC() as ctrl_c:
+    with bar, _CtrlC() as ctrl_c, np.errstate(all="ignore"):  # a cost that overflows is found by _Run.terms
         while run.epoch < epochs and not run.stopped:
             started, first = time.perf_counter(), run.position
             order = np.random.default_rng((seed, run.epoch)).permutation(n)
@@ -115,7 +115,7 @@ def fit(
                     bar.show(run, epochs)
                 if ctrl_c.asked:
                     raise run.interrupted()
-            run.end_epoch(started, first, held_out, patience)
+            run.end_epoch(started, first, order[-((n - 1) % batch_size + 1) :], patience)
             if any([callback(model, run.history) for callback in callbacks]):
                 run.stopped = True
             if checkpoint is not None and (run.epoch % every == 0 or run.epoch >= epochs or run.stopped):
@@ -128,8 +128,9 @@ def fit(
 class _Run:
     """Where a training run stands; all of it goes into a checkpoint."""
 
-    def __init__(self, model, optimizer, rows, batch_size, seed, path):
-        self.model, self.optimizer, self.rows, self.path = model, optimizer, rows, path
+    def __init__(self, model, optimizer, rows, held_out, batch_size, seed, path):
+        self.model, self.optimizer, self.path = model, optimizer, path
+        self.rows, self.held_out = rows, held_out
         self.batch_size, self.seed = batch_size, seed
         self.steps = math.ceil(len(rows) / batch_size)
         self.epoch, self.position, self.stopped = 0, 0, False  # position: steps done of this epoch
@@ -151,22 +152,35 @@ class _Run:
         bad = ~np.isfinite(trace)
         if bad.any():
             k, i = np.argwhere(bad)[0]
-            kept = f"the last good checkpoint is {self.path}" if self.path else "no checkpoint was asked for"
-            raise Diverged(
-                f"the cost term {self.names[i]} became {trace[k, i]} at epoch {self.epoch + 1}, step {k + 1} of "
-                f"{self.steps}; {kept}: try a smaller learning rate"
-            )
+            raise self.diverged(self.names[i], trace[k, i], k)
         means = trace[:, -1] @ trace[:, :-1] / trace[:, -1].sum()
         terms = dict(zip(self.names, means.tolist(), strict=True))
         return {"J": sum(self.model.weights[name] * term for name, term in terms.items()), **terms}
 
-    def end_epoch(self, started, first, held_out, patience):
+    def diverged(self, name, value, k):
+        kept = f"; the last good checkpoint is {self.path}, delete it to start anew" if self.path else ""
+        return Diverged(
+            f"the cost term {name} became {value} at epoch {self.epoch + 1}, step {k + 1} of {self.steps}{kept}: "
+            "try a smaller learning rate"
+        )
+
+    def check_last_step(self, index):
+        """The cost after the last update of an epoch, on the rows of that step: only a good state is kept."""
+        with self.model.arena:
+            x, stream = self.rows.take(index), self.model.backend.generator(self.seed, self.epoch, self.steps - 1)
+            cost = self.model.cost_and_grad(x, need_grad=False, **self.model.noise(x, stream))
+        for name, term in cost.items():
+            if not math.isfinite(term):
+                raise self.diverged(name, float(term), self.steps - 1)
+
+    def end_epoch(self, started, first, last, patience):
         terms = self.terms()  # waits for the device
         seconds = time.perf_counter() - started
-        examples = len(self.rows) - first * self.batch_size
+        self.check_last_step(last)
+        examples = max(0, len(self.rows) - first * self.batch_size)
         record = {"epoch": self.epoch + 1, "step": self.optimizer.t, **terms}
-        if held_out is not None:
-            at = self.model.evaluate(held_out.X)
+        if self.held_out is not None:
+            at = self.model.evaluate(self.held_out)
             J = sum(self.model.weights[name] * term for name, term in at.items())
             record["validation"] = {"J": J, **at}
             if patience is not None and J < self.best_J:
@@ -184,7 +198,8 @@ class _Run:
             "seed": self.seed,
             "batch_size": self.batch_size,
             "optimizer": repr(self.optimizer),
-            "data": list(self.rows.X.shape),
+            "data": self.rows.fingerprint(),
+            "validation": self.held_out and self.held_out.fingerprint(),
         }
 
     def save(self):
@@ -205,6 +220,8 @@ class _Run:
     def restore(self):
         if self.path is None:
             raise InputError("resume=True needs the checkpoint to go on from: give checkpoint=PATH")
+        if not Path(self.path).exists():
+            raise InputError(f"no checkpoint {self.path} to go on from: leave out resume (--resume) to start anew")
         tensors, about = files.read(self.path)
         if "run" not in about:
             raise InputError(f"{self.path} is a model, not a checkpoint of a training run: it cannot be resumed")
@@ -253,7 +270,7 @@ def _fit_lbfgs(model, rows, optimizer, epochs, held_out, callbacks, progress):
         record = {"epoch": len(history) + 1, "step": len(history) + 1, **last}
         if held_out is not None:
             flat[...] = from_numpy(theta.astype(model.dtype))
-            at = model.evaluate(held_out.X)
+            at = model.evaluate(held_out)
             record["validation"] = {"J": sum(model.weights[name] * term for name, term in at.items()), **at}
         now = time.perf_counter()
         seconds, clock[0] = now - clock[0], now
@@ -264,7 +281,7 @@ def _fit_lbfgs(model, rows, optimizer, epochs, held_out, callbacks, progress):
 
     clock = [time.perf_counter()]
     if epochs:
-        with _Bar(progress, total=epochs * len(rows), done=0) as bar:
+        with _Bar(progress, total=epochs * len(rows), done=0) as bar, np.errstate(all="ignore"):
             theta = optimizer.minimize(cost_and_grad, to_numpy(flat).astype(np.float64), epochs, each)
         flat[...] = from_numpy(theta.astype(model.dtype))
     return history

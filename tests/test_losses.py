@@ -72,4 +72,4 @@ def test_extreme_logits_stay_finite_and_keep_their_type(name, dtype, backend):
 @pytest.mark.parametrize("low, high", [(0, 255), (-0.1, 1)])
 def test_data_out_of_range_are_refused(name, low, high, backend):
     with pytest.raises(InputError, match="gaussian"):
-        LOSSES[name](Arena(backend, "float64")).check(low, high, "X")
+        LOSSES[name](Arena(backend, "float64")).check(None, low, high, "X")

@@ -216,7 +216,7 @@ def test_bad_data(change, message, backend, rng):
         (dict(optimizer=3), "optimizer is 3"),
         (dict(patience=2), "validation"),
         (dict(resume=True), "checkpoint=PATH"),
-        (dict(resume=True, checkpoint="none.safetensors"), "no file"),
+        (dict(resume=True, checkpoint="none.safetensors"), "no checkpoint none.safetensors"),
         (dict(checkpoint="no/such/folder/x.safetensors"), "cannot write"),
         (dict(validation=np.zeros((3, 4))), "validation has shape"),
     ],

@@ -72,6 +72,8 @@ class Autoencoder:
             raise InputError(f"dtype is {dtype!r}: choose 'float32' (to train) or 'float64' (to check gradients)")
         if not (np.isfinite(lam) and lam >= 0):
             raise InputError(f"lam is {lam!r}: the weight of a penalty is a number ≥ 0")
+        if seed < 0:
+            raise InputError(f"seed is {seed}: expected an integer ≥ 0")
         self.config = dict(
             sizes=sizes, activation=activation, code=code, loss=loss, tied=bool(tied), lam=float(lam), seed=int(seed)
         )
@@ -141,7 +143,7 @@ class Autoencoder:
         """The cost terms at X as floats, averaged over its rows; a variant's noise is drawn from seed 0."""
         from minae.data.rows import Rows
 
-        rows, total = Rows(self, X, "X"), {}
+        rows, total = X if isinstance(X, Rows) else Rows(self, X, "X"), {}
         for start in range(0, len(rows), batch_size):
             with self.arena:
                 x = rows.take(np.arange(start, min(start + batch_size, len(rows))))
@@ -198,6 +200,7 @@ def load(path, *, backend=None, dtype=None):
     Raises InputError for a file that is missing, truncated, or not minae's.
     """
     tensors, about = files.read(path)
+    backend = get_backend(backend)
     try:
         model = VARIANTS[about["variant"]](**about["config"], backend=backend, dtype=dtype or about["dtype"])
         model.weights = about["weights"]
@@ -205,7 +208,7 @@ def load(path, *, backend=None, dtype=None):
             if tensors[name].shape != model.parameters[name].shape:
                 raise KeyError(name)
             model.parameters[name][...] = model.backend.from_numpy(tensors[name].astype(model.dtype))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:  # InputError is a ValueError
         raise InputError(
             f"{path} does not hold a whole minae model ({error}): was it written by another version?"
         ) from error

@@ -1,5 +1,6 @@
 """From what a user has, an array of the host, of the device, or a file larger than memory, to the batches of a step."""
 
+import hashlib
 import math
 
 import numpy as np
@@ -40,7 +41,8 @@ class Rows:
         if isinstance(self.X, np.ndarray) and self.X.dtype == x.dtype:
             np.take(self.X, index, axis=0, out=x, mode="clip")  # "clip": with "raise", NumPy would copy `out` first
         else:
-            np.copyto(x, self.X[index], casting="unsafe")
+            with np.errstate(over="ignore"):  # a number that becomes infinite is found by the check
+                np.copyto(x, self.X[index], casting="unsafe")
         if self.lazy:
             self._check_values(x)
         return self.backend.from_numpy(x)
@@ -69,5 +71,15 @@ class Rows:
         low, high = float(x.min()), float(x.max())
         if not (math.isfinite(low) and math.isfinite(high)):
             raise InputError(f"{self.name} has NaN or infinite values: remove those rows or fill them in first")
+        if max(-low, high) > float(np.finfo(self.model.dtype).max):
+            raise InputError(
+                f"{self.name} has values in [{low:g}, {high:g}], too large for {self.model.dtype}: scale the data"
+            )
         if self.loss:
-            self.loss.check(low, high, self.name)
+            self.loss.check(x, low, high, self.name)
+
+    def fingerprint(self):
+        """Shape and a hash of up to 64 rows: enough to tell that a run is resumed with other data."""
+        index = np.unique(np.linspace(0, len(self) - 1, 64).astype(np.int64))
+        some = self.backend.to_numpy(self.X[index]) if self.on_device else np.asarray(self.X[index])
+        return [*self.X.shape, hashlib.sha256(np.ascontiguousarray(some).tobytes()).hexdigest()[:16]]

@@ -1,0 +1,621 @@
+"""The `minae` command: what each subcommand does, and that a user's mistake is one line, exit 2, and nothing lost."""
+
+import contextlib
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from minae import chapters, cli, load
+from minae.backend import get_backend
+from minae.errors import InputError
+
+ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+COMMANDS = "list run check train encode reconstruct doctor".split()
+posix = pytest.mark.skipif(os.name != "posix", reason="signals, FIFOs and limits of POSIX")
+
+
+@pytest.fixture
+def minae(tmp_path, monkeypatch, capsys):
+    """minae(*argv) -> (code, out, err), in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MINAE_BACKEND", raising=False)
+
+    def run(*argv):
+        capsys.readouterr()
+        try:
+            code = cli.main([str(arg) for arg in argv])
+        except SystemExit as error:  # argparse
+            code = error.code
+        out, err = capsys.readouterr()
+        return SimpleNamespace(code=code, out=out, err=err)
+
+    return run
+
+
+@pytest.fixture
+def X(tmp_path, rng):
+    """(40, 16) in [0, 1], and the same as X.npy."""
+    X = rng.uniform(size=(40, 16)).astype(np.float32)
+    np.save(tmp_path / "X.npy", X)
+    return X
+
+
+TRAIN = "train X.npy --sizes 8 3 --epochs 2 --batch-size 16 -o m.safetensors".split()
+
+
+@pytest.fixture
+def model(minae, X):
+    assert minae(*TRAIN).code == 0
+    return load("m.safetensors")
+
+
+def tree(folder):
+    """path -> bytes of every file below the folder."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def one_line(result, code, *words):
+    """The command ended with this code and one line on stderr that holds each of the words; returns the line."""
+    line = result.err
+    assert result.code == code, line
+    assert line.startswith("minae: ") and line.endswith("\n") and line.count("\n") == 1, line
+    assert "Traceback" not in result.out + line
+    for word in words:
+        assert re.search(word, line), f"{word!r} is not in: {line}"
+    return line
+
+
+@pytest.fixture
+def refuses(minae, tmp_path):
+    """refuses(argv, *words): exit 2 with one line; every file is as before, and none is left half written."""
+
+    def run(argv, *words):
+        before = tree(tmp_path)
+        result = minae(*(shlex.split(argv) if isinstance(argv, str) else argv))
+        one_line(result, 2, *words)
+        after = tree(tmp_path)
+        assert {path: after.get(path) for path in before} == before
+        assert not [path for path in after if path.name.startswith(".")]
+        return result
+
+    return run
+
+
+def process(*argv, cwd, shell="exec {}", **environment):
+    """The command as a real process."""
+    command = shlex.join([sys.executable, "-m", "minae", *argv])
+    env = {k: v for k, v in os.environ.items() if k != "MINAE_BACKEND"} | environment
+    return subprocess.run(
+        ["bash", "-c", shell.format(command)], cwd=cwd, env=env, capture_output=True, text=True, timeout=60
+    )
+
+
+# ---------------------------------------------------------------------------------------------- what each command does
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_an_example_that_parses(command, minae):
+    result = minae(command, "--help")
+    assert result.code == 0 and not result.err
+    example = result.out.split("example:\n")[1].strip()
+    assert example.startswith(f"minae {command}")
+    assert callable(cli._parser().parse_args(shlex.split(example)[1:]).run)
+
+
+def test_help_names_every_command(minae):
+    result = minae("--help")
+    assert result.code == 0 and all(re.search(rf"^ +{c}\b", result.out, re.MULTILINE) for c in COMMANDS)
+    assert re.fullmatch(r"minae \d\S+\n", minae("--version").out)
+
+
+def test_list(minae):
+    text, rows = minae("list"), json.loads(minae("list", "--json").out)
+    assert text.code == 0 and rows[0]["number"] == "14.1"
+    for row in rows:
+        assert row["number"] in text.out and row["title"] in text.out and row["path"] in text.out
+
+
+def test_check(minae):
+    report = json.loads(minae("check", "--json").out)
+    assert report["passed"] and len(report["cases"]) > 5
+    assert all(row["passed"] for case in report["cases"].values() for row in case["rows"])
+
+
+def test_check_fails_when_a_gradient_is_wrong(minae, monkeypatch):
+    monkeypatch.setattr("minae.penalties.WeightDecay.backward", lambda *_: None)
+    result = minae("check")
+    assert result.code == 1 and "WRONG" in result.out and not result.err
+    assert minae("check", "--json").code == 1
+
+
+def test_train_encode_reconstruct(minae, X, model, tmp_path):
+    assert {path.name for path in tmp_path.iterdir()} == {"X.npy", "m.safetensors"}  # the checkpoint is gone
+    assert minae("encode", "m.safetensors", "X.npy", "-o", "h.npy").code == 0
+    np.testing.assert_array_equal(np.load("h.npy"), model.encode(X))
+    result = minae("reconstruct", "m.safetensors", "X.npy", "-o", "r.csv", "--picture", "r.png")
+    assert result.code == 0 and not result.err
+    np.testing.assert_array_equal(np.loadtxt("r.csv", delimiter=",", dtype=np.float32), model.reconstruct(X))
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_train_reads_every_kind_of_table_alike(minae, X, model, tmp_path):
+    np.savetxt("X.csv", X, delimiter=",", fmt="%.9g")
+    np.savez("X.npz", X)
+    np.save("bytes.npy", np.full((4, 16), 255, np.uint8))
+    np.save("cube.npy", X.reshape(40, 4, 4))
+    first = (tmp_path / "m.safetensors").read_bytes()
+    for name in ("X.csv", "X.npz", "cube.npy"):
+        assert minae("train", name, *TRAIN[2:]).code == 0
+        assert (tmp_path / "m.safetensors").read_bytes() == first
+    assert minae("train", "bytes.npy", "--scale", 255, "--sizes", 3, "--epochs", 1, "-o", "n.safetensors").code == 0
+
+
+def test_train_json_is_json_alone(minae, X):
+    result = minae(*TRAIN, "--validation", "X.npy", "--patience", 1, "--json")
+    report = json.loads(result.out)
+    assert result.code == 0 and not result.err and report["model"] == "m.safetensors"
+    assert [record["epoch"] for record in report["history"]] == [1, 2]
+    assert {"J", "L"} <= report["history"][0]["validation"].keys()
+
+
+def test_train_prints_every_term_of_an_epoch(minae, X):
+    out = minae(*TRAIN, "--lam", 0.01, "--tied").out
+    assert re.search(r"epoch 2/2 .*J .*L .*Omega ", out) and "saved m.safetensors" in out
+
+
+def test_train_lbfgs_and_no_epochs(minae, X):
+    assert minae(*"train X.npy --sizes 8 3 --optimizer lbfgs --epochs 2 -o m.safetensors".split()).code == 0
+    one_line(minae(*TRAIN, "--optimizer", "lbfgs"), 2, "all rows at once")
+    assert minae(*TRAIN, "--epochs", 0).code == 0
+
+
+def test_one_seed_is_one_model(minae, model, tmp_path):
+    first = (tmp_path / "m.safetensors").read_bytes()
+    assert minae(*TRAIN).code == 0 and (tmp_path / "m.safetensors").read_bytes() == first
+    assert minae(*TRAIN, "--seed", 1).code == 0 and (tmp_path / "m.safetensors").read_bytes() != first
+
+
+def test_resume_trains_longer_as_if_never_stopped(minae, X, tmp_path):
+    assert minae(*TRAIN, "--epochs", 4).code == 0
+    whole = (tmp_path / "m.safetensors").read_bytes()
+    assert minae(*TRAIN, "--checkpoint", "c.safetensors").code == 0
+    assert minae(*TRAIN, "--checkpoint", "c.safetensors", "--epochs", 4, "--resume").code == 0
+    assert (tmp_path / "m.safetensors").read_bytes() == whole
+
+
+def test_doctor(minae):
+    result = minae("doctor", "--json")
+    findings = json.loads(result.out)
+    assert result.code == 0 and {"part", "state", "finding", "advice"} == findings[0].keys()
+    assert {finding["state"] for finding in findings} <= {"ok", "missing"}
+    assert all(finding["part"] in minae("doctor").out for finding in findings[:1])
+
+
+SCRIPT = """'''99.9 A test\n\nEquations: none\n'''
+from minae.chapters import Section
+section = Section(__doc__)
+section.claim("one is larger", 1, ">", section.seed)
+section.finish()
+"""
+
+
+def test_run_ends_as_its_claims_do(minae, monkeypatch, tmp_path):
+    script = tmp_path / "99_9_test.py"
+    script.write_text(SCRIPT)
+    monkeypatch.setattr(chapters, "find", lambda number: {"path": script})
+    argv = list(sys.argv)
+    assert minae("run", "99.9", "--quick", "--out", "o").code == 0
+    assert json.loads((tmp_path / "o" / "results.json").read_text())["size"] == "quick"
+    result = minae("run", "99.9", "--seed", 2)
+    one_line(result, 1, "99.9", "one is larger")
+    assert "FAILS" in result.out and sys.argv == argv
+
+
+# ---------------------------------------------------------------------------------------------- options
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        ("", ["COMMAND", "--help"]),
+        ("foo", ["'foo'", "choose from.*train"]),
+        ("list --foo", ["--foo"]),
+        ("list '--a\nb'", ["--help"]),
+        ("run 99", ["'99'", r"14\.1"]),
+        ("run 14.1 --quick --full", ["--quick"]),
+        ("run 14.1 --seed -1", ["-1", "≥ 0"]),
+        ("run 14.1 --seed x", ["'x'"]),
+        ("run 14.1 --out X.npy", [r"X\.npy", "--out"]),
+        ("run 14.1 --out o --backend foo", ["'foo'", "numpy, cupy"]),
+        ("check --backend foo", ["'foo'", "numpy, cupy"]),
+    ],
+)
+def test_bad_commands(argv, words, refuses, X):
+    refuses(argv, *words)
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ("--backend foo", ["'foo'", "numpy, cupy"]),
+        ("--activation foo", ["'foo'", "relu"]),
+        ("--code foo", ["'foo'", "identity"]),
+        ("--loss foo", ["'foo'", "gaussian"]),
+        ("--optimizer foo", ["'foo'", "adam"]),
+        ("--dtype float16", ["float16", "float32"]),
+        ("--lr -1", ["-1", "> 0"]),
+        ("--lr 0", ["> 0"]),
+        ("--lr nan", ["nan", "> 0"]),
+        ("--lr inf", ["inf"]),
+        ("--lr fast", ["fast"]),
+        ("--optimizer lbfgs --lr 1", ["--lr", "lbfgs"]),
+        ("--lam -1", ["-1", "≥ 0"]),
+        ("--lam nan", ["nan"]),
+        ("--lam inf", ["inf"]),
+        ("--epochs -1", ["-1", "≥ 0"]),
+        ("--epochs 1.5", ["1.5"]),
+        ("--every 0", ["0", "≥ 1"]),
+        ("--seed -1", ["-1", "≥ 0"]),
+        ("--sizes 0", ["0"]),
+        ("--sizes -3", ["-3"]),
+        ("--sizes", ["--sizes"]),
+        ("--sizes 99999999999999999999", ["do not fit"]),
+        ("--sizes 99999999999999", ["memory|9999999"]),
+        ("--batch-size 0", ["0", "1 to 40"]),
+        ("--batch-size 41", ["41", "40 rows", "1 to 40"]),
+        ("--scale 0", ["0", "positive"]),
+        ("--scale nan", ["nan", "positive"]),
+        ("--patience 2", ["2", "validation"]),
+        ("--patience 0 --validation X.npy", ["0", "≥ 1"]),
+        ("--validation wide.npy", ["validation", "17", "16"]),
+        ("--validation nothing.npy", [r"nothing\.npy"]),
+        ("--validation nan.npy", ["validation", "NaN"]),
+        ("--resume", [r"m\.checkpoint\.safetensors", "--resume"]),
+        ("--checkpoint nowhere/c.safetensors", ["nowhere", "folder"]),
+        ("--checkpoint X.npy", [r"X\.npy", "exists"]),
+        ("--checkpoint X.npy --resume", [r"X\.npy", "safetensors"]),
+    ],
+)
+def test_bad_options_of_train(options, words, refuses, X, tmp_path):
+    np.save(tmp_path / "wide.npy", np.ones((4, 17), np.float32))
+    np.save(tmp_path / "nan.npy", np.full((4, 16), np.nan, np.float32))
+    (tmp_path / "m.safetensors").write_text("a former result")
+    result = refuses([*TRAIN, *shlex.split(options)], *words)
+    assert "epoch 1/" not in result.out  # said at once, not after an epoch
+
+
+def test_cupy_without_a_gpu(refuses, X):
+    with contextlib.suppress(InputError):
+        get_backend("cupy")
+        pytest.skip("a GPU answers")
+    for argv in (TRAIN, ["check"], ["run", "14.1", "--out", "o"]):
+        refuses([*argv, "--backend", "cupy"], "cupy", "numpy")
+
+
+def test_bad_backend_in_the_environment(refuses, X, monkeypatch):
+    monkeypatch.setenv("MINAE_BACKEND", "foo")
+    refuses(TRAIN, "'foo'", "numpy, cupy")
+
+
+# ---------------------------------------------------------------------------------------------- data
+def _with(value):
+    X = np.full((40, 16), 0.5, np.float64)
+    X[17, 3] = value
+    return X
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz"])
+@pytest.mark.parametrize(
+    "array, words",
+    [
+        (np.ones(16), [r"\(16,\)", "two dimensions"]),
+        (np.float64(1), [r"\(\)", "two dimensions"]),
+        (np.ones((0, 16)), ["empty|one row"]),
+        (np.ones((16, 0)), ["empty|one column"]),
+        (np.ones((1, 16)), ["one row", "two"]),
+        (np.ones((4, 16), object), ["bad|object"]),
+        (np.full((4, 16), "a"), ["U1", "real numbers"]),
+        (np.ones((4, 16), complex), ["complex", "real numbers"]),
+        (np.zeros((4, 16), "M8[s]"), ["datetime", "real numbers"]),
+        (_with(np.nan), ["NaN"]),
+        (_with(np.inf), ["infinit"]),
+        (_with(255), ["255", r"\[0, 1\]", "scale|divide"]),
+        (_with(-0.1), ["-0.1", r"\[0, 1\]"]),
+    ],
+)
+def test_bad_data(array, words, kind, refuses, tmp_path):
+    path = tmp_path / f"bad.{kind}"
+    np.save(path, array) if kind == "npy" else np.savez(path, array)
+    refuses(["train", path, *TRAIN[2:7], "-o", "m.safetensors"], *words)
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz"])
+@pytest.mark.parametrize("argv", ["train bad --loss gaussian -o o.safetensors", "encode m.safetensors bad -o o.npy"])
+def test_data_too_large_for_float32(argv, kind, refuses, model, tmp_path):
+    path = tmp_path / f"bad.{kind}"
+    np.save(path, _with(1e300)) if kind == "npy" else np.savez(path, _with(1e300))
+    refuses(argv.replace("bad", path.name), "infinit|float32")
+
+
+def test_categorical_rows_must_sum_to_one(refuses, X):
+    refuses([*TRAIN, "--loss", "categorical"], "categorical", "sum to 1|one-hot")
+
+
+@pytest.mark.parametrize(
+    "name, content, words",
+    [
+        ("a.csv", b"1,2\n3\n", ["row 2", "1 columns", "2"]),
+        ("a.csv", b"1,2\n3,x\n", ["row 2, column 2", "x"]),
+        ("a.csv", b"", ["no rows"]),
+        ("a.csv", b"\xff\xfe", [r"a\.csv"]),
+        ("a.npy", b"", [r"a\.npy"]),
+        ("a.npy", b"\x93NUMPY\x01\x00garbage", [r"a\.npy"]),
+        ("a.npz", b"PK\x03\x04", [r"a\.npz"]),
+        ("a.txt", b"hello", ["unknown kind", r"\.npy"]),
+        ("a\nb.txt", b"hello", ["unknown kind"]),
+    ],
+)
+def test_damaged_data_files(name, content, words, refuses, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    refuses(["train", name, "-o", "m.safetensors"], *words)
+
+
+def test_truncated_and_missing_data(refuses, X, tmp_path):
+    path = tmp_path / "X.npy"
+    path.write_bytes(path.read_bytes()[:-100])
+    refuses(TRAIN, r"X\.npy")
+    refuses("train nothing.npy -o m.safetensors", r"nothing\.npy", r"\.csv")
+    refuses("train '' -o m.safetensors")
+    refuses("train . -o m.safetensors", "folder", "images")
+
+
+# ---------------------------------------------------------------------------------------------- models
+def test_not_a_model(refuses, model, tmp_path):
+    whole = (tmp_path / "m.safetensors").read_bytes()
+    for k in (0, 7, 100, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "short.safetensors").write_bytes(whole[:k])
+        refuses("encode short.safetensors X.npy -o h.npy", r"short\.safetensors", "truncated")
+    (tmp_path / "d.safetensors").mkdir()
+    for name in ("nothing.safetensors", "d.safetensors", "X.npy", ""):
+        for argv in (f"encode '{name}' X.npy -o h.npy", f"reconstruct '{name}' X.npy -o r.npy"):
+            refuses(argv, re.escape(name))
+
+
+ABOUT = {
+    "variant": "undercomplete",
+    "config": {"sizes": [16, 3]},
+    "dtype": "float32",
+    "weights": {"L": 1.0},
+}
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        None,
+        "garbage",
+        "[1]",
+        "{}",
+        json.dumps(ABOUT),
+        json.dumps({**ABOUT, "variant": "foo"}),
+        json.dumps({**ABOUT, "config": []}),
+        json.dumps({**ABOUT, "config": {"sizes": [16, 3], "seed": "x"}}),
+        json.dumps({**ABOUT, "config": {"sizes": [16, 3], "activation": "foo"}}),
+        json.dumps({**ABOUT, "config": {"sizes": [16, 3], "future": 1}}),
+        json.dumps({**ABOUT, "config": {"sizes": [16, 10**18]}}),
+    ],
+)
+def test_foreign_safetensors(metadata, refuses, X, tmp_path):
+    save_file({"a": X}, tmp_path / "f.safetensors", None if metadata is None else {"minae": metadata})
+    refuses("encode f.safetensors X.npy -o h.npy", r"f\.safetensors")
+
+
+def test_data_of_another_width(refuses, model, tmp_path):
+    np.save(tmp_path / "wide.npy", np.ones((4, 17), np.float32))
+    refuses("encode m.safetensors wide.npy -o h.npy", "17", "16")
+    refuses("reconstruct m.safetensors wide.npy -o r.npy", "17", "16")
+
+
+def test_picture_of_rows_that_are_no_squares(refuses, minae, tmp_path):
+    np.save(tmp_path / "x.npy", np.full((4, 15), 0.5, np.float32))
+    assert minae("train", "x.npy", "--sizes", 3, "--epochs", 1, "-o", "m.safetensors").code == 0
+    refuses("reconstruct m.safetensors x.npy -o r.npy --picture r.png", "square", "15")
+    assert not (tmp_path / "r.npy").exists()  # all or nothing
+
+
+# ---------------------------------------------------------------------------------------------- checkpoints
+CHECKPOINT = [*TRAIN, "--checkpoint", "c.safetensors"]
+
+
+def test_checkpoint_of_another_run(refuses, minae, X, tmp_path):
+    assert minae(*CHECKPOINT).code == 0
+    refuses(CHECKPOINT, r"c\.safetensors exists", "--resume")
+    np.save(tmp_path / "Y.npy", X[:39])
+    resume = [*CHECKPOINT, "--resume"]
+    others = "--lr 0.1,--optimizer sgd,--batch-size 15,--seed 1,--lam 0.1,--tied,--loss gaussian,--activation tanh"
+    for other in [*others.split(","), "--sizes 8 4", "--dtype float64"]:
+        refuses([*resume, *other.split()], r"c\.safetensors was trained with", "(?i)" + other.split()[-1].lstrip("-"))
+    refuses(["train", "Y.npy", *resume[2:]], "39", "40")
+    refuses([*TRAIN, "--checkpoint", "m.safetensors", "--resume"], "model, not a checkpoint")
+
+
+def test_truncated_checkpoint(refuses, minae, X, tmp_path):
+    assert minae(*CHECKPOINT).code == 0
+    path = tmp_path / "c.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    refuses([*CHECKPOINT, "--resume"], r"c\.safetensors", "truncated")
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "lbfgs"])
+def test_divergence(optimizer, minae, X, tmp_path):
+    np.save("big.npy", X * 1e18)
+    argv = "train big.npy --loss gaussian --sizes 3 -o d.safetensors --optimizer".split()
+    result = minae(*argv, optimizer, *([] if optimizer == "lbfgs" else ["--lr", "1e30", "--batch-size", 16]))
+    line = one_line(result, 1)
+    assert optimizer == "lbfgs" or re.search(r"cost term L became \w+ at epoch 1, step \d of 3", line)
+    assert not (tmp_path / "d.safetensors").exists()
+
+
+def test_after_a_divergence_the_advice_leads_on(minae, X):
+    """The line advises a smaller learning rate: with it the same command trains, or says what is in the way."""
+    one_line(minae(*TRAIN, "--loss", "gaussian", "--lr", "1e30"), 1, "smaller learning rate")
+    result = minae(*TRAIN, "--loss", "gaussian", "--lr", "1e-3")
+    assert result.code == 0 or re.search("delete|--checkpoint", result.err), result.err
+
+
+def test_a_model_that_diverged_in_its_last_step_is_not_saved(minae, X, tmp_path):
+    result = minae(*TRAIN, "--loss", "gaussian", "--epochs", 1, "--batch-size", 40, "--lr", "1e30")
+    one_line(result, 1, "step 1|last step")
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+# ---------------------------------------------------------------------------------------------- outputs
+@pytest.mark.parametrize("name", ["h.txt", "h", "h.npz", ".npy", ""])
+def test_wrong_suffix_of_an_output(name, refuses, model):
+    refuses(["encode", "m.safetensors", "X.npy", "-o", name], r"\.npy or \.csv")
+    refuses(["reconstruct", "m.safetensors", "X.npy", "-o", name], r"\.npy or \.csv")
+
+
+@pytest.mark.parametrize("name", ["m.npy", "m.txt", "/", "", ".", "X.npy"])
+def test_wrong_suffix_of_a_model(name, refuses, X):
+    refuses([*TRAIN, "-o", name], r"\.safetensors")
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("name", ["nowhere/m.safetensors", "d.safetensors", "n" * 250 + ".safetensors"])
+def test_model_that_cannot_be_written_is_refused_before_training(name, optimizer, refuses, X, tmp_path):
+    (tmp_path / "d.safetensors").mkdir()
+    result = refuses([*TRAIN, "-o", name, "--optimizer", optimizer], name[:9])
+    assert "epoch 1/" not in result.out
+
+
+@pytest.mark.parametrize("name", ["nowhere/h.npy", "d.npy", "n" * 255 + ".npy"])
+def test_output_that_cannot_be_written(name, refuses, model, tmp_path):
+    (tmp_path / "d.npy").mkdir()
+    refuses(["encode", "m.safetensors", "X.npy", "-o", name], re.escape(name))
+    refuses(["reconstruct", "m.safetensors", "X.npy", "-o", "r.npy", "--picture", name], re.escape(name))
+
+
+@pytest.mark.skipif(ROOT, reason="root may write everywhere")
+def test_read_only_folder(refuses, model, tmp_path):
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o555)
+    refuses("encode m.safetensors X.npy -o closed/h.npy", "closed", "writable")
+    refuses([*TRAIN, "-o", "closed/m.safetensors"], "closed", "writable")
+
+
+@posix
+def test_full_disk_leaves_the_former_file(refuses, model, tmp_path):
+    import resource
+
+    (tmp_path / "h.csv").write_text("a former result")
+    np.save(tmp_path / "wide.npy", np.zeros((4000, 16), np.float32))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))  # Python ignores SIGXFSZ, so a write fails
+    try:
+        for argv in ("encode m.safetensors wide.npy -o h.csv", shlex.join([*TRAIN, "--sizes", "200"])):
+            result = refuses(argv, r"h\.csv|safetensors", "too large|room")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "epoch 1/" not in result.out
+
+
+@posix
+@pytest.mark.parametrize("name", ["fifo.npy", "link.npy"])
+def test_what_is_no_file_is_not_replaced_by_one(name, refuses, model, tmp_path):
+    """A FIFO stands for every device: as root, the rename would put a file in the place of /dev/null."""
+    os.mkfifo(tmp_path / "fifo.npy")
+    (tmp_path / "link.npy").symlink_to("fifo.npy")
+    refuses(["encode", "m.safetensors", "X.npy", "-o", name], name)
+    assert (tmp_path / "fifo.npy").is_fifo() and (tmp_path / "link.npy").is_symlink()
+
+
+@posix
+def test_output_through_a_symlink(minae, model, tmp_path):
+    link, target = tmp_path / "link.npy", tmp_path / "store" / "h.npy"
+    target.parent.mkdir()
+    target.write_bytes(b"former")
+    link.symlink_to(target)
+    assert minae("encode", "m.safetensors", "X.npy", "-o", "link.npy").code == 0
+    assert link.is_symlink() and np.load(target).shape == (40, 3)
+
+
+def test_output_may_be_the_input(minae, model, X):
+    h = model.encode(X)
+    assert minae("encode", "m.safetensors", "X.npy", "-o", "X.npy").code == 0
+    np.testing.assert_array_equal(np.load("X.npy"), h)
+
+
+# ---------------------------------------------------------------------------------------------- real processes
+def test_module_and_terminal_without_utf8(tmp_path):
+    result = process("check", cwd=tmp_path, PYTHONIOENCODING="ascii", PYTHONWARNINGS="error")
+    assert result.returncode == 0 and not result.stderr and "right" in result.stdout
+    result = process("train", "Ω.npy", "-o", "m.safetensors", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    one_line(SimpleNamespace(code=result.returncode, out=result.stdout, err=result.stderr), 2)
+
+
+@posix
+@pytest.mark.parametrize("shell, code", [("{} | true; exit $PIPESTATUS", 0), ("exec {} >&-", 0)])
+def test_nobody_reads_the_output(shell, code, tmp_path):
+    result = process("list", cwd=tmp_path, shell=shell)
+    assert (result.returncode, result.stderr) == (code, "")
+
+
+@posix
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_output_to_a_full_disk(tmp_path):
+    result = process("list", cwd=tmp_path, shell="exec {} >/dev/full")
+    one_line(SimpleNamespace(code=result.returncode, out="", err=result.stderr), 2, "[Nn]o space")
+
+
+@posix
+def test_training_whose_output_nobody_reads_is_not_lost_silently(X, tmp_path):
+    result = process(*TRAIN, "--epochs", "20", cwd=tmp_path, shell="{} | head -1; exit $PIPESTATUS")
+    assert result.returncode != 0 or (tmp_path / "m.safetensors").exists()
+    assert "Traceback" not in result.stderr
+
+
+@posix
+def test_ctrl_c_then_resume_gives_the_same_bytes(minae, rng, tmp_path):
+    np.save(tmp_path / "X.npy", rng.uniform(size=(3000, 16)).astype(np.float32))
+    argv = [*TRAIN, "--epochs", "30", "--batch-size", "8"]
+    assert minae(*argv, "-o", "whole.safetensors").code == 0
+
+    former = b"a former model"
+    (tmp_path / "m.safetensors").write_bytes(former)
+    run = subprocess.Popen(
+        [sys.executable, "-m", "minae", *argv], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert run.stdout.readline().startswith("epoch 1/30")
+    time.sleep(0.02)
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=30)
+    last = err.splitlines()[-1]
+    assert run.returncode == 130 and "Traceback" not in err, err
+    assert re.match(r"minae: interrupted in epoch \d+ .*m\.checkpoint\.safetensors.*--resume", last)
+    assert (tmp_path / "m.safetensors").read_bytes() == former
+
+    one_line(minae(*argv), 2, "exists", "--resume")  # not by accident over the checkpoint
+    assert minae(*argv, "--resume").code == 0
+    assert (tmp_path / "m.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+    assert not (tmp_path / "m.checkpoint.safetensors").exists()
+
+
+@posix
+def test_two_trainings_into_one_output(X, tmp_path):
+    argv = [sys.executable, "-m", "minae", *TRAIN, "--epochs", "4000"]
+    first = subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert first.stdout.readline().startswith("epoch 1/")
+        second = process(*TRAIN, cwd=tmp_path)
+        one_line(SimpleNamespace(code=second.returncode, out=second.stdout, err=second.stderr), 2, "exists")
+    finally:
+        first.send_signal(signal.SIGINT)
+        first.communicate(timeout=30)
+    assert first.returncode == 130
