@@ -4,11 +4,8 @@ Randomness is a function of (seed, epoch) for the order of the rows and of (seed
 a checkpoint holds parameters, optimizer state, epoch and position, and no generator.
 """
 
-import contextlib
 import dataclasses
 import math
-import signal
-import sys
 import time
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from minae import files
 from minae.data.rows import Rows
 from minae.errors import Diverged, InputError
 from minae.optimizers import LBFGS, OPTIMIZERS, Optimizer
+from minae.progress import Bar, CtrlC
 
 
 class History(list):
@@ -75,6 +73,8 @@ def fit(
         raise InputError("X has one row: training needs at least two")
     if not 1 <= batch_size <= n:
         raise InputError(f"batch_size is {batch_size} and X has {n} rows: expected 1 to {n}")
+    if seed < 0:
+        raise InputError(f"seed is {seed}: expected an integer ≥ 0")
     if epochs < 0 or every < 1:
         raise InputError(f"epochs is {epochs} and every is {every}: expected epochs ≥ 0 and every ≥ 1")
     if patience is not None and (held_out is None or patience < 1):
@@ -98,8 +98,8 @@ def fit(
     elif checkpoint is not None:
         run.save()
 
-    bar = _Bar(progress, total=epochs * n, done=run.epoch * n + run.position * batch_size)
-    with bar, _CtrlC() as ctrl_c, np.errstate(all="ignore"):  # a cost that overflows is found by _Run.terms
+    bar = Bar(progress, total=epochs * n, done=run.epoch * n + run.position * batch_size)
+    with bar, CtrlC() as ctrl_c, np.errstate(all="ignore"):  # a cost that overflows is found by _Run.terms
         while run.epoch < epochs and not run.stopped:
             started, first = time.perf_counter(), run.position
             order = np.random.default_rng((seed, run.epoch)).permutation(n)
@@ -135,7 +135,7 @@ class _Run:
         self.steps = math.ceil(len(rows) / batch_size)
         self.epoch, self.position, self.stopped = 0, 0, False  # position: steps done of this epoch
         self.history, self.best, self.best_J, self.stale = History(), None, math.inf, 0
-        self.names, self.trace, self.checked = list(model.weights), None, 0
+        self.names, self.trace = list(model.weights), None
         self.noisy = bool(model.noise(rows.take(np.arange(1)), model.backend.generator(seed)))
 
     def record(self, k, cost, count):
@@ -281,66 +281,7 @@ def _fit_lbfgs(model, rows, optimizer, epochs, held_out, callbacks, progress):
 
     clock = [time.perf_counter()]
     if epochs:
-        with _Bar(progress, total=epochs * len(rows), done=0) as bar, np.errstate(all="ignore"):
+        with Bar(progress, total=epochs * len(rows), done=0) as bar, np.errstate(all="ignore"):
             theta = optimizer.minimize(cost_and_grad, to_numpy(flat).astype(np.float64), epochs, each)
         flat[...] = from_numpy(theta.astype(model.dtype))
     return history
-
-
-class _Bar:
-    """A progress bar of examples that appears after half a second, with every cost term; quiet where nobody watches."""
-
-    def __init__(self, progress, total, done):
-        self.progress, self.total, self.done = progress, total, done
-        self.next = time.monotonic() + 0.1
-
-    def __enter__(self):
-        from tqdm.auto import tqdm
-
-        disable = None if self.progress is None else not self.progress
-        self.bar = tqdm(
-            total=self.total,
-            initial=self.done,
-            unit=" examples",
-            unit_scale=True,
-            disable=disable,
-            delay=0.5,
-            leave=False,
-        )
-        return self
-
-    def __exit__(self, *_):
-        self.bar.close()
-
-    def advance(self, count):
-        """True about five times a second: time to look at the cost, which on a GPU means to wait for it."""
-        self.bar.update(count)
-        now = time.monotonic()
-        if now < self.next:
-            return False
-        self.next = now + 0.2
-        return True
-
-    def show(self, run, epochs):
-        terms = " ".join(f"{name} {value:.4g}" for name, value in run.terms().items())
-        self.bar.set_description_str(f"epoch {run.epoch + 1}/{epochs} {terms}", refresh=False)
-
-
-class _CtrlC:
-    """Ctrl-C asks the loop to stop after the step it is in, so that nothing is half updated; a second stops at once."""
-
-    def __enter__(self):
-        self.asked, self.former = False, None
-        with contextlib.suppress(ValueError):  # only the main thread may take signals
-            self.former = signal.signal(signal.SIGINT, self._ask)
-        return self
-
-    def _ask(self, *_):
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-        print("stopping after this step …", file=sys.stderr)
-
-    def __exit__(self, *_):
-        if self.former is not None:
-            signal.signal(signal.SIGINT, self.former)

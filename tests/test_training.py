@@ -212,6 +212,7 @@ def test_bad_data(change, message, backend, rng):
         (dict(batch_size=51), "batch_size is 51 and X has 50 rows"),
         (dict(batch_size=0), "batch_size"),
         (dict(epochs=-1), "epochs"),
+        (dict(seed=-1), "seed"),
         (dict(optimizer="sdg"), "unknown optimizer 'sdg'"),
         (dict(optimizer=3), "optimizer is 3"),
         (dict(patience=2), "validation"),

@@ -1,0 +1,65 @@
+"""What a person at the terminal sees of a training run, and how they stop it."""
+
+import contextlib
+import signal
+import sys
+import time
+
+
+class Bar:
+    """A progress bar of examples that appears after half a second, with every cost term; quiet where nobody watches."""
+
+    def __init__(self, progress, total, done):
+        self.progress, self.total, self.done = progress, total, done
+        self.next = time.monotonic() + 0.1
+
+    def __enter__(self):
+        from tqdm.auto import tqdm
+
+        disable = None if self.progress is None else not self.progress
+        self.bar = tqdm(
+            total=self.total,
+            initial=self.done,
+            unit=" examples",
+            unit_scale=True,
+            disable=disable,
+            delay=0.5,
+            leave=False,
+        )
+        return self
+
+    def __exit__(self, *_):
+        self.bar.close()
+
+    def advance(self, count):
+        """True about five times a second: time to look at the cost, which on a GPU means to wait for it."""
+        self.bar.update(count)
+        now = time.monotonic()
+        if now < self.next:
+            return False
+        self.next = now + 0.2
+        return True
+
+    def show(self, run, epochs):
+        terms = " ".join(f"{name} {value:.4g}" for name, value in run.terms().items())
+        self.bar.set_description_str(f"epoch {run.epoch + 1}/{epochs} {terms}", refresh=False)
+
+
+class CtrlC:
+    """Ctrl-C asks the loop to stop after the step it is in, so that nothing is half updated; a second stops at once."""
+
+    def __enter__(self):
+        self.asked, self.former = False, None
+        with contextlib.suppress(ValueError):  # only the main thread may take signals
+            self.former = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def _ask(self, *_):
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        print("stopping after this step …", file=sys.stderr)
+
+    def __exit__(self, *_):
+        if self.former is not None:
+            signal.signal(signal.SIGINT, self.former)
