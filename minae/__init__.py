@@ -16,9 +16,10 @@ import os
 
 __version__ = "0.1.0"
 
-# OpenBLAS lets its threads spin for 20 ms after each product, on a core that the next line may need. NumPy and SciPy
-# each bring an OpenBLAS, and each reads this when it loads; see kernels/README.md for what it costs to leave it.
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+# OpenBLAS lets its threads spin for 2²⁶ cycles after each product, some 20 ms, on a core that other code may need. 2²⁰
+# keep them awake through one training step. NumPy's and SciPy's OpenBLAS each read this when they load; see
+# kernels/README.md for what was measured.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 
 # kernels/ and chapters/ are minae.kernels and minae.chapters. An installed package has them inside; in a checkout they
 # stand beside minae/, and this finds them there.
