@@ -14,10 +14,11 @@ from minae.backend import namespace
 
 def form(*arrays):
     """Which form of a kernel serves these arrays: "cpu" (Numba, NumPy), "cuda" (numba-cuda, CuPy) or "plain"."""
-    if not all(array.flags.c_contiguous for array in arrays):
-        return "plain"
-    if all(isinstance(array, np.ndarray) and array.dtype.char in "fd" for array in arrays):
-        return "plain" if _jit_is_off() else "cpu"
+    for array in arrays:
+        if not array.flags.c_contiguous:
+            return "plain"
+    if isinstance(arrays[0], np.ndarray):
+        return "cpu" if arrays[0].dtype.char in "fd" and not _jit_is_off() else "plain"
     return "cuda" if namespace(arrays[0]).__name__ == "cupy" and cuda_works() else "plain"
 
 

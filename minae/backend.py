@@ -118,7 +118,7 @@ class Arena:
 
     def __init__(self, backend, dtype):
         self.backend, self.dtype = backend, np.dtype(dtype)
-        self._slots, self._next, self._reuse = {}, 0, False
+        self._slots, self._views, self._next, self._reuse = {}, {}, 0, False
 
     def __enter__(self):
         self._next, self._reuse = 0, True
@@ -129,13 +129,20 @@ class Arena:
 
     def empty(self, *shape, dtype=None, xp=None):
         """An uninitialised array of this shape; `xp=numpy` for one on the host."""
-        xp = xp or self.backend.xp
-        dtype = self.dtype if dtype is None else np.dtype(dtype)
+        request = (shape, dtype or self.dtype, xp or self.backend.xp)
         if not self._reuse:
-            return xp.empty(shape, dtype)
-        key, size = (self._next, dtype, xp), math.prod(shape)
+            return self._new(*request)
+        k = self._next
         self._next += 1
-        slot = self._slots.get(key)
-        if slot is None or slot.size < size:
-            slot = self._slots[key] = xp.empty(size, dtype)
-        return slot[:size].reshape(shape)
+        last, view = self._views.get(k, (None, None))
+        if last != request:
+            size, key = math.prod(shape), (k, *request[1:])
+            if key not in self._slots or self._slots[key].size < size:
+                self._slots[key] = self._new(size, *request[1:])
+            view = self._slots[key][:size].reshape(shape)
+            self._views[k] = request, view
+        return view
+
+    @staticmethod
+    def _new(shape, dtype, xp):
+        return xp.empty(shape, dtype)
