@@ -28,15 +28,27 @@ if not os.path.isdir(os.path.join(_here, "kernels")):
     __path__.append(os.path.dirname(_here))
 
 from minae import data, optimizers
-from minae.autoencoders import Autoencoder, UndercompleteAutoencoder, load
+from minae.autoencoders import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+    UndercompleteAutoencoder,
+    VariationalAutoencoder,
+    load,
+)
 from minae.checks import check_gradient
 from minae.errors import Diverged, InputError
 
 __all__ = [
     "Autoencoder",
+    "ContractiveAutoencoder",
+    "DenoisingAutoencoder",
     "Diverged",
     "InputError",
+    "SparseAutoencoder",
     "UndercompleteAutoencoder",
+    "VariationalAutoencoder",
     "check_gradient",
     "data",
     "load",

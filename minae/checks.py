@@ -173,24 +173,37 @@ def _derivative(J):
 
 def cases(backend=None):
     """(name, model, x) small enough to check in full: every variant, activation, loss and shape that exists."""
-    from minae.autoencoders import UndercompleteAutoencoder
+    from minae.autoencoders.base import VARIANTS
 
     rng = np.random.default_rng(0)
     x = rng.uniform(size=(4, 7))
     one_hot = np.eye(7)[rng.integers(7, size=4)]
 
-    def undercomplete(name, sizes=(7, 5, 3), x=x, **options):
-        model = UndercompleteAutoencoder(sizes, backend=backend, dtype="float64", seed=1, **options)
+    def case(variant, name, sizes=(7, 5, 3), x=x, **options):
+        model = VARIANTS[variant](sizes, backend=backend, dtype="float64", seed=1, **options)
         flat = 0.3 * rng.standard_normal(model.parameters.flat.shape)  # biases off zero too
         model.parameters.flat[...] += model.backend.from_numpy(flat)
-        return f"undercomplete {name}", model, x
+        return f"{variant} {name}", model, x
 
-    for activation in ("identity", "sigmoid", "tanh", "relu", "softplus"):
-        yield undercomplete(activation, activation=activation, code="identity", loss="gaussian")
-    yield undercomplete("bernoulli", loss="bernoulli")
-    yield undercomplete("categorical", loss="categorical", x=one_hot)
-    yield undercomplete("one layer", sizes=(7, 3))
-    yield undercomplete("deep", sizes=(7, 6, 5, 2), activation="tanh")
-    yield undercomplete("tied", tied=True)
-    yield undercomplete("tied, weight decay", tied=True, lam=0.1, loss="gaussian")
-    yield undercomplete("weight decay", lam=0.1)
+    activations = ("identity", "sigmoid", "tanh", "relu", "softplus")
+    for activation in activations:
+        yield case("undercomplete", activation, activation=activation, code="identity", loss="gaussian")
+    yield case("undercomplete", "bernoulli", loss="bernoulli")
+    yield case("undercomplete", "categorical", loss="categorical", x=one_hot)
+    yield case("undercomplete", "one layer", sizes=(7, 3))
+    yield case("undercomplete", "deep", sizes=(7, 6, 5, 2), activation="tanh")
+    yield case("undercomplete", "tied", tied=True)
+    yield case("undercomplete", "tied, weight decay", tied=True, lam=0.1, loss="gaussian")
+    yield case("undercomplete", "weight decay", lam=0.1)
+    yield case("sparse", "KL", penalty="kl", rho=0.1, lam=0.5)
+    yield case("sparse", "KL, overcomplete, tied", sizes=(7, 9), penalty="kl", rho=0.1, lam=0.5, tied=True)
+    yield case("sparse", "L1", penalty="l1", lam=0.5, activation="tanh")
+    for corruption, level in {"gaussian": 0.3, "masking": 0.4, "salt_and_pepper": 0.3}.items():
+        yield case("denoising", corruption, corruption=corruption, level=level)
+    yield case("variational", "bernoulli", activation="tanh")
+    yield case("variational", "gaussian, β = 4", activation="tanh", beta=4.0, loss="gaussian")
+    yield case("contractive", "one layer", sizes=(7, 5))
+    yield case("contractive", "one layer, untied", sizes=(7, 5), tied=False)
+    for activation in activations:
+        yield case("contractive", f"deep, {activation}", sizes=(7, 6, 5, 3), activation=activation, loss="gaussian")
+    yield case("contractive", "deep, two probes", sizes=(7, 6, 3), probes=2)

@@ -40,6 +40,11 @@ class Gaussian(Loss):
     def mean(s):
         return s
 
+    @staticmethod
+    def rows(s, x):
+        """L of each example, (B,)."""
+        return 0.5 * ((s - x) * (s - x)).sum(axis=1)
+
 
 class Bernoulli(Loss):
     """L = −Σ x log σ(s) + (1 − x) log(1 − σ(s)) = Σ softplus(s) − x s,  ds = σ(s) − x;  by minae.kernels.bernoulli."""
@@ -53,6 +58,11 @@ class Bernoulli(Loss):
     @staticmethod
     def mean(s):
         return ops.sigmoid(s)
+
+    @staticmethod
+    def rows(s, x):
+        """L of each example, (B,)."""
+        return (ops.softplus(s) - x * s).sum(axis=1)
 
     def check(self, x, low, high, what):
         if low < 0 or high > 1:
@@ -77,6 +87,11 @@ class Categorical(Loss):
     @staticmethod
     def mean(s):
         return namespace(s).exp(ops.log_softmax(s))
+
+    @staticmethod
+    def rows(s, x):
+        """L of each example, (B,)."""
+        return -(x * ops.log_softmax(s)).sum(axis=1)
 
     def check(self, x, low, high, what):
         advice = "encode the classes, or use loss='gaussian'"

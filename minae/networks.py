@@ -18,7 +18,7 @@ class Dense:
         if activation not in ACTIVATIONS:
             raise InputError(f"unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}")
         self.names, self.n, self.m, self.activation, self.transposed = (W, b), n, m, activation, transposed
-        self.phi, self.phi_backward = ACTIVATIONS[activation]
+        self.phi, self.phi_backward, self.phi_second = ACTIVATIONS[activation]
 
     def shapes(self):
         W, b = self.names
@@ -45,8 +45,14 @@ class Dense:
         a = affine(x, self.W, self.b, out=self.arena.empty(x.shape[0], self.m))
         return self.phi(a, out=a)
 
-    def backward(self, dh, x, h, need_dx=True):
-        da = self.phi_backward(dh, h, out=self.arena.empty(*h.shape))
+    def phi_prime(self, h):
+        """φ'(a), of h's shape."""
+        return self.phi_backward(namespace(h).ones_like(h), h)
+
+    def backward(self, dh, x, h, need_dx=True, da=None):
+        """`da`: what reaches a by another way than h, as from a penalty on φ'(a); it is overwritten."""
+        through_h = self.phi_backward(dh, h, out=self.arena.empty(*h.shape))
+        da = through_h if da is None else namespace(h).add(through_h, da, out=da)
         dx = self.arena.empty(*x.shape) if need_dx else None
         return affine_backward(da, x, self.W, self.dW, self.db, out=dx, need_dx=need_dx)
 
@@ -74,10 +80,14 @@ class Network:
             cache.append(layer.forward(cache[-1]))
         return cache[-1], cache
 
-    def backward(self, dy, cache, need_dx=True):
-        """Adds to the gradients of all parameters; returns ∂J/∂x, or None where it is not needed."""
+    def backward(self, dy, cache, need_dx=True, da=None):
+        """Adds to the gradients of all parameters; returns ∂J/∂x, or None where it is not needed.
+
+        da: for each layer, a gradient that joins at its a = x W + b.
+        """
         for k in reversed(range(len(self.layers))):
-            dy = self.layers[k].backward(dy, cache[k], cache[k + 1], need_dx=need_dx or k > 0)
+            joins = None if da is None else da[k]
+            dy = self.layers[k].backward(dy, cache[k], cache[k + 1], need_dx=need_dx or k > 0, da=joins)
         return dy
 
     def jacobian(self, x):
@@ -89,6 +99,5 @@ class Network:
         xp = namespace(x)
         J = xp.broadcast_to(xp.eye(y.shape[1], dtype=y.dtype), (*y.shape, y.shape[1]))
         for layer, h in zip(reversed(self.layers), reversed(cache), strict=False):
-            phi_prime = layer.phi_backward(xp.ones_like(h), h)
-            J = xp.matmul(J * phi_prime[:, None, :], layer.W.T)
+            J = xp.matmul(J * layer.phi_prime(h)[:, None, :], layer.W.T)
         return J

@@ -109,11 +109,33 @@ def log_softmax_backward(dy, y, out=None):
     return ds
 
 
-# name -> (φ, backward of φ): what a layer's `activation` may be
+# φ''(a) as a function of h = φ(a): what a penalty on the derivatives needs
+def identity_second(h):
+    """0"""
+    return namespace(h).zeros_like(h)
+
+
+def sigmoid_second(h):
+    """h (1 − h) (1 − 2h)"""
+    return h * (1 - h) * (1 - 2 * h)
+
+
+def tanh_second(h):
+    """−2 h (1 − h²)"""
+    return -2 * h * (1 - h * h)
+
+
+def softplus_second(h):
+    """σ(a) (1 − σ(a)), with 1 − σ(a) = e⁻ʰ"""
+    e = namespace(h).exp(-h)
+    return e * (1 - e)
+
+
+# name -> (φ, backward of φ, φ''): what a layer's `activation` may be
 ACTIVATIONS = {
-    "identity": (identity, identity_backward),
-    "sigmoid": (sigmoid, sigmoid_backward),
-    "tanh": (tanh, tanh_backward),
-    "relu": (relu, relu_backward),
-    "softplus": (softplus, softplus_backward),
+    "identity": (identity, identity_backward, identity_second),
+    "sigmoid": (sigmoid, sigmoid_backward, sigmoid_second),
+    "tanh": (tanh, tanh_backward, tanh_second),
+    "relu": (relu, relu_backward, identity_second),
+    "softplus": (softplus, softplus_backward, softplus_second),
 }

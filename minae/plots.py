@@ -67,3 +67,14 @@ def curves(histories, term="J", lines=None, ylabel=None, title=None):
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend(fontsize=8)
     return fig
+
+
+def levels(series, xlabel, ylabel, title=None, xscale="linear", yscale="linear"):
+    """Lines.     series: label -> (x values, y values)."""
+    fig = _figure(6.4, 4)
+    axis = fig.subplots()
+    for label, (x, y) in series.items():
+        axis.plot(x, y, label=label)
+    axis.set(xlabel=xlabel, ylabel=ylabel, title=title, xscale=xscale, yscale=yscale)
+    axis.legend(fontsize=8)
+    return fig

@@ -9,7 +9,7 @@ import numpy as np
 from minae.backend import Backend
 
 FUNCTIONS = """
-abs argmax argmin asarray arange broadcast_to clip concatenate cos divide dot empty empty_like equal exp expm1 eye
+abs add argmax argmin asarray arange broadcast_to clip concatenate cos divide dot empty empty_like equal exp expm1 eye
 float32 float64 full_like greater isfinite log log1p logaddexp matmul maximum mean minimum multiply negative ones
 ones_like sign sin sqrt square stack subtract sum take tanh transpose vdot where zeros zeros_like
 """.split()
@@ -46,6 +46,9 @@ class ndarray:
 
     def __neg__(self):
         return ndarray(-self._array)
+
+    def __abs__(self):
+        return ndarray(abs(self._array))
 
     def __getitem__(self, index):
         return ndarray(np.asarray(self._array[_inside(index)]))
@@ -108,6 +111,19 @@ def __getattr__(name):
     return attribute if isinstance(attribute, type) else _guarded(attribute)
 
 
+class _Generator:
+    """Random arrays on the device, by the two methods that NumPy's generator and CuPy's both have."""
+
+    def __init__(self, rng):
+        self.rng = rng
+
+    def random(self, size, dtype):
+        return ndarray(self.rng.random(size, dtype=dtype))
+
+    def standard_normal(self, size, dtype):
+        return ndarray(self.rng.standard_normal(size, dtype=dtype))
+
+
 class GuardBackend(Backend):
     name = "guard"
 
@@ -115,6 +131,9 @@ class GuardBackend(Backend):
         import guard
 
         self.xp = guard
+
+    def generator(self, *key):
+        return _Generator(super().generator(*key))
 
     def owns(self, array):
         return isinstance(array, ndarray)

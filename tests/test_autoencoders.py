@@ -176,4 +176,4 @@ def test_a_full_disk_leaves_the_old_file(tiny, tmp_path, monkeypatch):
 
 
 def test_every_variant_is_registered():
-    assert VARIANTS == {"undercomplete": UndercompleteAutoencoder}
+    assert list(VARIANTS) == ["undercomplete", "sparse", "denoising", "variational", "contractive"]

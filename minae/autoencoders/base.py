@@ -47,6 +47,7 @@ class Autoencoder:
     """
 
     variant = None
+    code_parts = 1  # widths of the code that the encoder's last layer gives
 
     def __init_subclass__(cls):
         if cls.__dict__.get("variant"):
@@ -82,7 +83,8 @@ class Autoencoder:
         self.arena = Arena(self.backend, self.dtype)
 
         depth, phi = len(sizes) - 1, [activation] * (len(sizes) - 2) + [code]
-        self.f = Network(Dense(f"W{k + 1}", f"b{k + 1}", sizes[k], sizes[k + 1], phi[k]) for k in range(depth))
+        widths = [*sizes[:-1], sizes[-1] * self.code_parts]
+        self.f = Network(Dense(f"W{k + 1}", f"b{k + 1}", widths[k], widths[k + 1], phi[k]) for k in range(depth))
         phi = [activation] * (depth - 1) + ["identity"]
         V = [f"W{depth - k}" if tied else f"V{k + 1}" for k in range(depth)]
         widths = sizes[::-1]
@@ -118,6 +120,15 @@ class Autoencoder:
         self.parameters.zero_grad()
         return x
 
+    def argument(self, noise, name, shape):
+        """A random argument of a step, checked: an array of this shape, of the model's backend and dtype."""
+        if not self.backend.owns(noise) or noise.shape != tuple(shape) or noise.dtype != self.dtype:
+            given = f"{getattr(noise, 'dtype', type(noise).__name__)} {getattr(noise, 'shape', '')}"
+            raise InputError(
+                f"{name} is {given}; expected {self.dtype} {tuple(shape)} on {self.backend.name!r}, as `noise` draws it"
+            )
+        return noise
+
     def cost(self, **terms):
         return Cost(terms, self.weights)
 
@@ -125,11 +136,15 @@ class Autoencoder:
         """The random arguments of `cost_and_grad` for the rows x, drawn from rng: {} for a deterministic variant."""
         return {}
 
+    def code(self, x):
+        """h = f(x) as `encode` gives it and `decode` takes it, on the device."""
+        return self.f.forward(x)[0]
+
     # ---- verbs: host arrays in, host arrays out, batch by batch
 
     def encode(self, X):
         """h = f(x):  (rows, n) -> (rows, m)."""
-        return self._map(X, "X", 0, lambda x: self.f.forward(x)[0])
+        return self._map(X, "X", 0, self.code)
 
     def decode(self, H):
         """r = g(h), the mean of p(x | h):  (rows, m) -> (rows, n)."""
@@ -137,7 +152,7 @@ class Autoencoder:
 
     def reconstruct(self, X):
         """r = g(f(x)):  (rows, n) -> (rows, n)."""
-        return self._map(X, "X", 0, lambda x: self.loss.mean(self.g.forward(self.f.forward(x)[0])[0]))
+        return self._map(X, "X", 0, lambda x: self.loss.mean(self.g.forward(self.code(x))[0]))
 
     def evaluate(self, X, batch_size=1000):
         """The cost terms at X as floats, averaged over its rows; a variant's noise is drawn from seed 0."""

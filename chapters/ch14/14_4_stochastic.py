@@ -1,0 +1,119 @@
+"""14.4 Stochastic Encoders and Decoders
+
+Equations: 14.12, 14.13
+Figures: 14.2 is a diagram; samples, and the two-dimensional code of a variational autoencoder
+
+An autoencoder's f and g may be distributions instead of functions:
+
+    p_encoder(h | x) = p_model(h | x)     (14.12)
+    p_decoder(x | h) = p_model(x | h)     (14.13)
+
+The decoder we always had: L = −log p_decoder(x | h). A real x has a Gaussian p, a binary one a Bernoulli, a class a
+categorical one, and squared error is the Gaussian's. A stochastic encoder makes h random too; trained by the gradient
+of a lower bound of log p(x) it is the variational autoencoder (book, 20.10.3).
+
+Symbols: minae/NOTATION.md. The losses: minae/losses.py; the forward and backward pass:
+minae/autoencoders/variational.py.
+"""
+
+# %%
+import numpy as np
+from scipy import stats
+
+from minae import VariationalAutoencoder, check_gradient, data, plots
+from minae.backend import Arena, Backend
+from minae.chapters import Section
+from minae.losses import LOSSES
+from minae.optimizers import Adam, Cosine
+
+section = Section(__doc__)
+digits = data.mnist(full=section.size == "full")
+rng = np.random.default_rng(section.seed)
+X, X_test = digits.train, digits.test  # (rows, 784), pixels in [0, 1]
+epochs, hidden = section.pick(4, 25, 20), section.pick(200, 400, 500)
+
+# %% [markdown]
+# ## L is −log p_decoder(x | h)     (14.13)
+# Each loss against the log-density of SciPy's distribution with the same parameters; for the Gaussian but for its
+# constant ½ n log 2π, which does not depend on h.
+
+# %%
+s, n = rng.standard_normal((6, 5)), 5
+one_hot, binary, real = (
+    np.eye(n)[rng.integers(n, size=6)],
+    1.0 * (rng.random((6, n)) < 0.5),
+    rng.standard_normal((6, n)),
+)
+softmax = np.exp(s) / np.exp(s).sum(axis=1, keepdims=True)
+log_p = {
+    "gaussian": (real, stats.norm(s, 1).logpdf(real).sum() / 6 + n / 2 * np.log(2 * np.pi)),
+    "bernoulli": (binary, stats.bernoulli(1 / (1 + np.exp(-s))).logpmf(binary).sum() / 6),
+    "categorical": (one_hot, np.log((softmax * one_hot).sum(axis=1)).mean()),
+}
+for name, (x, expected) in log_p.items():
+    L, _ = LOSSES[name](Arena(Backend(), "float64"))(s, x)
+    section.claim(f"the {name} loss is −log p", abs(float(L) + expected), "<=", 1e-12)
+
+# %% [markdown]
+# ## The variational autoencoder
+# Binarised digits: each pixel is drawn once from its grey value. J = L + KL is the negative lower bound of log p(x).
+
+
+# %%
+def binarise(x):
+    return (rng.random(x.shape) < x).astype(np.float32)
+
+
+def train(X, code, beta=1.0):
+    model = VariationalAutoencoder(
+        (784, hidden, code), activation="tanh", beta=beta, backend=section.backend, seed=section.seed
+    )
+    optimizer = Adam(Cosine(2e-3, steps=epochs * -(-len(X) // 128)))
+    return model, model.fit(X, epochs=epochs, optimizer=optimizer, seed=section.seed)
+
+
+B, B_test = binarise(X), binarise(X_test)
+vae, history = train(B, 20)
+terms = vae.evaluate(B_test)
+bound = section.number("lower bound of log p(x), test, nats", -(terms["L"] + terms["KL"]))
+section.number("  of it KL", terms["KL"])
+section.figure(plots.curves({"784-20": history}, ylabel="J, nats per image"), "learning_curves")
+z = rng.standard_normal((36, 20)).astype(np.float32)
+r = vae.decode(z)
+section.figure(plots.images({"samples": r[:12], "of": r[12:24], "p(x)": r[24:]}, "z ~ N(0, I), decoded"), "samples")
+
+# %% [markdown]
+# A bound can be tightened: log p(x) ≥ E log 1/K Σ_k p(x, z_k)/q(z_k | x), with equality as K grows (Burda et al. 2016).
+
+# %%
+tight = section.number("importance-weighted bound, 100 samples", vae.log_likelihood(B_test[:200], samples=100).mean())
+loose = section.number("the same with one sample", vae.log_likelihood(B_test[:200], samples=1).mean())
+section.claim("more samples tighten the bound", tight, ">", loose)
+
+# %% [markdown]
+# ## The sampler and the KL mean the same σ
+# A fault of several public implementations: noise scaled by e^{log_var} where the KL reads log_var. Draw z many times
+# and compare its variance, and the mean of log q(z | x) − log p(z), with what the closed form says.
+
+# %%
+mu, log_var = vae.posterior(B_test[:1])
+eps = rng.standard_normal((section.pick(4000, 20000, 20000), 20))
+draws, _ = vae.reparametrise(mu, log_var, eps)
+ratio = draws.var(axis=0) / np.exp(log_var[0])
+section.claim(
+    "variance of z over e^log_var, furthest from 1", np.abs(ratio - 1).max(), "<=", section.pick(0.12, 0.06, 0.06)
+)
+log_q = stats.norm(mu, np.exp(0.5 * log_var)).logpdf(draws).sum(axis=1)
+monte_carlo = (log_q - stats.norm(0, 1).logpdf(draws).sum(axis=1)).mean()
+closed = 0.5 * float((mu**2 + np.exp(log_var) - log_var - 1).sum())
+section.claim("KL by Monte Carlo over the closed form", abs(monte_carlo / closed - 1), "<=", 0.03)
+
+tight_code, _ = train(B, 20, beta=4.0)
+section.claim("raising β lowers the KL", tight_code.evaluate(B_test)["KL"], "<", 0.7 * terms["KL"])
+
+worst = check_gradient(vae, B_test[:4], entries=30).worst.error
+section.claim("the gradient is that of J, L and KL", section.number("gradient check, largest error", worst), "<=", 1e-7)
+lowest = section.pick(-190, -135, -102)
+section.claim("the bound reaches what this size should", bound, ">=", lowest)
+
+section.finish()

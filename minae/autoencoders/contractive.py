@@ -1,0 +1,53 @@
+from minae.autoencoders.base import Autoencoder
+from minae.errors import InputError
+from minae.penalties import Contraction
+
+
+class ContractiveAutoencoder(Autoencoder):
+    r"""The contractive autoencoder.     J = L(x, g(f(x))) + Ω     (14.10)
+
+        Ω = λ ‖∂f(x)/∂x‖²_F       mean over the batch     (14.18; Rifai et al. 2011)
+
+    Exact for one layer in closed form, and exact for a deep encoder of any of our activations; with `probes`, an
+    estimate by random projections of the Jacobian for codes that are large. With V free, f could shrink by a factor
+    that g undoes, which lowers Ω and contracts nothing (end of 14.7); so the weights are tied by default.
+
+    lam:    weight λ of Ω
+    probes: None for the exact Ω; K for the mean of K random projections (Hutchinson's estimate)
+    The other arguments are those of `Autoencoder`.
+    """
+
+    variant = "contractive"
+
+    def __init__(self, sizes, *, lam=0.1, tied=True, probes=None, **options):
+        if probes is not None and probes < 1:
+            raise InputError(f"probes is {probes}: expected a number ≥ 1, or None for the exact penalty")
+        super().__init__(sizes, lam=lam, tied=tied, **options)
+        self.penalty = Contraction(self.f)
+        self.config |= dict(probes=probes)
+
+    def noise(self, x, rng):
+        """v, (B, K, m): normal directions in the code, of which E[v vᵀ] = I."""
+        if self.config["probes"] is None:
+            return {}
+        return {"v": rng.standard_normal((x.shape[0], self.config["probes"], self.config["sizes"][-1]), dtype=x.dtype)}
+
+    def cost_and_grad(self, x, v=None, need_grad=True):
+        """J and its terms at the rows of x, (B, n), with v as `noise` draws it; ∂J/∂θ goes to `parameters.grad`."""
+        x, weights = self.start(x), self.weights
+        if self.config["probes"] is not None:
+            v = self.argument(v, "v", (x.shape[0], self.config["probes"], self.config["sizes"][-1]))
+        h, f_cache = self.f.forward(x)  # h = f(x)                     (B, m)
+        s, g_cache = self.g.forward(h)  # r = g(h), as logits s        (B, n)
+        L, ds = self.loss(s, x, weights["L"])  # L = −log p(x | h), and ∂L/∂s
+        cost = self.cost(L=L)
+        if "Omega" in weights:
+            cost["Omega"], chain = self.penalty.value(f_cache, v)  # ‖Jf‖²
+        if not need_grad:
+            return cost
+
+        # the same lines, upward: Ω depends on W itself, and on every h through φ'
+        da = self.penalty.backward(f_cache, chain, weights["Omega"]) if "Omega" in weights else None
+        dh = self.g.backward(ds, g_cache)
+        self.f.backward(dh, f_cache, need_dx=False, da=da)
+        return cost

@@ -1,0 +1,47 @@
+from minae.autoencoders.base import Autoencoder
+from minae.errors import InputError
+from minae.penalties import KLSparsity, Laplace
+
+
+class SparseAutoencoder(Autoencoder):
+    r"""The sparse autoencoder.     J = L(x, g(h)) + Ω(h),  h = f(x)     (14.2)
+
+        penalty="l1":  Ω = λ Σ_j |h_j|     (14.6), −log of a Laplace prior on h     (14.5, 14.7)
+        penalty="kl":  Ω = λ Σ_j KL(ρ ‖ ρ̂_j),            ρ̂_j = mean of h_j over the batch  (Ng, UFLDL notes)
+
+    The h that is penalised is the h that is decoded. The code may be wider than x: the penalty forbids the copy.
+
+    lam: weight λ > 0 of Ω.  rho: target ρ in (0, 1) of "kl", which needs a sigmoid code.
+    The other arguments are those of `Autoencoder`.
+    """
+
+    variant = "sparse"
+
+    def __init__(self, sizes, *, penalty="kl", rho=0.05, lam=1.0, **options):
+        super().__init__(sizes, lam=lam, **options)
+        if penalty not in ("l1", "kl"):
+            raise InputError(f"unknown penalty {penalty!r}: choose 'l1' or 'kl'")
+        if penalty == "kl" and self.config["code"] != "sigmoid":
+            raise InputError(f"penalty 'kl' compares h with a rate in (0, 1), and the code is {self.config['code']!r}: "
+                             "use code='sigmoid', or penalty='l1'")  # fmt: skip
+        self.penalty = KLSparsity(rho) if penalty == "kl" else Laplace()
+        self.config |= dict(penalty=penalty, rho=float(rho))
+
+    def cost_and_grad(self, x, need_grad=True):
+        """J and its terms at the rows of x, (B, n); ∂J/∂θ goes to `parameters.grad`."""
+        x, weights = self.start(x), self.weights
+        h, f_cache = self.f.forward(x)  # h = f(x)                     (B, m)
+        s, g_cache = self.g.forward(h)  # r = g(h), as logits s        (B, n)
+        L, ds = self.loss(s, x, weights["L"])  # L = −log p(x | h), and ∂L/∂s
+        cost = self.cost(L=L)
+        if "Omega" in weights:
+            cost["Omega"] = self.penalty.value(h)  # Ω(h), without λ
+        if not need_grad:
+            return cost
+
+        # the same lines, upward
+        dh = self.g.backward(ds, g_cache)
+        if "Omega" in weights:
+            self.penalty.backward(h, dh, weights["Omega"])  # dh += λ ∂Ω/∂h
+        self.f.backward(dh, f_cache, need_dx=False)
+        return cost

@@ -1,0 +1,95 @@
+from minae.autoencoders.base import Autoencoder
+from minae.backend import namespace
+from minae.errors import InputError
+
+
+class VariationalAutoencoder(Autoencoder):
+    r"""The variational autoencoder.     J = L + β KL,  β = 1: −ELBO     (20.76; Kingma and Welling 2014)
+
+        mu, log_var = f(x)                  q(z | x) = N(mu, diag e^log_var)
+        z = mu + e^{log_var/2} eps          eps ~ N(0, I), drawn outside
+        L  = −log p(x | z)                  p_decoder of 14.4, by `loss`     (14.13)
+        KL = ½ Σ mu² + e^log_var − log_var − 1          KL(q(z | x) ‖ N(0, I)) in closed form
+
+    The same log_var is in the sampler and in the KL: σ = e^{log_var/2} in both. L is summed over pixels, KL over code
+    units, both are means over the batch, so that J is the negative ELBO of one example and not some multiple.
+
+    beta: weight β ≥ 0 of KL (Higgins et al. 2017).  The other arguments are those of `Autoencoder`; the code is linear.
+    """
+
+    variant = "variational"
+    code_parts = 2  # the encoder's last layer gives mu and log_var
+
+    def __init__(self, sizes, *, beta=1.0, **options):
+        if not 0 <= beta < float("inf"):
+            raise InputError(f"beta is {beta}: the weight of the KL is a number ≥ 0")
+        if options.get("tied"):
+            raise InputError("tied is True: the encoder's last layer is twice as wide as the code, so V cannot be Wᵀ")
+        super().__init__(sizes, code=options.pop("code", "identity"), **options)
+        self.weights["KL"] = float(beta)
+        self.config |= dict(beta=float(beta))
+
+    def code(self, x):
+        """mu, the mean of q(z | x)."""
+        return self.f.forward(x)[0][:, : self.config["sizes"][-1]]
+
+    def posterior(self, X):
+        """mu and log_var of q(z | x):  (rows, n) -> two of (rows, m)."""
+        y, m = self._map(X, "X", 0, lambda x: self.f.forward(x)[0]), self.config["sizes"][-1]
+        return y[:, :m], y[:, m:]
+
+    def sample(self, rows, seed=0):
+        """New x: the mean of p(x | z) for z ~ N(0, I).  -> (rows, n)"""
+        z = self.backend.generator(seed).standard_normal((rows, self.config["sizes"][-1]), dtype=self.dtype)
+        return self.decode(self.backend.to_numpy(z))
+
+    def log_likelihood(self, X, samples=50, seed=0):
+        """log 1/K Σ_k p(x | z_k) p(z_k) / q(z_k | x), z_k ~ q(z | x): a bound of log p(x) that K = `samples` tightens
+        (Burda et al. 2016).  (rows, n) -> (rows,)"""
+        return self._map(X, "X", 0, lambda x: self._log_weights(x, samples, seed))[:, 0]
+
+    def _log_weights(self, x, samples, seed):
+        xp, m, log_w = namespace(x), self.config["sizes"][-1], []
+        y, _ = self.f.forward(x)
+        mu, log_var = y[:, :m], y[:, m:]
+        for k in range(samples):
+            eps = self.backend.generator(seed, k).standard_normal(mu.shape, dtype=x.dtype)
+            z, _ = self.reparametrise(mu, log_var, eps)
+            s, _ = self.g.forward(z)
+            log_p_over_q = 0.5 * (eps * eps + log_var - z * z).sum(axis=1)  # log p(z) − log q(z | x): 2π cancels
+            log_w.append(log_p_over_q - self.loss.rows(s, x))
+        log_w = xp.stack(log_w)
+        top = log_w.max(axis=0)
+        return (top + xp.log(xp.exp(log_w - top).mean(axis=0)))[:, None]
+
+    def noise(self, x, rng):
+        return {"eps": rng.standard_normal((x.shape[0], self.config["sizes"][-1]), dtype=x.dtype)}
+
+    @staticmethod
+    def reparametrise(mu, log_var, eps):
+        """z = mu + σ eps, and σ = e^{log_var/2}."""
+        sigma = namespace(mu).exp(0.5 * log_var)
+        return mu + sigma * eps, sigma
+
+    def cost_and_grad(self, x, eps, need_grad=True):
+        """J and its terms at the rows of x, with eps (B, m); ∂J/∂θ goes to `parameters.grad`."""
+        x, weights, B, m = self.start(x), self.weights, x.shape[0], self.config["sizes"][-1]
+        eps = self.argument(eps, "eps", (B, m))
+        y, f_cache = self.f.forward(x)  # mu, log_var = f(x)           (B, 2 m)
+        mu, log_var = y[:, :m], y[:, m:]
+        z, sigma = self.reparametrise(mu, log_var, eps)
+        s, g_cache = self.g.forward(z)  # p(x | z), as logits s        (B, n)
+        L, ds = self.loss(s, x, weights["L"])  # L = −log p(x | z), and ∂L/∂s
+        KL = 0.5 * (mu * mu + sigma * sigma - log_var - 1).sum() / B
+        cost = self.cost(L=L, KL=KL)
+        if not need_grad:
+            return cost
+
+        # the same lines, upward
+        beta = weights["KL"] / B
+        dz = self.g.backward(ds, g_cache)
+        dy = self.arena.empty(*y.shape)
+        dy[:, :m] = dz + beta * mu  # ∂z/∂mu = 1
+        dy[:, m:] = dz * eps * sigma * 0.5 + beta * 0.5 * (sigma * sigma - 1)  # ∂z/∂log_var = ½ σ ε
+        self.f.backward(dy, f_cache, need_dx=False)
+        return cost

@@ -1,0 +1,242 @@
+"""What finite differences cannot see: Monte-Carlo identities and effects, variant by variant (PITFALLS)."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from minae import (
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    InputError,
+    SparseAutoencoder,
+    UndercompleteAutoencoder,
+    VariationalAutoencoder,
+)
+from minae.corruptions import CORRUPTIONS
+from minae.losses import LOSSES
+from minae.optimizers import Adam
+from minae.penalties import KLSparsity, Laplace
+
+F64 = dict(dtype="float64", seed=1)
+
+
+def shake(model, rng):
+    model.parameters.flat[...] += model.backend.from_numpy(0.3 * rng.standard_normal(model.parameters.flat.shape))
+    return model
+
+
+# ---- contractive
+
+
+@pytest.mark.parametrize("activation", ["identity", "sigmoid", "tanh", "relu", "softplus"])
+@pytest.mark.parametrize("sizes", [(7, 5), (7, 6, 4), (9, 5, 6, 3)])
+def test_contraction_equals_the_materialised_jacobian(sizes, activation, backend, rng):
+    model = shake(ContractiveAutoencoder(sizes, activation=activation, loss="gaussian", backend=backend, **F64), rng)
+    x = backend.from_numpy(rng.uniform(size=(4, sizes[0])))
+    J = backend.to_numpy(model.f.jacobian(x))
+    assert float(model.cost_and_grad(x)["Omega"]) == pytest.approx(np.square(J).sum() / 4, rel=1e-10)
+
+
+def test_the_penalty_is_not_the_norm_of_the_summed_gradients(rng):
+    """The fault of an R package: ‖Σ_j ∇h_j‖² instead of Σ_j ‖∇h_j‖²."""
+    model = shake(ContractiveAutoencoder((7, 5), **F64), rng)
+    x = rng.uniform(size=(4, 7))
+    J = model.f.jacobian(x)
+    wrong = np.square(J.sum(axis=1)).sum() / 4
+    assert abs(wrong / float(model.cost_and_grad(x)["Omega"]) - 1) > 0.1
+
+
+def test_the_estimate_has_the_right_mean_and_is_exact_for_all_directions(rng):
+    model = shake(ContractiveAutoencoder((7, 6, 3), probes=3, **F64), rng)
+    x = rng.uniform(size=(4, 7))
+    exact = np.square(model.f.jacobian(x)).sum() / 4
+    v = np.broadcast_to(np.sqrt(3) * np.eye(3), (4, 3, 3)).copy()
+    assert float(model.cost_and_grad(x, v=v)["Omega"]) == pytest.approx(exact, rel=1e-12)
+    draws = [
+        float(model.cost_and_grad(x, need_grad=False, **model.noise(x, model.backend.generator(0, k)))["Omega"])
+        for k in range(2000)
+    ]
+    assert abs(np.mean(draws) - exact) < 4 * np.std(draws) / np.sqrt(2000)
+
+
+def test_raising_lam_contracts(digits):
+    norms = []
+    for lam in (0.0, 0.1, 1.0):
+        model = ContractiveAutoencoder((784, 60), lam=lam, seed=1)
+        model.fit(digits.train[:1000], epochs=5, optimizer=Adam(3e-3))
+        norms.append(np.linalg.norm(model.f.jacobian(digits.test[:20]), axis=(1, 2)).mean())
+    assert norms[0] > norms[1] > norms[2]
+
+
+# ---- sparse
+
+
+def test_l1_is_minus_log_of_a_laplace_prior(rng):
+    h, lam = rng.standard_normal((5, 6)), 0.7
+    minus_log_p = -stats.laplace(scale=1 / lam).logpdf(h).sum(axis=1).mean()
+    assert lam * float(Laplace().value(h)) + 6 * np.log(2 / lam) == pytest.approx(minus_log_p, rel=1e-12)
+
+
+def test_kl_sparsity_is_a_divergence_on_the_batch_mean(rng):
+    h, rho = rng.uniform(0.05, 0.95, size=(8, 5)), 0.2
+    rho_hat = h.mean(axis=0)
+    expected = sum(stats.entropy([rho, 1 - rho], [q, 1 - q]) for q in rho_hat)
+    assert float(KLSparsity(rho).value(h)) == pytest.approx(expected, rel=1e-12)
+    assert float(KLSparsity(rho).value(np.full((3, 5), rho))) == pytest.approx(0, abs=1e-15)
+    alone = np.mean([float(KLSparsity(rho).value(row[None])) for row in h])
+    assert alone > 1.5 * expected  # the fault of several: taken example by example
+
+
+def test_kl_sparsity_reaches_its_target(digits):
+    model = SparseAutoencoder((784, 50), penalty="kl", rho=0.1, lam=30.0, seed=1)
+    model.fit(digits.train[:2000], epochs=25, optimizer=Adam(1e-2))
+    assert model.encode(digits.test).mean() == pytest.approx(0.1, rel=0.2)
+
+
+def test_the_penalised_code_is_the_decoded_code(rng):
+    """The fault of two packages: the penalty acts on σ(z) and the decoder reads z."""
+    model = shake(SparseAutoencoder((7, 5), penalty="l1", lam=1.0, **F64), rng)
+    X = rng.uniform(size=(6, 7))
+    assert float(model.cost_and_grad(X)["Omega"]) == pytest.approx(np.abs(model.encode(X)).sum(axis=1).mean())
+    np.testing.assert_allclose(model.decode(model.encode(X)), model.reconstruct(X))
+
+
+# ---- denoising
+
+
+@pytest.mark.parametrize("name, level", [("gaussian", 0.3), ("masking", 0.4), ("salt_and_pepper", 0.25)])
+def test_corruptions_have_the_level_that_they_state(name, level, backend, rng):
+    clean = np.full((400, 500), 0.5)
+    x = backend.from_numpy(clean)
+    x_tilde = backend.to_numpy(CORRUPTIONS[name](level)(x, backend.generator(0)))
+    np.testing.assert_array_equal(backend.to_numpy(x), clean)
+    assert x_tilde.dtype == clean.dtype
+    if name == "gaussian":
+        assert (x_tilde - clean).std() == pytest.approx(level, rel=0.01)
+        assert abs((x_tilde - clean).mean()) < 0.003
+    else:
+        assert (x_tilde != clean).mean() == pytest.approx(level, rel=0.02)
+        ones = (x_tilde == 1).sum() / (x_tilde != clean).sum()
+        assert ones == pytest.approx(0.0 if name == "masking" else 0.5, abs=0.01)
+
+
+def test_the_clean_x_is_the_target(backend, rng):
+    model = shake(DenoisingAutoencoder((7, 5), backend=backend, **F64), rng)
+    x, x_tilde = rng.uniform(size=(4, 7)), rng.uniform(size=(4, 7))
+    to = backend.from_numpy
+    s = model.g.forward(model.f.forward(to(x_tilde))[0])[0]
+    L, _ = LOSSES["bernoulli"](model.arena)(s, to(x))
+    assert float(model.cost_and_grad(to(x), x_tilde=to(x_tilde))["L"]) == pytest.approx(float(L))
+
+
+def test_noise_is_a_function_of_the_seed(rng):
+    X, runs = rng.uniform(size=(50, 7)).astype("float32"), []
+    for seed in (0, 0, 1):
+        model = DenoisingAutoencoder((7, 5), seed=1)
+        model.fit(X, epochs=2, batch_size=10, seed=seed)
+        runs.append(model.parameters.flat.tobytes())
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_a_denoiser_removes_more_noise_than_a_plain_autoencoder(digits):
+    error = []
+    for model in (UndercompleteAutoencoder((784, 100)), DenoisingAutoencoder((784, 100), level=0.4)):
+        model.fit(digits.train[:2000], epochs=8, optimizer=Adam(3e-3))
+        x_tilde = CORRUPTIONS["masking"](0.4)(digits.test, np.random.default_rng(0))
+        error.append(np.square(model.reconstruct(x_tilde) - digits.test).sum(axis=1).mean())
+    assert error[1] < error[0]
+
+
+# ---- variational
+
+
+def test_the_samplers_variance_is_the_one_in_the_kl(rng):
+    """Var z = e^log_var (not e^{2 log_var}), and the closed-form KL is the mean of log q − log p over the draws."""
+    model = shake(VariationalAutoencoder((7, 5, 3), activation="tanh", **F64), rng)
+    x = rng.uniform(size=(1, 7))
+    mu, log_var = model.posterior(x)
+    seen = []
+    forward = model.g.forward
+    model.g.forward = lambda z: (seen.append(z.copy()), forward(z))[1]
+    X = np.repeat(x, 40_000, axis=0)
+    KL = float(model.cost_and_grad(X, need_grad=False, **model.noise(X, model.backend.generator(0)))["KL"])
+    z = seen[0]
+    np.testing.assert_allclose(z.var(axis=0), np.exp(log_var[0]), rtol=5 * np.sqrt(2 / 40_000))
+    log_q = stats.norm(mu, np.exp(0.5 * log_var)).logpdf(z).sum(axis=1)
+    draws = log_q - stats.norm(0, 1).logpdf(z).sum(axis=1)
+    assert abs(draws.mean() - KL) < 5 * draws.std() / np.sqrt(40_000)
+
+
+def test_the_bound_is_a_bound_of_the_exact_likelihood(rng):
+    """A linear Gaussian decoder has log p(x) in closed form, N(c, VᵀV + I): the bounds rise towards it from below."""
+    model = shake(VariationalAutoencoder((3, 2), loss="gaussian", **F64), rng)
+    x = rng.standard_normal((4, 3))
+    model.parameters["W1"][...] = model.parameters["b1"][...] = (
+        0  # q(z | x) = p(z): a proposal that covers the posterior
+    )
+    V, c = model.parameters["V1"], model.parameters["c1"]
+    constant = 1.5 * np.log(2 * np.pi)  # the Gaussian loss leaves ½ n log 2π out
+    exact = stats.multivariate_normal(c, V.T @ V + np.eye(3)).logpdf(x) + constant
+    few, many = model.log_likelihood(x, samples=1), model.log_likelihood(x, samples=20_000)
+    np.testing.assert_allclose(many, exact, atol=0.05)
+    noise = [model.noise(x, model.backend.generator(0, k)) for k in range(500)]
+    elbo = -np.mean([float(model.cost_and_grad(x, need_grad=False, **eps)) for eps in noise])
+    assert elbo < exact.mean() and few.mean() < many.mean() + 0.5
+
+
+def test_raising_beta_lowers_the_kl(digits):
+    KL = []
+    for beta in (0.0, 1.0, 10.0):
+        model = VariationalAutoencoder((784, 50, 5), activation="tanh", beta=beta, seed=1)
+        model.fit(digits.train[:1000], epochs=6, optimizer=Adam(3e-3))
+        KL.append(model.evaluate(digits.test)["KL"])
+    assert KL[0] > KL[1] > KL[2] > 0
+
+
+def test_kl_and_reconstruction_are_in_the_same_unit(rng):
+    """A framework's example divides the KL by the number of pixels and sums the reconstruction."""
+    model = VariationalAutoencoder((7, 3), **F64)
+    model.parameters.flat[...] = 0
+    model.parameters["b1"][...] = [1, 2, 3, 0, 0, 0]  # mu = 1, 2, 3 and log_var = 0
+    cost = model.cost_and_grad(rng.uniform(size=(5, 7)), eps=np.zeros((5, 3)))
+    assert float(cost["KL"]) == pytest.approx(0.5 * (1 + 4 + 9))
+    assert float(cost.J) == pytest.approx(float(cost["L"]) + 7)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_of_each_row(name, backend, rng):
+    s = rng.standard_normal((4, 6))
+    x = np.eye(6)[rng.integers(6, size=4)] if name == "categorical" else rng.uniform(size=(4, 6))
+    from minae.backend import Arena
+
+    loss, to = LOSSES[name](Arena(backend, "float64")), backend.from_numpy
+    assert backend.to_numpy(loss.rows(to(s), to(x))).mean() == pytest.approx(float(loss(to(s), to(x))[0]), rel=1e-12)
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize(
+    "build, message",
+    [
+        (lambda: SparseAutoencoder((7, 5), rho=1.0), r"rho is 1.0"),
+        (lambda: SparseAutoencoder((7, 5), penalty="l0"), "unknown penalty"),
+        (lambda: SparseAutoencoder((7, 5), activation="relu"), "code='sigmoid'"),
+        (lambda: SparseAutoencoder((7, 5), lam=-1.0), "lam"),
+        (lambda: DenoisingAutoencoder((7, 5), level=1.5), "level is 1.5"),
+        (lambda: DenoisingAutoencoder((7, 5), corruption="blur"), "unknown corruption"),
+        (lambda: ContractiveAutoencoder((7, 5), probes=0), "probes"),
+        (lambda: VariationalAutoencoder((7, 5), beta=-1.0), "beta"),
+        (lambda: VariationalAutoencoder((7, 5), tied=True), "tied"),
+    ],
+)
+def test_bad_arguments(build, message):
+    with pytest.raises(InputError, match=message) as error:
+        build()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("noise", [np.zeros((4, 6)), np.zeros((4, 7), "float32"), None, 3.0])
+def test_noise_of_the_wrong_shape_or_type(noise, rng):
+    with pytest.raises(InputError, match=r"x_tilde is .*; expected float64 \(4, 7\)"):
+        DenoisingAutoencoder((7, 5), **F64).cost_and_grad(rng.uniform(size=(4, 7)), x_tilde=noise)
