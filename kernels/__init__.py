@@ -1,4 +1,4 @@
-"""Kernels: one a file, each with its formula, its plain reference, one scalar body, its CPU loop and its CUDA launch.
+"""Kernels: one a file: the formula, the plain reference, one scalar body, its CPU loop and, where it pays, CUDA launch.
 
 A kernel earns its file by removing passes over memory beside the matrix products; `kernels/README.md` says what each
 buys. The modules import Numba, so the engine imports them when a kernel is first used.
@@ -20,6 +20,19 @@ def form(*arrays):
     if isinstance(arrays[0], np.ndarray):
         return "cpu" if arrays[0].dtype.char in "fd" and not _jit_is_off() else "plain"
     return "cuda" if namespace(arrays[0]).__name__ == "cupy" and cuda_works() else "plain"
+
+
+def cached(**options):
+    """numba.njit, its machine code kept on disk where some folder for it can be written."""
+    import numba
+
+    def compiled(function):
+        try:
+            return numba.njit(cache=True, **options)(function)
+        except RuntimeError:  # no such folder: it compiles anew in each process
+            return numba.njit(**options)(function)
+
+    return compiled
 
 
 @functools.cache

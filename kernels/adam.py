@@ -21,26 +21,29 @@ from minae.backend import namespace
 
 def update(w, g, s, r, t, lr, rho1, rho2, delta, decay):
     """In place on w, s and r, (size,) like g. t counts from 1."""
-    scalars = (lr * decay, rho1, rho2, lr / (1 - rho1**t), 1 / math.sqrt(1 - rho2**t), delta)
+    scalars = (lr * decay, rho1, 1 - rho1, rho2, 1 - rho2, lr / (1 - rho1**t), 1 / math.sqrt(1 - rho2**t), delta)
     form = kernels.form(w, g, s, r)
     if form == "plain":
         return plain(w, g, s, r, *scalars)
-    scalars = [w.dtype.type(value) for value in scalars]
-    one = w.dtype.type(1)
+    scalars = [w.dtype.type(value) for value in scalars]  # 1 − ρ is taken in float64: 1 − float32(0.999) is off by 1e-5
     if form == "cpu":
-        return cpu(w, g, s, r, one, *scalars)
-    cuda_launch()[(w.size + 255) // 256, 256](w, g, s, r, one, *scalars)
+        return cpu(w, g, s, r, *scalars)
+    from numba import cuda
+
+    stream = cuda.external_stream(namespace(w).cuda.get_current_stream().ptr)  # after, and before, what CuPy does there
+    arrays = [cuda.as_cuda_array(array, sync=False) for array in (w, g, s, r)]
+    cuda_launch()[(w.size + 255) // 256, 256, stream](*arrays, *scalars)
 
 
-def plain(w, g, s, r, decay, rho1, rho2, epsilon, correction, delta):
+def plain(w, g, s, r, decay, rho1, rest1, rho2, rest2, epsilon, correction, delta):
     """The reference: the formula in the functions that NumPy and CuPy share."""
     xp = namespace(w)
     w *= 1 - decay
     s *= rho1
-    work = xp.multiply(g, 1 - rho1)
+    work = xp.multiply(g, rest1)
     s += work
     xp.multiply(g, g, out=work)
-    work *= 1 - rho2
+    work *= rest2
     r *= rho2
     r += work
     xp.sqrt(r, out=work)
@@ -51,20 +54,20 @@ def plain(w, g, s, r, decay, rho1, rho2, epsilon, correction, delta):
     w -= work
 
 
-def body(w, g, s, r, one, decay, rho1, rho2, epsilon, correction, delta):
-    """One component; `one` has the arrays' type, so that a float32 step stays in float32."""
-    s = rho1 * s + (one - rho1) * g
-    r = rho2 * r + (one - rho2) * g * g
+def body(w, g, s, r, decay, rho1, rest1, rho2, rest2, epsilon, correction, delta):
+    """One component; the scalars have the arrays' type, so that a float32 step stays in float32."""
+    s = rho1 * s + rest1 * g
+    r = rho2 * r + rest2 * g * g
     return w - decay * w - epsilon * s / (math.sqrt(r) * correction + delta), s, r
 
 
 inlined = numba.njit(inline="always", error_model="numpy")(body)
 
 
-@numba.njit(cache=True, error_model="numpy", nogil=True)
-def cpu(w, g, s, r, one, decay, rho1, rho2, epsilon, correction, delta):
+@kernels.cached(error_model="numpy", nogil=True)
+def cpu(w, g, s, r, decay, rho1, rest1, rho2, rest2, epsilon, correction, delta):
     for i in range(w.size):
-        w[i], s[i], r[i] = inlined(w[i], g[i], s[i], r[i], one, decay, rho1, rho2, epsilon, correction, delta)
+        w[i], s[i], r[i] = inlined(w[i], g[i], s[i], r[i], decay, rho1, rest1, rho2, rest2, epsilon, correction, delta)
 
 
 @functools.cache
@@ -75,9 +78,11 @@ def cuda_launch():
     scalar = cuda.jit(device=True)(body)
 
     @cuda.jit
-    def launch(w, g, s, r, one, decay, rho1, rho2, epsilon, correction, delta):
+    def launch(w, g, s, r, decay, rho1, rest1, rho2, rest2, epsilon, correction, delta):
         i = cuda.grid(1)
         if i < w.size:
-            w[i], s[i], r[i] = scalar(w[i], g[i], s[i], r[i], one, decay, rho1, rho2, epsilon, correction, delta)
+            w[i], s[i], r[i] = scalar(
+                w[i], g[i], s[i], r[i], decay, rho1, rest1, rho2, rest2, epsilon, correction, delta
+            )
 
     return launch

@@ -4,7 +4,7 @@ r"""The Bernoulli loss on logits and its gradient, which share their exponential
     L  = 1/B Σ softplus(s) − x s,     softplus(s) = max(0, s) + log(1 + e)      (3.31)
     ds = weight/B (σ(s) − x),         σ(s) = (1 or e, by the sign of s) / (1 + e)
 
-The plain form below walks over memory twelve times.
+The plain form below walks over memory fourteen times.
 """
 
 import numba
@@ -49,7 +49,7 @@ def body(s, x):
     return max(s, ZERO) + log1p(e) - x * s, (ONE if s >= ZERO else e) / (ONE + e) - x
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
+@kernels.cached(error_model="numpy", fastmath={"contract", "reassoc"})
 def cpu(s, x, ds, scale):
     L = 0.0
     for b in range(s.shape[0]):  # float32 within a row, float64 over the rows

@@ -40,7 +40,7 @@ def body(a):
     return (ONE if a >= ZERO else e) / (ONE + e)
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+@kernels.cached(error_model="numpy", fastmath={"contract"})
 def cpu(a):
     """In place, and only so: two arguments that are one array would send the loop down its slow, unvectorised way."""
     for i in range(a.size):

@@ -32,11 +32,12 @@ class Backend:
         """Wait until the device has done all that was asked of it: call it before reading a clock."""
 
     def generator(self, *key):
-        """The random stream that belongs to `key` (integers ≥ 0, such as seed and step).
+        """The random stream that belongs to `key`: integers ≥ 0, a seed and its use, such as (seed, epoch, step).
 
-        Nothing but the key decides the stream, so there is no generator state to save for a resume.
+        Nothing but the key decides the stream, so there is no generator state to save for a resume. Keys of different
+        length have different streams, which the spawn key sees to: SeedSequence((s, 0)) is SeedSequence(s).
         """
-        return np.random.default_rng(key)
+        return np.random.default_rng(np.random.SeedSequence(key[0], spawn_key=key[1:]))
 
 
 class CupyBackend(Backend):
@@ -47,7 +48,7 @@ class CupyBackend(Backend):
             import cupy
         except ImportError as error:
             raise InputError(
-                "backend 'cupy' needs CuPy, which is not installed: pip install 'minae[cuda12]' or 'minae[cuda13]', "
+                "backend 'cupy' needs CuPy, which is not installed: pip install -e '.[cuda12]' or '.[cuda13]', "
                 "or use backend='numpy'"
             ) from error
         try:
@@ -73,8 +74,7 @@ class CupyBackend(Backend):
         self.xp.cuda.get_current_stream().synchronize()
 
     def generator(self, *key):
-        seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
-        return self.xp.random.Generator(self.xp.random.Philox4x3210(seed))
+        return self.xp.random.Generator(self.xp.random.Philox4x3210(np.random.SeedSequence(key[0], spawn_key=key[1:])))
 
 
 BACKENDS = {"numpy": Backend, "cupy": CupyBackend}

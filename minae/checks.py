@@ -88,7 +88,7 @@ def check_gradient(model, x, *, terms=None, noise=None, entries=200, tolerance=T
     model = model.copy(dtype="float64")
     backend, rng = model.backend, np.random.default_rng(seed)
     x = backend.from_numpy(np.array(backend.to_numpy(x) if backend.owns(x) else x, dtype=np.float64))
-    noise = noise or model.noise(x, backend.generator(seed))
+    noise = noise or model.draw(x, seed)
 
     weights, rows = dict(model.weights), []
     for group in terms:

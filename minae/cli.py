@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 
 from minae import __version__, files
@@ -13,6 +14,7 @@ from minae.errors import Diverged, InputError
 def main(argv=None):
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal without σ shows ? instead of failing
+    warnings.formatwarning = lambda message, *_, **__: f"minae: warning: {message}\n"
     args = _parser().parse_args(argv)
     try:
         return args.run(args) or 0

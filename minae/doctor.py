@@ -85,7 +85,7 @@ def _cupy():
 
 def _numba_cuda():
     if importlib.util.find_spec("cupy") is None:
-        return "CUDA kernels", "missing", "need CuPy and numba-cuda", "pip install 'minae[cuda12]' or 'minae[cuda13]'"
+        return "CUDA kernels", "missing", "need CuPy and numba-cuda", "pip install -e '.[cuda12]' or '.[cuda13]'"
     from minae import kernels
 
     if kernels.cuda_works():

@@ -17,7 +17,7 @@ def replace(path, data):
     path, beside = target(path), None
     try:
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        handle, beside = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+        handle, beside = tempfile.mkstemp(prefix=".minae.", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()

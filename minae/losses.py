@@ -1,12 +1,12 @@
-r"""The reconstruction error as a negative log-likelihood: L = −log p_decoder(x | h).     (14.13)
+r"""The reconstruction error as a negative log-likelihood: L = −log p_decoder(x | h).     (section 14.4)
 
 The decoder's last layer gives s, the natural parameters of p (logits, or the mean of a Gaussian); a loss is never given
-a clipped probability. Called as `L, ds = loss(s, x)`: L is summed over features and averaged over the batch, and ds =
-∂L/∂s, in one pass, because the two share their exponential. `loss.mean(s)` is r = g(h), the mean of p.
+a clipped probability. Called as `L, ds = loss(s, x, weight)`: L is summed over features and averaged over the batch,
+and ds is weight · ∂L/∂s, in one pass, because the two share their exponential. `loss.mean(s)` is r = g(h), the mean of p.
 
-| loss        | p(x ∣ h)            | x                    | L for one example                  | ∂L/∂s            |
+| loss        | p(x ∣ h)            | x                    | L for one example                  | its ∂/∂s         |
 | ----------- | ------------------- | -------------------- | ---------------------------------- | ---------------- |
-| Gaussian    | N(x; s, I)          | any                  | ½ Σ (s − x)²   (+ ½ n log 2π)      | s − x            |
+| Gaussian    | N(x; s, I)          | any                  | ½ Σ (s − x)², ½ n log 2π left out   | s − x            |
 | Bernoulli   | Bernoulli(x; σ(s))  | in [0, 1]            | Σ softplus(s) − x s                | σ(s) − x         |
 | Categorical | Cat(x; softmax(s))  | ≥ 0, rows sum to 1   | −Σ x log softmax(s)                | softmax(s) − x   |
 """
@@ -100,7 +100,7 @@ class Categorical(Loss):
                 f"{what} has values in [{low:g}, {high:g}]; the categorical loss takes one-hot rows or rows of "
                 f"probabilities: {advice}"
             )
-        off = float(abs(x.sum(axis=1) - 1).max())
+        off = float(abs(x.sum(axis=1, dtype="float64") - 1).max())
         if off > 1e-3:
             raise InputError(f"{what} has rows whose sum is off 1 by {off:g}; categorical rows must sum to 1: {advice}")
 

@@ -64,7 +64,7 @@ def tanh_backward(dh, h, out=None):
 
 
 def relu(a, out=None):
-    """h = max(0, a)     (6.37)"""
+    """h = max(0, a)     (section 6.3.1)"""
     return namespace(a).maximum(a, 0.0, out=out)
 
 
@@ -93,7 +93,7 @@ def softplus_backward(dh, h, out=None):
 
 
 def log_softmax(s, out=None):
-    """log softmax(s)_i = s_i − log Σ_j e^{s_j}, shifted by max s.     (6.30)"""
+    """log softmax(s)_i = s_i − log Σ_j e^{s_j}, shifted by max s.     (6.30, 6.33)"""
     xp = namespace(s)
     y = xp.subtract(s, s.max(axis=1, keepdims=True), out=out)
     y -= xp.log(xp.exp(y).sum(axis=1, keepdims=True))

@@ -1,7 +1,7 @@
 r"""Optimizers that work in place on the flat vector θ, with g = ∂J/∂θ, and learning-rate schedules.
 
 Each is a small dataclass: its fields are its settings, `state` holds its vectors (parallel to θ) and `t` counts its
-steps. The book's chapter 8: SGD (8.14), momentum (8.15–8.16), Nesterov (8.21–8.22), Adam (algorithm 8.7).
+steps. The book's chapter 8: SGD (algorithm 8.1), momentum (8.15–8.16), Nesterov (8.21–8.22), Adam (algorithm 8.7).
 """
 
 import math
@@ -101,7 +101,7 @@ class Optimizer:
 
 @dataclass
 class SGD(Optimizer):
-    """θ ← θ − ε g     (8.14)"""
+    """θ ← θ − ε g     (algorithm 8.1)"""
 
     lr: object = 0.1
 
@@ -169,7 +169,7 @@ class AdamW(Adam):
 
 @dataclass
 class LBFGS:
-    """L-BFGS on all of X at once, by SciPy: an epoch is one iteration.     (8.6.4; Nocedal and Wright 2006)
+    """L-BFGS on all of X at once, by SciPy: an epoch is one iteration.     (8.6.3; Nocedal and Wright 2006)
 
     memory: number of curvature pairs;  tolerance: stops when the largest |∂J/∂θ_i| is below it.
     SciPy works in float64, so a float64 model gets the most out of it.

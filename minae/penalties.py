@@ -1,6 +1,7 @@
-"""Ω: what is added to the reconstruction error.     J = L(x, g(f(x))) + λ Ω     (14.2)
+"""Ω: what is added to the reconstruction error.     J = L(x, g(f(x))) + λ Ω     (14.2, 14.10)
 
-A penalty reports Ω without λ; its backward pass adds weight · ∂Ω to the gradients it is given.
+The book's Ω(h) contains λ; here a penalty reports Ω without it, and its backward pass adds weight · ∂Ω to the gradients
+that it is given.
 """
 
 from minae.backend import namespace
@@ -8,7 +9,7 @@ from minae.errors import InputError
 
 
 class WeightDecay:
-    """Ω = ½ Σ ‖W‖²_F over the weight matrices, biases left alone.     (7.1)"""
+    """Ω = ½ Σ ‖W‖²_F over the weight matrices, biases left alone.     (7.1.1)"""
 
     def __init__(self, parameters):
         self.parameters = parameters

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from minae import files
+from minae.backend import Backend
 from minae.data.rows import Rows
 from minae.errors import Diverged, InputError
 from minae.optimizers import LBFGS, OPTIMIZERS, Optimizer
@@ -80,7 +81,7 @@ def fit(
     if patience is not None and (held_out is None or patience < 1):
         raise InputError(f"patience is {patience}: expected a number ≥ 1 together with validation data")
     if isinstance(optimizer, LBFGS):
-        noisy = model.noise(rows.take(np.arange(2)), model.backend.generator(0))
+        noisy = model.draw(rows.take(np.arange(2)), 0)
         if checkpoint is not None or resume or patience is not None or batch_size != n or noisy:
             raise InputError("lbfgs takes all rows at once, and no checkpoint, resume, patience or noise: use adam")
         return _fit_lbfgs(model, rows, optimizer, epochs, held_out, callbacks, progress)
@@ -102,12 +103,11 @@ def fit(
     with bar, CtrlC() as ctrl_c, np.errstate(all="ignore"):  # a cost that overflows is found by _Run.terms
         while run.epoch < epochs and not run.stopped:
             started, first = time.perf_counter(), run.position
-            order = np.random.default_rng((seed, run.epoch)).permutation(n)
+            order = Backend().generator(seed, run.epoch).permutation(n)
             for k in range(first, run.steps):
                 with model.arena:
                     x = rows.take(order[k * batch_size : (k + 1) * batch_size])
-                    noise = model.noise(x, model.backend.generator(seed, run.epoch, k)) if run.noisy else {}
-                    cost = model.cost_and_grad(x, **noise)
+                    cost = model.cost_and_grad(x, **model.draw(x, seed, run.epoch, k))
                     run.record(k, cost, len(x))
                     optimizer.step(model.parameters)
                 run.position = k + 1
@@ -136,7 +136,6 @@ class _Run:
         self.epoch, self.position, self.stopped = 0, 0, False  # position: steps done of this epoch
         self.history, self.best, self.best_J, self.stale = History(), None, math.inf, 0
         self.names, self.trace = list(model.weights), None
-        self.noisy = bool(model.noise(rows.take(np.arange(1)), model.backend.generator(seed)))
 
     def record(self, k, cost, count):
         """Note a step's terms on the device, without waiting for them."""
@@ -167,8 +166,9 @@ class _Run:
     def check_last_step(self, index):
         """The cost after the last update of an epoch, on the rows of that step: only a good state is kept."""
         with self.model.arena:
-            x, stream = self.rows.take(index), self.model.backend.generator(self.seed, self.epoch, self.steps - 1)
-            cost = self.model.cost_and_grad(x, need_grad=False, **self.model.noise(x, stream))
+            x = self.rows.take(index)
+            noise = self.model.draw(x, self.seed, self.epoch, self.steps - 1)
+            cost = self.model.cost_and_grad(x, need_grad=False, **noise)
         for name, term in cost.items():
             if not math.isfinite(term):
                 raise self.diverged(name, float(term), self.steps - 1)
@@ -250,21 +250,25 @@ class _Run:
         if self.path is None:
             return KeyboardInterrupt(f"{where}; the model keeps what it learned (no checkpoint was asked for)")
         self.terms()
+        if not bool(self.model.backend.xp.isfinite(self.model.parameters.flat).all()):
+            raise self.diverged("J", math.nan, self.position - 1)
         self.save()
         return KeyboardInterrupt(f"{where}; saved to {self.path}: run the same again with resume=True (--resume)")
 
 
 def _fit_lbfgs(model, rows, optimizer, epochs, held_out, callbacks, progress):
-    x, flat, history = rows.take(np.arange(len(rows))).copy(), model.parameters.flat, History()
+    x, flat, history = rows.take(np.arange(len(rows))), model.parameters.flat, History()
     last, to_numpy, from_numpy = {}, model.backend.to_numpy, model.backend.from_numpy
 
     def cost_and_grad(theta):
         flat[...] = from_numpy(theta.astype(model.dtype))
-        cost = model.cost_and_grad(x)
+        with model.arena:
+            cost = model.cost_and_grad(x)
+            gradient = to_numpy(model.parameters.grad).astype(np.float64)
         last.update({"J": float(cost), **{name: float(term) for name, term in cost.items()}})
         if not math.isfinite(last["J"]):
             raise Diverged(f"the cost became {last['J']} at iteration {len(history) + 1} of lbfgs: scale the data")
-        return last["J"], to_numpy(model.parameters.grad).astype(np.float64)
+        return last["J"], gradient
 
     def each(theta):
         record = {"epoch": len(history) + 1, "step": len(history) + 1, **last}

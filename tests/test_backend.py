@@ -90,7 +90,15 @@ def test_arena_of_changing_shapes(shapes):
 def test_random_streams_are_a_function_of_their_key():
     a = Backend().generator(0, 1).standard_normal(5)
     assert (a == Backend().generator(0, 1).standard_normal(5)).all()
-    assert (a != Backend().generator(1, 0).standard_normal(5)).any()
+    for other in (
+        (1, 0),
+        (0,),
+        (0, 0),
+        (0, 1, 0),
+        (0, 1, 0, 0),
+    ):  # SeedSequence((0, 1, 0)) would be SeedSequence((0, 1))
+        assert (a != Backend().generator(*other).standard_normal(5)).any()
+    assert (Backend().generator(0).standard_normal(5) != Backend().generator(0, 0).standard_normal(5)).any()
 
 
 def test_cupy_without_a_gpu_says_what_to_do():

@@ -21,6 +21,7 @@ from minae.errors import InputError
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 COMMANDS = "list run check train encode reconstruct doctor".split()
+pytestmark = pytest.mark.filterwarnings("ignore:no layer of")  # some data here are narrower than the default code
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, FIFOs and limits of POSIX")
 
 

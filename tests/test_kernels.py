@@ -42,7 +42,7 @@ def test_adam(size, dtype, tolerance, rng):
     fast, plain = [w.copy(), g, s.copy(), r.copy()], [w.copy(), g, s.copy(), r.copy()]
     for t in (1, 2, 3):
         adam.update(*fast, t, 1e-2, 0.9, 0.999, 1e-8, 0.1)
-        scalars = (1e-2 * 0.1, 0.9, 0.999, 1e-2 / (1 - 0.9**t), 1 / np.sqrt(1 - 0.999**t), 1e-8)
+        scalars = (1e-2 * 0.1, 0.9, 1 - 0.9, 0.999, 1 - 0.999, 1e-2 / (1 - 0.9**t), 1 / np.sqrt(1 - 0.999**t), 1e-8)
         adam.plain(*plain, *scalars)
     for a, b in zip(fast, plain, strict=True):
         assert a.dtype == dtype
@@ -86,8 +86,8 @@ for dtype, tolerance in (("float32", 1e-5), ("float64", 1e-12)):
     for size in (1, 7, 259):
         w, g, s, r = (np.abs(rng.standard_normal(size)).astype(dtype) for _ in range(4))
         device = [cuda.to_device(a) for a in (w, g, s, r)]
-        scalars = [w.dtype.type(v) for v in (0.01, 0.9, 0.999, 0.02, 1.5, 1e-8)]
-        adam.cuda_launch()[(size + 255) // 256, 256](*device, w.dtype.type(1), *scalars)
+        scalars = [w.dtype.type(v) for v in (0.01, 0.9, 0.1, 0.999, 0.001, 0.02, 1.5, 1e-8)]
+        adam.cuda_launch()[(size + 255) // 256, 256](*device, *scalars)
         adam.plain(w, g, s, r, *scalars)
         for a, b in zip(device, (w, g, s, r)):
             np.testing.assert_allclose(a.copy_to_host(), b, rtol=tolerance)

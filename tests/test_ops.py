@@ -41,10 +41,22 @@ def assert_backward(backend, op, op_backward, a, rng):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activation(name, backend, rng):
-    op, op_backward = ops.ACTIVATIONS[name]
+    op, op_backward, _ = ops.ACTIVATIONS[name]
     a = rng.standard_normal((3, 5))
     np.testing.assert_allclose(backend.to_numpy(op(backend.from_numpy(a))), TRUE[name](a), rtol=1e-12)
     assert_backward(backend, op, op_backward, a, rng)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_second_derivative(name, backend, rng):
+    op, op_backward, second = ops.ACTIVATIONS[name]
+    a, to, back, h = rng.standard_normal((3, 5)), backend.from_numpy, backend.to_numpy, 1e-5
+
+    def prime(a):
+        y = op(to(a.copy()))
+        return back(op_backward(to(np.ones_like(a)), y))
+
+    np.testing.assert_allclose(back(second(op(to(a)))), (prime(a + h) - prime(a - h)) / (2 * h), atol=1e-8)
 
 
 def test_log_softmax(backend, rng):
@@ -73,7 +85,7 @@ def test_the_check_can_fail(rng):
     )
 )
 def test_activation_keeps_shape_and_dtype_and_honours_out(name, a):
-    op, op_backward = ops.ACTIVATIONS[name]
+    op, op_backward, _ = ops.ACTIVATIONS[name]
     h, kept = op(a.copy()), a.copy()
     assert h.dtype == a.dtype and h.shape == a.shape and np.isfinite(h).all()
     np.testing.assert_allclose(h, TRUE[name](a), rtol=1e-5, atol=1e-6)

@@ -32,6 +32,15 @@ def test_cost_falls_and_history_tells(backend, rng):
     assert json.loads(json.dumps(history))[0]["examples_per_second"] > 0
 
 
+def test_a_callback_sees_the_gradient_of_the_last_step(rng):
+    model, X = make(rng)
+    seen = []
+    model.fit(
+        X, epochs=1, validation=X, callbacks=[lambda model, _: seen.append(float(np.abs(model.parameters.grad).sum()))]
+    )
+    assert seen[0] > 0
+
+
 def test_cost_of_an_epoch_is_the_mean_over_its_examples(rng):
     model, X = make(rng, rows=10, dtype="float64")
     history = model.fit(X, epochs=1, batch_size=4, optimizer=SGD(1e-12))  # batches of 4, 4 and 2

@@ -9,8 +9,8 @@ what we want. The plainest way to forbid the copy is a code narrower than x, and
     L(x, g(f(x)))
 
 where L punishes g(f(x)) for being unlike x. This script shows the section's two statements:
-  1. with linear f and g and squared error, h spans the same subspace as PCA (Baldi and Hornik 1989);
-  2. with nonlinear f and g, it learns a more powerful generalisation of PCA.
+  1. with a linear decoder and squared error it learns PCA's subspace (here f is linear too; Baldi and Hornik 1989);
+  2. with nonlinear f and g it can learn a more powerful generalisation of PCA.
 
 Symbols are the book's: minae/NOTATION.md. The model's forward and backward pass: minae/autoencoders/undercomplete.py.
 """
@@ -35,8 +35,8 @@ def squared_error(model, x):
 
 # %% [markdown]
 # PCA is the rival of the whole section. Its code is h = Dᵀ(x − μ), where the columns of D are the k leading
-# eigenvectors of the covariance (book, 2.12), its reconstruction r = D h + μ. Of all linear codes of size k it has the
-# smallest squared error, so a linear autoencoder can reach it and never beat it.
+# eigenvectors of the covariance (book, 2.12, with μ = 0), its reconstruction r = D h + μ. Of all linear codes of size k
+# it has the smallest squared error, so a linear autoencoder can reach it and never beat it.
 
 
 # %%
@@ -137,7 +137,7 @@ section.figure(plots.codes(panels, digits.test_labels, "Test digits as two numbe
 # %% [markdown]
 # ## At full size: the published figures
 # Hinton and Salakhutdinov (2006) report 13.87 for PCA and 3.00 for 784-1000-500-250-30, pretrained by RBMs and then
-# trained for 250 epochs. Here the same network starts from random weights and has ten epochs.
+# trained for 250 epochs. Here the same widths, with ReLU, start from random weights and have ten epochs.
 
 # %%
 if section.size == "full":

@@ -1,5 +1,7 @@
 """What all variants share: how they are built, their verbs, and their file. The mathematics is in the variants."""
 
+import operator
+
 import numpy as np
 
 from minae import files
@@ -106,7 +108,7 @@ class Autoencoder:
     # ---- what a variant's cost_and_grad begins and ends with
 
     def start(self, x):
-        """The rows of a step, checked: an array (B, n) of this model's backend and dtype. ∂J/∂θ is set to zero."""
+        """The rows of a step, checked: an array (B, n) of this model's backend and dtype."""
         n = self.config["sizes"][0]
         if not self.backend.owns(x):
             raise InputError(
@@ -117,7 +119,6 @@ class Autoencoder:
             raise InputError(f"x has shape {x.shape}; expected (rows, {n}) with at least one row")
         if x.dtype != self.dtype:
             raise InputError(f"x is {x.dtype} and the model {self.dtype}: use x.astype({self.dtype.name!r})")
-        self.parameters.zero_grad()
         return x
 
     def argument(self, noise, name, shape):
@@ -135,6 +136,10 @@ class Autoencoder:
     def noise(self, x, rng):
         """The random arguments of `cost_and_grad` for the rows x, drawn from rng: {} for a deterministic variant."""
         return {}
+
+    def draw(self, x, *key):
+        """`noise` from the stream that belongs to key; see `Backend.generator`."""
+        return {} if type(self).noise is Autoencoder.noise else self.noise(x, self.backend.generator(*key))
 
     def code(self, x):
         """h = f(x) as `encode` gives it and `decode` takes it, on the device."""
@@ -162,10 +167,10 @@ class Autoencoder:
         for start in range(0, len(rows), batch_size):
             with self.arena:
                 x = rows.take(np.arange(start, min(start + batch_size, len(rows))))
-                cost = self.cost_and_grad(x, need_grad=False, **self.noise(x, self.backend.generator(0, start)))
+                cost = self.cost_and_grad(x, need_grad=False, **self.draw(x, 0, 0, 0, start))
             for name, term in cost.items():
-                total[name] = total.get(name, 0.0) + term * len(x)
-        return {name: float(term) / len(rows) for name, term in total.items()}
+                total[name] = total.get(name, 0.0) + float(term) * len(x)
+        return {name: term / len(rows) for name, term in total.items()}
 
     def fit(self, X, **options):
         """Train on the rows of X; see `minae.training.fit` for the options. Returns its History."""
@@ -232,9 +237,9 @@ def load(path, *, backend=None, dtype=None):
 
 def _checked_sizes(sizes):
     try:
-        sizes = [int(size) for size in sizes]
-    except (TypeError, ValueError):
-        sizes = []
-    if len(sizes) < 2 or min(sizes) < 1:
+        widths = [operator.index(size) for size in sizes]
+    except TypeError:
+        widths = []
+    if len(widths) < 2 or min(widths) < 1:
         raise InputError(f"sizes is {sizes!r}: expected the widths from x to h, such as (784, 256, 30)")
-    return sizes
+    return widths

@@ -39,7 +39,7 @@ class ContractiveAutoencoder(Autoencoder):
             v = self.argument(v, "v", (x.shape[0], self.config["probes"], self.config["sizes"][-1]))
         h, f_cache = self.f.forward(x)  # h = f(x)                     (B, m)
         s, g_cache = self.g.forward(h)  # r = g(h), as logits s        (B, n)
-        L, ds = self.loss(s, x, weights["L"])  # L = −log p(x | h), and ∂L/∂s
+        L, ds = self.loss(s, x, weights["L"])  # L = −log p(x | h), and ds = ∂J/∂s
         cost = self.cost(L=L)
         if "Omega" in weights:
             cost["Omega"], chain = self.penalty.value(f_cache, v)  # ‖Jf‖²
@@ -47,6 +47,7 @@ class ContractiveAutoencoder(Autoencoder):
             return cost
 
         # the same lines, upward: Ω depends on W itself, and on every h through φ'
+        self.parameters.zero_grad()
         da = self.penalty.backward(f_cache, chain, weights["Omega"]) if "Omega" in weights else None
         dh = self.g.backward(ds, g_cache)
         self.f.backward(dh, f_cache, need_dx=False, da=da)

@@ -35,12 +35,13 @@ class DenoisingAutoencoder(Autoencoder):
         x, x_tilde = self.start(x), self.argument(x_tilde, "x_tilde", x.shape)
         h, f_cache = self.f.forward(x_tilde)  # h = f(x̃)                     (B, m)
         s, g_cache = self.g.forward(h)  # r = g(h), as logits s        (B, n)
-        L, ds = self.loss(s, x, self.weights["L"])  # L = −log p(x | h), and ∂L/∂s
+        L, ds = self.loss(s, x, self.weights["L"])  # L = −log p(x | h), and ds = ∂J/∂s
         cost = self.cost(L=L)
         if not need_grad:
             return cost
 
         # the same lines, upward
+        self.parameters.zero_grad()
         dh = self.g.backward(ds, g_cache)
         self.f.backward(dh, f_cache, need_dx=False)
         return cost

@@ -32,7 +32,7 @@ class SparseAutoencoder(Autoencoder):
         x, weights = self.start(x), self.weights
         h, f_cache = self.f.forward(x)  # h = f(x)                     (B, m)
         s, g_cache = self.g.forward(h)  # r = g(h), as logits s        (B, n)
-        L, ds = self.loss(s, x, weights["L"])  # L = −log p(x | h), and ∂L/∂s
+        L, ds = self.loss(s, x, weights["L"])  # L = −log p(x | h), and ds = ∂J/∂s
         cost = self.cost(L=L)
         if "Omega" in weights:
             cost["Omega"] = self.penalty.value(h)  # Ω(h), without λ
@@ -40,6 +40,7 @@ class SparseAutoencoder(Autoencoder):
             return cost
 
         # the same lines, upward
+        self.parameters.zero_grad()
         dh = self.g.backward(ds, g_cache)
         if "Omega" in weights:
             self.penalty.backward(h, dh, weights["Omega"])  # dh += λ ∂Ω/∂h

@@ -14,7 +14,7 @@ class UndercompleteAutoencoder(Autoencoder):
     What keeps r from being a copy of x is the width of h alone. With linear f and g and squared error, h spans the
     principal subspace of the data (Baldi and Hornik 1989).
 
-    lam: weight λ ≥ 0 of weight decay, Ω = ½ Σ ‖W‖² (7.1); at 0 the cost has no term Omega.
+    lam: weight λ ≥ 0 of weight decay, Ω = ½ Σ ‖W‖² (7.1.1; the book's α is our λ); at 0 the cost has no term Omega.
     The other arguments are those of `Autoencoder`.
     """
 
@@ -36,7 +36,7 @@ class UndercompleteAutoencoder(Autoencoder):
         x, weights = self.start(x), self.weights
         h, f_cache = self.f.forward(x)  # h = f(x)                     (B, m)
         s, g_cache = self.g.forward(h)  # r = g(h), as logits s        (B, n)
-        L, ds = self.loss(s, x, weights["L"])  # L = −log p(x | h), and ∂L/∂s
+        L, ds = self.loss(s, x, weights["L"])  # L = −log p(x | h), and ds = ∂J/∂s
         cost = self.cost(L=L)
         if "Omega" in weights:
             cost["Omega"] = self.penalty.value()  # Ω = ½ Σ ‖W‖²
@@ -44,6 +44,7 @@ class UndercompleteAutoencoder(Autoencoder):
             return cost
 
         # the same lines, upward
+        self.parameters.zero_grad()
         if "Omega" in weights:
             self.penalty.backward(weights["Omega"])  # dW += λ W
         dh = self.g.backward(ds, g_cache)

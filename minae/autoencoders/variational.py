@@ -40,7 +40,7 @@ class VariationalAutoencoder(Autoencoder):
 
     def sample(self, rows, seed=0):
         """New x: the mean of p(x | z) for z ~ N(0, I).  -> (rows, n)"""
-        z = self.backend.generator(seed).standard_normal((rows, self.config["sizes"][-1]), dtype=self.dtype)
+        z = self.backend.generator(seed, 0, 0, 0, 0).standard_normal((rows, self.config["sizes"][-1]), dtype=self.dtype)
         return self.decode(self.backend.to_numpy(z))
 
     def log_likelihood(self, X, samples=50, seed=0):
@@ -53,7 +53,7 @@ class VariationalAutoencoder(Autoencoder):
         y, _ = self.f.forward(x)
         mu, log_var = y[:, :m], y[:, m:]
         for k in range(samples):
-            eps = self.backend.generator(seed, k).standard_normal(mu.shape, dtype=x.dtype)
+            eps = self.backend.generator(seed, 0, 0, 0, k).standard_normal(mu.shape, dtype=x.dtype)
             z, _ = self.reparametrise(mu, log_var, eps)
             s, _ = self.g.forward(z)
             log_p_over_q = 0.5 * (eps * eps + log_var - z * z).sum(axis=1)  # log p(z) − log q(z | x): 2π cancels
@@ -79,13 +79,14 @@ class VariationalAutoencoder(Autoencoder):
         mu, log_var = y[:, :m], y[:, m:]
         z, sigma = self.reparametrise(mu, log_var, eps)
         s, g_cache = self.g.forward(z)  # p(x | z), as logits s        (B, n)
-        L, ds = self.loss(s, x, weights["L"])  # L = −log p(x | z), and ∂L/∂s
+        L, ds = self.loss(s, x, weights["L"])  # L = −log p(x | z), and ds = ∂J/∂s
         KL = 0.5 * (mu * mu + sigma * sigma - log_var - 1).sum() / B
         cost = self.cost(L=L, KL=KL)
         if not need_grad:
             return cost
 
         # the same lines, upward
+        self.parameters.zero_grad()
         beta = weights["KL"] / B
         dz = self.g.backward(ds, g_cache)
         dy = self.arena.empty(*y.shape)

@@ -81,5 +81,9 @@ class Rows:
     def fingerprint(self):
         """Shape and a hash of up to 64 rows: enough to tell that a run is resumed with other data."""
         index = np.unique(np.linspace(0, len(self) - 1, 64).astype(np.int64))
-        some = self.backend.to_numpy(self.X[index]) if self.on_device else np.asarray(self.X[index])
+        some = (
+            self.backend.to_numpy(self.X[self.backend.from_numpy(index)])
+            if self.on_device
+            else np.asarray(self.X[index])
+        )
         return [*self.X.shape, hashlib.sha256(np.ascontiguousarray(some).tobytes()).hexdigest()[:16]]
