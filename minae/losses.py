@@ -2,7 +2,7 @@ r"""The reconstruction error as a negative log-likelihood: L = −log p_decoder(
 
 The decoder's last layer gives s, the natural parameters of p (logits, or the mean of a Gaussian); a loss is never given
 a clipped probability. Called as `L, ds = loss(s, x, weight)`: L is summed over features and averaged over the batch,
-and ds is weight · ∂L/∂s, in one pass, because the two share their exponential. `loss.mean(s)` is r = g(h), the mean of p.
+ds is weight · ∂L/∂s; in one pass, because the two share their exponential. `loss.mean(s)` is r = g(h), the mean of p.
 
 | loss        | p(x ∣ h)            | x                    | L for one example                  | its ∂/∂s         |
 | ----------- | ------------------- | -------------------- | ---------------------------------- | ---------------- |

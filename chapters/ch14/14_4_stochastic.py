@@ -66,10 +66,10 @@ def binarise(x):
 
 def train(X, code, beta=1.0):
     model = VariationalAutoencoder(
-        (784, hidden, code), activation="tanh", beta=beta, backend=section.backend, seed=section.seed
+        (784, hidden, code), activation="relu", beta=beta, backend=section.backend, seed=section.seed
     )
-    optimizer = Adam(Cosine(2e-3, steps=epochs * -(-len(X) // 128)))
-    return model, model.fit(X, epochs=epochs, optimizer=optimizer, seed=section.seed)
+    optimizer = Adam(Cosine(1e-3, steps=epochs * -(-len(X) // 64)))
+    return model, model.fit(X, epochs=epochs, batch_size=64, optimizer=optimizer, seed=section.seed)
 
 
 B, B_test = binarise(X), binarise(X_test)
@@ -78,9 +78,8 @@ terms = vae.evaluate(B_test)
 bound = section.number("lower bound of log p(x), test, nats", -(terms["L"] + terms["KL"]))
 section.number("  of it KL", terms["KL"])
 section.figure(plots.curves({"784-20": history}, ylabel="J, nats per image"), "learning_curves")
-z = rng.standard_normal((36, 20)).astype(np.float32)
-r = vae.decode(z)
-section.figure(plots.images({"samples": r[:12], "of": r[12:24], "p(x)": r[24:]}, "z ~ N(0, I), decoded"), "samples")
+rows = {"x": B_test[:12], "r": vae.reconstruct(B_test[:12]), "new x": vae.sample(12, seed=section.seed)}
+section.figure(plots.images(rows, "Test digits, their reconstructions, and decoded z ~ N(0, I)"), "samples")
 
 # %% [markdown]
 # A bound can be tightened: log p(x) ≥ E log 1/K Σ_k p(x, z_k)/q(z_k | x), with equality as K grows (Burda et al. 2016).

@@ -31,6 +31,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 BATCH = {"784-500": 128, "784-1000": 256, "784-30": 100, "784-1000-500-250-30": 128}
@@ -43,6 +44,8 @@ THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 
 
 def minae_step(sizes, batch, folder):
     import minae  # first, before NumPy
+
+    warnings.simplefilter("ignore")  # 784-1000 is wider than x, without a penalty
     from minae.data.rows import Rows
 
     X = _train(folder)
