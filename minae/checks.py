@@ -74,9 +74,8 @@ def check_gradient(model, x, *, terms=None, noise=None, entries=200, tolerance=T
     x:       (B, n) of the host, B > 1 so that terms that couple the batch are seen; the model is copied to float64
     terms:   costs to check, each a tuple of names of cost terms; by default all terms together and each one alone
     noise:   the random arguments of `cost_and_grad`, held fixed; by default drawn once from `seed`
-    entries: how many entries of a parameter are differenced: all where there are no more, else half of them the largest
-    by
-             the analytic gradient and half drawn at random, and one random direction through all
+    entries: how many entries of a parameter are differenced: all where there are no more, else half of them the
+             largest by the analytic gradient and half drawn at random, and one random direction through all
 
     Raises InputError for x of the wrong shape, and for a term that the model does not have.
     """

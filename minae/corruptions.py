@@ -1,4 +1,4 @@
-"""C(x̃ | x): how a denoising autoencoder's input is spoiled.     (Deep Learning, 14.5; Vincent et al. 2010)
+"""C(x̃ | x): how a denoising autoencoder's input is spoiled.     (section 14.5; Vincent et al. 2010)
 
 Called as `corruption(x, rng)`: x (B, n) on the device, rng from `backend.generator`; x itself is left alone. The cost
 takes x̃ as an argument, so that a gradient can be checked with the corruption held fixed.

@@ -65,7 +65,7 @@ class Gradient:
     """∂J/∂W of one parameter: what is added to it is summed.
 
     Its first addition after `zero_grad` overwrites, which spares a training step both the zeroing and the adding of
-    every weight matrix: a fifth of a step at 128 × 784-500.
+    every weight matrix.
     """
 
     def __init__(self, array, arena):

@@ -228,6 +228,7 @@ def test_loss_of_each_row(name, backend, rng):
         (lambda: ContractiveAutoencoder((7, 5), probes=0), "probes"),
         (lambda: VariationalAutoencoder((7, 5), beta=-1.0), "beta"),
         (lambda: VariationalAutoencoder((7, 5), tied=True), "tied"),
+        (lambda: VariationalAutoencoder((7, 5), code="sigmoid"), "code is 'sigmoid'"),
     ],
 )
 def test_bad_arguments(build, message):

@@ -63,7 +63,7 @@ section.figure(plots.images(rows, "Clean digits, corrupted, and denoised"), "den
 
 # %% [markdown]
 # ## Features
-# Noise forces a unit to look at more than one pixel: strokes, where the plain autoencoder's are patchy.
+# The weights into single units, those of the largest weight of each network, without and with noise.
 
 
 # %%

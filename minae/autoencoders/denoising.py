@@ -4,7 +4,7 @@ from minae.errors import InputError
 
 
 class DenoisingAutoencoder(Autoencoder):
-    r"""The denoising autoencoder.     J = L(x, g(f(x̃)))     (14.9),   x̃ ~ C(x̃ | x)     (14.5)
+    r"""The denoising autoencoder.     J = L(x, g(f(x̃)))     (14.9),   x̃ ~ C(x̃ | x)     (section 14.5)
 
         x_tilde ~ C(x_tilde | x)  the corrupted input, drawn outside
         h = f(x_tilde)

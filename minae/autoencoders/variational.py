@@ -25,7 +25,9 @@ class VariationalAutoencoder(Autoencoder):
             raise InputError(f"beta is {beta}: the weight of the KL is a number ≥ 0")
         if options.get("tied"):
             raise InputError("tied is True: the encoder's last layer is twice as wide as the code, so V cannot be Wᵀ")
-        super().__init__(sizes, code=options.pop("code", "identity"), **options)
+        if options.setdefault("code", "identity") != "identity":
+            raise InputError(f"code is {options['code']!r}: mu and log_var take any real value, so leave it out")
+        super().__init__(sizes, **options)
         self.weights["KL"] = float(beta)
         self.config |= dict(beta=float(beta))
 
@@ -45,7 +47,7 @@ class VariationalAutoencoder(Autoencoder):
 
     def log_likelihood(self, X, samples=50, seed=0):
         """log 1/K Σ_k p(x | z_k) p(z_k) / q(z_k | x), z_k ~ q(z | x): a bound of log p(x) that K = `samples` tightens
-        (Burda et al. 2016).  (rows, n) -> (rows,)"""
+        (Burda et al. 2016).  With the Gaussian loss, without its constant ½ n log 2π.  (rows, n) -> (rows,)"""
         return self._map(X, "X", 0, lambda x: self._log_weights(x, samples, seed))[:, 0]
 
     def _log_weights(self, x, samples, seed):
