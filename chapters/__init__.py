@@ -90,11 +90,14 @@ class Section:
         """The value for the size that was asked for."""
         return dict(zip(SIZES, (quick, default, full), strict=True))[self.size]
 
-    def number(self, name, values):
-        """Record and print a figure, with its spread where it has several seeds. Returns the mean."""
+    def number(self, name, values, published=None):
+        """Record and print a figure, with its spread where it has several seeds. Returns the mean.
+
+        published: the number of a paper to set beside it, as text with its source, "seen" there or "recalled"
+        """
         values = [float(value) for value in (values if isinstance(values, list) else [values])]
         mean = sum(values) / len(values)
-        self.numbers[name] = {"mean": mean, "values": values}
+        self.numbers[name] = {"mean": mean, "values": values} | ({"published": published} if published else {})
         spread = f"   ({min(values):.4g} to {max(values):.4g} over {len(values)} seeds)" if len(values) > 1 else ""
         print(f"  {name:58} {mean:10.4g}{spread}", flush=True)
         return mean

@@ -28,6 +28,13 @@ class Backend:
     def to_numpy(self, array):
         return array
 
+    def memory(self):
+        """Bytes of memory that the machine has; infinite where that cannot be asked."""
+        try:
+            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        except (AttributeError, ValueError, OSError):  # not on Windows
+            return math.inf
+
     def synchronize(self):
         """Wait until the device has done all that was asked of it: call it before reading a clock."""
 
@@ -69,6 +76,9 @@ class CupyBackend(Backend):
 
     def to_numpy(self, array):
         return self.xp.asnumpy(array)
+
+    def memory(self):
+        return self.xp.cuda.runtime.memGetInfo()[1]
 
     def synchronize(self):
         self.xp.cuda.get_current_stream().synchronize()

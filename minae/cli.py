@@ -183,8 +183,8 @@ def _check(args):
     reports, wrong = {}, 0
     if not args.json:
         print(f"{'variant':36} {'gradients':>9} {'largest error':>14}  at")
-    for name, model, x in checks.cases(args.backend):
-        report = reports[name] = checks.check_gradient(model, x)
+    for name, model, x, arguments in checks.cases(args.backend):
+        report = reports[name] = checks.check_gradient(model, x, noise=arguments)
         wrong += not report
         if not args.json:
             worst, mark = report.worst, "right" if report else "WRONG"

@@ -22,6 +22,10 @@ class Loss:
     def __init__(self, arena):
         self.arena = arena
 
+    def sample(self, s, rng):
+        """One draw x ~ p(x | h), (B, n); where p has a variance that is not the data's, its mean."""
+        return self.mean(s)
+
     def check(self, x, low, high, what):
         """Refuse rows that p(x | h) gives no probability to; low and high are their smallest and largest value."""
 
@@ -63,6 +67,9 @@ class Bernoulli(Loss):
     def rows(s, x):
         """L of each example, (B,)."""
         return (ops.softplus(s) - x * s).sum(axis=1)
+
+    def sample(self, s, rng):
+        return (rng.random(s.shape, dtype=s.dtype) < self.mean(s)).astype(s.dtype)
 
     def check(self, x, low, high, what):
         if low < 0 or high > 1:

@@ -68,12 +68,14 @@ def _schedule(lr):
 
 @dataclass
 class Optimizer:
-    """lr: a number > 0, or a schedule."""
+    """lr: a number > 0, or a schedule.  rates: a factor on it by layer, such as {"f1": 0.1, "g1": 0.0}; 0 freezes."""
 
     lr: object = 1e-3
+    rates: dict = field(default_factory=dict, kw_only=True)
     t: int = field(default=0, init=False, repr=False)
     state: dict = field(default_factory=dict, init=False, repr=False)
     _work: object = field(default=None, init=False, repr=False)
+    _parts: object = field(default=None, init=False, repr=False)
 
     slots = ()  # names of the vectors of `state`
 
@@ -86,17 +88,22 @@ class Optimizer:
         w, g = parameters.flat, parameters.grad
         if not self.state:
             self.state = {name: namespace(w).zeros_like(w) for name in self.slots}
-        self.update(w, g, _schedule(self.lr)(self.t))
+        if self._parts is None:
+            self._parts = parameters.parts(self.rates)
+        lr = _schedule(self.lr)(self.t)
+        for part, factor in self._parts:
+            self.update(w[part], g[part], lr * factor, **{name: self.state[name][part] for name in self.slots})
         self.t += 1
 
     def update(self, w, g, lr):
+        """One step of θ, or of a part of it; a subclass's slots are further arguments."""
         raise NotImplementedError
 
     def scaled(self, vector, factor):
         """factor · vector, in a vector that is reused from step to step."""
-        if self._work is None:
+        if self._work is None or self._work.size < vector.size:
             self._work = namespace(vector).empty_like(vector)
-        return namespace(vector).multiply(vector, factor, out=self._work)
+        return namespace(vector).multiply(vector, factor, out=self._work[: vector.size])
 
 
 @dataclass
@@ -117,8 +124,8 @@ class Momentum(Optimizer):
     alpha: float = 0.9
     slots = ("v",)
 
-    def update(self, w, g, lr):
-        v, step = self.state["v"], self.scaled(g, lr)
+    def update(self, w, g, lr, v):
+        step = self.scaled(g, lr)
         v *= self.alpha
         v -= step
         w += v
@@ -131,8 +138,8 @@ class Nesterov(Momentum):
     The vector that is kept is φ = θ + α v, where the gradient is wanted: then v ← α v − ε g(φ), φ ← φ + α v − ε g(φ).
     """
 
-    def update(self, w, g, lr):
-        v, step = self.state["v"], self.scaled(g, lr)
+    def update(self, w, g, lr, v):
+        step = self.scaled(g, lr)
         v *= self.alpha
         v -= step
         w -= step
@@ -152,12 +159,10 @@ class Adam(Optimizer):
     slots = ("s", "r")
     decay = 0.0
 
-    def update(self, w, g, lr):
+    def update(self, w, g, lr, s, r):
         from minae.kernels import adam
 
-        adam.update(
-            w, g, self.state["s"], self.state["r"], self.t + 1, lr, self.rho1, self.rho2, self.delta, self.decay
-        )
+        adam.update(w, g, s, r, self.t + 1, lr, self.rho1, self.rho2, self.delta, self.decay)
 
 
 @dataclass

@@ -12,15 +12,16 @@ from minae.errors import InputError
 class Parameters:
     """θ and ∂J/∂θ.
 
-    shapes: name -> shape, in the order in which they lie in the vector.
+    shapes: name -> shape, in the order in which they lie in the vector
+    layers: layer -> names of its parameters, such as f1 -> (W1, b1); one that two layers share belongs to the first
 
     `flat` is θ, `grad` is ∂J/∂θ, both (size,). `parameters["W1"]` is the view of one parameter, and
     `parameters.gradient("W1")` the accumulator of its gradient.
     """
 
-    def __init__(self, shapes, arena):
+    def __init__(self, shapes, arena, layers=None):
         self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
-        self.arena = arena
+        self.arena, self.layers = arena, layers or {}
         size = sum(math.prod(shape) for shape in self.shapes.values())
         try:
             self.flat = arena.backend.xp.zeros(size, arena.dtype)
@@ -47,6 +48,24 @@ class Parameters:
             views[name] = flat[start:stop].reshape(shape)
             start = stop
         return views
+
+    def parts(self, rates):
+        """Stretches of the flat vector with one factor on their learning rate each: [(slice, factor), …]. The factor of
+        a layer is rates[layer], else 1; a layer whose factor is 0 is frozen and in no stretch."""
+        for layer in set(rates) - set(self.layers):
+            raise InputError(f"rates names a layer {layer!r}: this model has {', '.join(self.layers)}")
+        owner = {name: layer for layer in reversed(self.layers) for name in self.layers[layer]}
+        parts, start = [], 0
+        for name, shape in self.shapes.items():
+            stop, factor = start + math.prod(shape), float(rates.get(owner.get(name), 1.0))
+            if not 0 <= factor < math.inf:
+                raise InputError(f"rates has {factor} for layer {owner[name]!r}: expected a factor ≥ 0, 0 to freeze it")
+            if parts and parts[-1][1] == factor and parts[-1][0].stop == start:
+                parts[-1] = slice(parts[-1][0].start, stop), factor
+            elif factor:
+                parts.append((slice(start, stop), factor))
+            start = stop
+        return parts
 
     def zero_grad(self):
         """∂J/∂θ = 0. Nothing is written: the first addition to each gradient will overwrite it."""

@@ -70,50 +70,105 @@ class Contraction:
     One layer:  ‖Jf‖² = Σ_j p_j² Σ_i W_ij²,  for the sigmoid  Σ_j (h_j (1−h_j))² ‖W_j‖².
 
     Deep, from the code's side down, with S = I (or with probes v for rows: E‖vᵀ Jf‖² = ‖Jf‖², Hutchinson 1990):
-        A_L = S diag(p_L);   C_l = A_{l+1} W_{l+1}ᵀ,   A_l = C_l diag(p_l);
+        A_L = S diag(p_L);   C_l = A_{l+1} W_{l+1}ᵀ,   A_l = C_l diag(p_l);   Jf = A_1 W_1ᵀ
         ‖Jf‖² = ‖A_1 W_1ᵀ‖² = tr(A_1 G A_1ᵀ),   G = W_1ᵀ W_1,
     so the (B, m, n) Jacobian itself is never written.
     """
 
-    def __init__(self, network):
-        self.layers = network.layers
+    def __init__(self, network, arena):
+        self.layers, self.arena = network.layers, arena
 
     def value(self, cache, v=None):
         """Ω, and what its backward pass needs. cache: x, h_1, …, h_L;  v: (B, K, m) or None."""
+        B, W = cache[0].shape[0], self.layers[0].W
+        if len(self.layers) == 1 and v is None:
+            p, w = self.layers[0].phi_prime(cache[1]), (W * W).sum(axis=0)  # φ'(a), (B, m), and ‖W_j‖², (m,)
+            return ((p * p) @ w).sum() / B, (p, w)
+        chain = self.chain(cache, v)
+        A = chain[1][0]
+        AG = A @ (W.T @ W)
+        return namespace(A).vdot(AG, A) / B, (chain, AG)
+
+    def backward(self, cache, kept, weight):
+        """dW += weight ∂Ω/∂W; returns weight ∂Ω/∂a_l of every layer, which joins the backward pass of f there."""
+        B, W, dW = cache[0].shape[0], self.layers[0].W, self.layers[0].dW
+        if len(self.layers) == 1 and len(kept[0].shape) == 2:
+            p, w = kept
+            dW_1 = dW.array
+            dW_1 += W * ((2 * weight / B) * (p * p).sum(axis=0))
+            return [(2 * weight / B) * p * w * self.layers[0].phi_second(cache[1])]
+        chain, AG = kept
+        A = _rows(chain[1][0])
+        dW.add_product(W, (2 * weight / B) * (A.T @ A))  # tr(A G Aᵀ), G = WᵀW: 2 W AᵀA
+        return self.chain_backward(cache, chain, AG * (2 * weight / B))  # ∂Ω/∂A_1 = 2 A_1 G
+
+    def chain(self, cache, v=None):
+        """p_l, A_l and C_l of all layers, l = 1 … L. A: (B, K, n_l), with K = m where v is None."""
         p = [layer.phi_prime(h) for layer, h in zip(self.layers, cache[1:], strict=True)]
-        xp, B, W = namespace(cache[0]), cache[0].shape[0], self.layers[0].W
-        if len(p) == 1 and v is None:
-            w = (W * W).sum(axis=0)  # ‖W_j‖², (m,)
-            return ((p[0] * p[0]) @ w).sum() / B, (p, w)
+        xp, W = namespace(cache[0]), self.layers[0].W
         K = p[-1].shape[1] if v is None else v.shape[1]
+        self._fits(K * sum(layer.m for layer in self.layers) * 3 * cache[0].shape[0] * W.dtype.itemsize)
         S = xp.eye(K, dtype=W.dtype)[None] if v is None else v * K**-0.5
         A, C = [S * p[-1][:, None, :]], [S]  # (B, K, n_L)
         for layer, p_l in zip(self.layers[:0:-1], p[-2::-1], strict=True):
             C.append(A[-1] @ layer.W.T)  # (B, K, n_l)
             A.append(C[-1] * p_l[:, None, :])
-        G = W.T @ W
-        AG = A[-1] @ G
-        return xp.vdot(AG, A[-1]) / B, (p, A[::-1], C[::-1], AG)
+        return p, A[::-1], C[::-1]
 
-    def backward(self, cache, chain, weight):
-        """dW += weight ∂Ω/∂W; returns weight ∂Ω/∂a_l of every layer, which joins the backward pass of f there."""
-        B, W = cache[0].shape[0], self.layers[0].W
-        if len(chain) == 2:
-            p, w = chain
-            dp = [(2 * weight / B) * p[0] * w]
-            dW = self.layers[0].dW.array
-            dW += W * ((2 * weight / B) * (p[0] * p[0]).sum(axis=0))
-        else:
-            p, A, C, E = chain
-            E = E * (2 * weight / B)  # ∂Ω/∂A_1 = 2 A_1 G
-            flat = [a.reshape(-1, a.shape[-1]) for a in A]
-            self.layers[0].dW.add_product(W, (2 * weight / B) * (flat[0].T @ flat[0]))  # tr(A G Aᵀ), G = WᵀW: 2 W AᵀA
-            dp = []
-            for k in range(len(self.layers)):
-                dp.append((E * C[k]).sum(axis=1))  # A_k = C_k diag(p_k)
-                if k + 1 < len(self.layers):
-                    E = E * p[k][:, None, :]  # ∂Ω/∂C_k, and C_k = A_{k+1} W_{k+1}ᵀ
-                    after = self.layers[k + 1]
-                    after.dW.add_product(E.reshape(-1, E.shape[-1]).T, flat[k + 1])
-                    E = E @ after.W
+    def chain_backward(self, cache, chain, dA):
+        """From dA = ∂J/∂A_1: dW_l += … for l ≥ 2, and returns ∂J/∂a_l of every layer."""
+        p, A, C = chain
+        dp = []
+        for k in range(len(self.layers)):
+            dp.append((dA * C[k]).sum(axis=1))  # A_k = C_k diag(p_k)
+            if k + 1 < len(self.layers):
+                dC, after = dA * p[k][:, None, :], self.layers[k + 1]  # C_k = A_{k+1} W_{k+1}ᵀ
+                after.dW.add_product(_rows(dC).T, _rows(A[k + 1]))
+                dA = dC @ after.W
         return [d * layer.phi_second(h) for d, layer, h in zip(dp, self.layers, cache[1:], strict=True)]
+
+    def _fits(self, need):
+        have = self.arena.backend.memory()
+        if need > have:
+            raise InputError(
+                f"the exact ‖Jf‖² of this batch takes {need / 2**30:.3g} GiB and the machine has {have / 2**30:.3g}: "
+                "use the estimate, probes=1, or a smaller batch"
+            )
+
+
+class ContractionChange(Contraction):
+    r"""Ω = ‖Jf(x) − Jf(x′)‖²_F, mean over the batch, x′ = x + ε: for small ε, ‖ε · ∂²f/∂x²‖².     (Rifai et al. 2011b)
+
+    One layer:  Σ_j (p_j − p′_j)² ‖W_j‖².   Deep:  ‖D W_1ᵀ‖² = tr(D G Dᵀ),  D = A_1 − A′_1, G = W_1ᵀ W_1.
+    """
+
+    def value(self, cache, near):
+        """Ω, and what its backward pass needs.  cache, near: x, h_1, …, h_L at x and at x′."""
+        B, W = cache[0].shape[0], self.layers[0].W
+        if len(self.layers) == 1:
+            layer = self.layers[0]
+            d, w = layer.phi_prime(cache[1]) - layer.phi_prime(near[1]), (W * W).sum(axis=0)  # p − p′
+            return ((d * d) @ w).sum() / B, (d, w)
+        chains = self.chain(cache), self.chain(near)
+        D = chains[0][1][0] - chains[1][1][0]
+        DG = D @ (W.T @ W)
+        return namespace(D).vdot(DG, D) / B, (*chains, D, DG)
+
+    def backward(self, cache, near, kept, weight):
+        """dW += weight ∂Ω/∂W; returns weight ∂Ω/∂a_l and weight ∂Ω/∂a′_l of every layer."""
+        B, W, dW = cache[0].shape[0], self.layers[0].W, self.layers[0].dW
+        if len(self.layers) == 1:
+            d, w = kept
+            dW_1 = dW.array
+            dW_1 += W * ((2 * weight / B) * (d * d).sum(axis=0))
+            dp, second = (2 * weight / B) * d * w, self.layers[0].phi_second
+            return [dp * second(cache[1])], [-dp * second(near[1])]
+        chain, chain_near, D, DG = kept
+        dW.add_product(W, (2 * weight / B) * (_rows(D).T @ _rows(D)))
+        dA = DG * (2 * weight / B)
+        return self.chain_backward(cache, chain, dA), self.chain_backward(near, chain_near, -dA)
+
+
+def _rows(A):
+    """(B, K, n) -> (B·K, n)"""
+    return A.reshape(-1, A.shape[-1])

@@ -69,12 +69,72 @@ def curves(histories, term="J", lines=None, ylabel=None, title=None):
     return fig
 
 
-def levels(series, xlabel, ylabel, title=None, xscale="linear", yscale="linear"):
-    """Lines.     series: label -> (x values, y values)."""
+def levels(series, xlabel, ylabel, title=None, xscale="linear", yscale="linear", markers=()):
+    """Lines.     series: label -> (x values, y values);  markers: labels that are drawn as points instead."""
     fig = _figure(6.4, 4)
     axis = fig.subplots()
     for label, (x, y) in series.items():
-        axis.plot(x, y, label=label)
+        axis.plot(x, y, "o" if label in markers else "-", label=label)
     axis.set(xlabel=xlabel, ylabel=ylabel, title=title, xscale=xscale, yscale=yscale)
     axis.legend(fontsize=8)
+    return fig
+
+
+def fields(panels, points, title=None):
+    """Vector fields in the plane.     panels: label -> (places, vectors), both (k, 2);  points: (k, 2), drawn below."""
+    fig = _figure(5.2 * len(panels), 5.0)
+    for axis, (label, (places, vectors)) in zip(
+        fig.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        axis.scatter(*np.transpose(points), s=3, color="0.75", linewidths=0, label="data")
+        axis.quiver(*places.T, *vectors.T, angles="xy", scale_units="xy", scale=1, width=0.003, color="C0")
+        axis.set(title=label, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
+    if title:
+        fig.suptitle(title, fontsize=10)
+    return fig
+
+
+def plane(points, title=None, edges=None, thumbnails=None, ellipses=None, shape=(28, 28)):
+    """Points of the plane, (k, 2).     edges: (e, 2) pairs of indices;  thumbnails: index -> image drawn at the point;
+    ellipses: a covariance a point, (k, 2, 2), drawn at one standard deviation."""
+    from matplotlib.collections import EllipseCollection, LineCollection
+    from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+
+    fig = _figure(7.2, 6.0)
+    axis = fig.subplots()
+    if edges is not None:
+        axis.add_collection(LineCollection(points[edges], colors="0.75", linewidths=0.6))
+    if ellipses is not None:
+        variance, vectors = np.linalg.eigh(ellipses)  # ascending: the last column is the long axis
+        width, height = 2 * np.sqrt(variance[:, 1]), 2 * np.sqrt(variance[:, 0])
+        angle = np.degrees(np.arctan2(vectors[:, 1, 1], vectors[:, 0, 1]))
+        form = dict(units="xy", offsets=points, offset_transform=axis.transData, facecolors="none", edgecolors="C0")
+        axis.add_collection(EllipseCollection(width, height, angle, **form))
+        axis.set_aspect("equal")
+    axis.scatter(*points.T, s=6, color="C1", linewidths=0, zorder=2)
+    for index, image in (thumbnails or {}).items():
+        picture = OffsetImage(np.reshape(image, shape), cmap="gray_r", zoom=1.0)
+        axis.add_artist(AnnotationBbox(picture, points[index], pad=0.1, bboxprops=dict(linewidth=0.4)))
+    axis.set(title=title, xlabel="first", ylabel="second")
+    axis.title.set_fontsize(10)
+    return fig
+
+
+def table(rows, colours, framed=(), title=None):
+    """Words in a grid.     rows: label -> {column: word};  colours: word -> colour;  framed: (label, column) pairs."""
+    columns = list(next(iter(rows.values())))
+    fig = _figure(1.1 * len(columns) + 4.2, 0.27 * len(rows) + 0.9)
+    axis = fig.subplots()
+    for i, (label, row) in enumerate(rows.items()):
+        for j, column in enumerate(columns):
+            frame = (label, column) in framed
+            edge = dict(edgecolor="black" if frame else "white", linewidth=1.5, zorder=2 if frame else 1)
+            axis.bar(j, 0.86, width=0.94, bottom=i - 0.43, facecolor=colours[row[column]], **edge)
+            axis.text(j, i, row[column], ha="center", va="center", fontsize=8, zorder=3)
+    axis.set(xlim=(-0.55, len(columns) - 0.45), ylim=(len(rows) - 0.4, -0.6), title=title)
+    axis.set_xticks(range(len(columns)), columns)
+    axis.set_yticks(range(len(rows)), rows, fontsize=9)
+    axis.xaxis.tick_top()
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
     return fig

@@ -33,6 +33,7 @@ class History(list):
 def fit(
     model,
     X,
+    y=None,
     *,
     epochs=10,
     batch_size=None,
@@ -48,9 +49,10 @@ def fit(
 ):
     """Train `model` on the rows of X by minibatches, in an order shuffled anew each epoch. Returns a History.
 
+    y:          targets, one a row of X, for a model that has them: labels for a Classifier
     batch_size: rows a step; by default 128, or all rows where there are fewer
     optimizer:  an optimizer, or its name: sgd, momentum, nesterov, adam, adamw or lbfgs (all rows at once, by SciPy)
-    validation: an array like X whose cost is taken after each epoch
+    validation: an array like X whose cost is taken after each epoch; a pair (X, y) where there are targets
     patience:   stop after so many epochs without a lower validation cost J, and restore the best parameters
     callbacks:  called after each epoch as callback(model, history); one that returns True ends the training
     seed:       of the order of the rows and of the variant's noise
@@ -61,8 +63,11 @@ def fit(
 
     Raises InputError for data or options out of range, Diverged when a cost term becomes NaN or infinite.
     """
-    rows = Rows(model, X, "X")
-    held_out = None if validation is None else Rows(model, validation, "validation")
+    rows = Rows(model, X, "X", y=y)
+    held_out = None
+    if validation is not None:
+        held_out, y_held_out = validation if isinstance(validation, tuple) else (validation, None)
+        held_out = Rows(model, held_out, "validation", y=y_held_out)
     if isinstance(optimizer, str):
         if optimizer not in OPTIMIZERS:
             raise InputError(f"unknown optimizer {optimizer!r}: choose one of {', '.join(OPTIMIZERS)}")
@@ -106,10 +111,11 @@ def fit(
             order = Backend().generator(seed, run.epoch).permutation(n)
             for k in range(first, run.steps):
                 with model.arena:
-                    x = rows.take(order[k * batch_size : (k + 1) * batch_size])
-                    cost = model.cost_and_grad(x, **model.draw(x, seed, run.epoch, k))
+                    x, given = rows.step(order[k * batch_size : (k + 1) * batch_size])
+                    cost = model.cost_and_grad(x, **given, **model.draw(x, seed, run.epoch, k))
                     run.record(k, cost, len(x))
                     optimizer.step(model.parameters)
+                    model.constrain()
                 run.position = k + 1
                 if bar.advance(len(x)) or ctrl_c.asked:
                     bar.show(run, epochs)
@@ -166,9 +172,9 @@ class _Run:
     def check_last_step(self, index):
         """The cost after the last update of an epoch, on the rows of that step: only a good state is kept."""
         with self.model.arena:
-            x = self.rows.take(index)
+            x, given = self.rows.step(index)
             noise = self.model.draw(x, self.seed, self.epoch, self.steps - 1)
-            cost = self.model.cost_and_grad(x, need_grad=False, **noise)
+            cost = self.model.cost_and_grad(x, need_grad=False, **given, **noise)
         for name, term in cost.items():
             if not math.isfinite(term):
                 raise self.diverged(name, float(term), self.steps - 1)
@@ -257,13 +263,13 @@ class _Run:
 
 
 def _fit_lbfgs(model, rows, optimizer, epochs, held_out, callbacks, progress):
-    x, flat, history = rows.take(np.arange(len(rows))), model.parameters.flat, History()
+    (x, given), flat, history = rows.step(np.arange(len(rows))), model.parameters.flat, History()
     last, to_numpy, from_numpy = {}, model.backend.to_numpy, model.backend.from_numpy
 
     def cost_and_grad(theta):
         flat[...] = from_numpy(theta.astype(model.dtype))
         with model.arena:
-            cost = model.cost_and_grad(x)
+            cost = model.cost_and_grad(x, **given)
             gradient = to_numpy(model.parameters.grad).astype(np.float64)
         last.update({"J": float(cost), **{name: float(term) for name, term in cost.items()}})
         if not math.isfinite(last["J"]):

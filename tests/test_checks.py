@@ -11,13 +11,13 @@ from minae.errors import InputError
 from minae.networks import Dense
 from minae.penalties import WeightDecay
 
-NAMES = [name for name, _, _ in cases("numpy")]
+NAMES = [name for name, *_ in cases("numpy")]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_variant(name, backend):
-    model, x = next((model, x) for case, model, x in cases(backend) if case == name)
-    report = check_gradient(model, x)
+    model, x, arguments = next(rest for case, *rest in cases(backend) if case == name)
+    report = check_gradient(model, x, noise=arguments)
     assert report and report.worst.error <= 1e-8, f"\n{report}"
     groups = {row.terms for row in report.rows}
     assert groups == ({*model.weights, "+".join(model.weights)} if len(model.weights) > 1 else {"L"})  # each alone, too

@@ -7,11 +7,14 @@ from scipy import stats
 from minae import (
     ContractiveAutoencoder,
     DenoisingAutoencoder,
+    HigherOrderContractiveAutoencoder,
     InputError,
+    KSparseAutoencoder,
     SparseAutoencoder,
     UndercompleteAutoencoder,
     VariationalAutoencoder,
 )
+from minae.checks import check_gradient
 from minae.corruptions import CORRUPTIONS
 from minae.losses import LOSSES
 from minae.optimizers import Adam
@@ -68,6 +71,58 @@ def test_raising_lam_contracts(digits):
     assert norms[0] > norms[1] > norms[2]
 
 
+@pytest.mark.parametrize("sizes", [(7, 5), (7, 6, 4)])
+def test_the_hessian_term_equals_materialised_jacobians(sizes, backend, rng):
+    form = dict(activation="softplus", loss="gaussian", draws=2, tied=False, backend=backend, **F64)
+    model = shake(HigherOrderContractiveAutoencoder(sizes, **form), rng)
+    x, x_near = (backend.from_numpy(rng.uniform(size=shape)) for shape in ((4, 7), (2, 4, 7)))
+    J = backend.to_numpy(model.f.jacobian(x))
+    near = [backend.to_numpy(model.f.jacobian(x_near[k])) for k in range(2)]
+    expected = np.mean([np.square(J - J_near).sum() / 4 for J_near in near])
+    assert float(model.cost_and_grad(x, x_near=x_near)["H"]) == pytest.approx(expected, rel=1e-10)
+
+
+def test_the_hessian_term_is_that_of_small_noise(rng):
+    """E ‖Jf(x + ε) − Jf(x)‖² / σ² → ‖∂²f/∂x²‖², for the sigmoid Σ_j φ''(a_j)² ‖W_j‖⁴."""
+    model = shake(HigherOrderContractiveAutoencoder((7, 5), sigma=1e-4, draws=400, **F64), rng)
+    x = rng.uniform(size=(2, 7))
+    layer, h = model.f.layers[0], model.encode(x)
+    exact = np.square(layer.phi_second(h) * np.square(layer.W).sum(axis=0)).sum() / 2
+    H = float(model.cost_and_grad(x, need_grad=False, **model.draw(x, 0))["H"])
+    assert H / 1e-8 == pytest.approx(exact, rel=0.15)
+
+
+def test_raising_gamma_straightens(digits):
+    change = []
+    for gamma in (0.0, 10.0):
+        model = HigherOrderContractiveAutoencoder((784, 30), lam=0.1, gamma=gamma, sigma=0.2, seed=1)
+        model.fit(digits.train[:1000], epochs=4, optimizer=Adam(3e-3))
+        change.append(model.evaluate(digits.test)["H"])
+    assert change[0] > change[1]
+
+
+def test_a_jacobian_too_large_for_memory(monkeypatch, backend, rng):
+    model = ContractiveAutoencoder((7, 6, 4), backend=backend, **F64)
+    monkeypatch.setattr(model.backend, "memory", lambda: 1000, raising=False)
+    x = rng.uniform(size=(4, 7))
+    with pytest.raises(InputError, match=r"takes .* GiB and the machine has .*: use the estimate, probes=1") as error:
+        model.fit(x, epochs=1)
+    assert "\n" not in str(error.value)
+    with pytest.raises(InputError, match=r"a Jacobian of 50 × 4 × 7 takes .* GiB .*: give fewer rows"):
+        model.jacobian(np.zeros((50, 7)))
+
+
+def test_tangents_are_the_singular_vectors_of_the_jacobian(rng):
+    model = shake(UndercompleteAutoencoder((7, 5, 3), **F64), rng)
+    x = rng.uniform(size=(4, 7))
+    T, values = model.tangents(x, k=2)
+    J = model.jacobian(x)
+    assert T.shape == (4, 2, 7) and values.shape == (4, 2)
+    np.testing.assert_allclose(J, model.f.jacobian(x))
+    np.testing.assert_allclose(np.linalg.norm(np.einsum("bmn,bkn->bkm", J, T), axis=2), values)
+    np.testing.assert_allclose(T @ T.transpose(0, 2, 1), np.broadcast_to(np.eye(2), (4, 2, 2)), atol=1e-12)
+
+
 # ---- sparse
 
 
@@ -99,6 +154,53 @@ def test_the_penalised_code_is_the_decoded_code(rng):
     X = rng.uniform(size=(6, 7))
     assert float(model.cost_and_grad(X)["Omega"]) == pytest.approx(np.abs(model.encode(X)).sum(axis=1).mean())
     np.testing.assert_allclose(model.decode(model.encode(X)), model.reconstruct(X))
+
+
+# ---- k-sparse
+
+
+def test_k_units_are_kept_and_decoded(backend, rng):
+    model = shake(KSparseAutoencoder((7, 9), k=3, backend=backend, **F64), rng)
+    X = rng.uniform(size=(6, 7))
+    h = model.encode(X)
+    assert ((h != 0).sum(axis=1) == 3).all()
+    dense = backend.to_numpy(model.f.forward(backend.from_numpy(X))[0])
+    np.testing.assert_array_equal(np.sort(dense, axis=1)[:, -3:], np.sort(np.where(h != 0, h, -np.inf), axis=1)[:, -3:])
+    np.testing.assert_allclose(model.decode(h), model.reconstruct(X))
+    assert ((model.encode(X, k=5) != 0).sum(axis=1) == 5).all() and model.k == 3
+    s = model.g.forward(backend.from_numpy(h))[0]
+    L, _ = model.loss(s, backend.from_numpy(X))
+    assert float(model.cost_and_grad(backend.from_numpy(X))["L"]) == pytest.approx(float(L))
+
+
+def test_at_a_tie_the_gradient_is_that_of_a_held_support(backend, rng):
+    """Units 0 and 1 are equal, and the first is kept. J jumps there, so differences through the selection explode; with
+    Γ held they are the gradient."""
+    model = KSparseAutoencoder((7, 4), k=2, loss="gaussian", backend=backend, **F64)
+    model = shake(model, rng)
+    W, b = model.parameters["W1"], model.parameters["b1"]
+    W[:, 1], b[1] = W[:, 0], b[0]
+    b[2:] = backend.from_numpy(np.array([-50.0, 50.0]))  # unit 3 is always on, so 0 and 1 tie for the last place
+    x = backend.from_numpy(rng.uniform(size=(4, 7)))
+    h = backend.to_numpy(model.f.forward(x)[0])
+    mask = backend.from_numpy(np.array([[1.0, 0, 0, 1]] * 4))
+    np.testing.assert_array_equal(model.encode(backend.to_numpy(x)), h * backend.to_numpy(mask))
+    assert check_gradient(model, x, noise={"mask": mask})
+    assert not check_gradient(model, x)
+    held, free = [], []
+    for kept, grads in ((mask, held), (None, free)):
+        model.cost_and_grad(x, mask=kept)
+        grads.append(backend.to_numpy(model.parameters.grad).copy())
+    np.testing.assert_array_equal(held, free)
+
+
+def test_fewer_units_reconstruct_less(digits):
+    errors = []
+    for k in (5, 25, 100):
+        model = KSparseAutoencoder((784, 100), k=k, loss="gaussian", tied=True, seed=1)
+        model.fit(digits.train[:1000], epochs=6, optimizer=Adam(3e-3))
+        errors.append(model.evaluate(digits.test)["L"])
+    assert errors[0] > errors[1] > errors[2]
 
 
 # ---- denoising
@@ -145,6 +247,41 @@ def test_a_denoiser_removes_more_noise_than_a_plain_autoencoder(digits):
         x_tilde = CORRUPTIONS["masking"](0.4)(digits.test, np.random.default_rng(0))
         error.append(np.square(model.reconstruct(x_tilde) - digits.test).sum(axis=1).mean())
     assert error[1] < error[0]
+
+
+def test_the_score_of_a_gaussian(rng):
+    """x ~ N(μ, s² I) has p_σ = N(μ, (s² + σ²) I), and the best r is linear: the score is exact in closed form."""
+    mu, s, sigma = np.array([1.0, -2.0]), 0.5, 0.4
+    X = mu + s * rng.standard_normal((4000, 2))
+    form = dict(activation="identity", loss="gaussian", corruption="gaussian", level=sigma)
+    model = DenoisingAutoencoder((2, 2), **form, **F64)
+    model.fit(X, epochs=60, optimizer=Adam(1e-2), batch_size=200)
+    x = mu + rng.standard_normal((100, 2))
+    expected = (mu - x) / (s**2 + sigma**2)
+    assert np.linalg.norm(model.score(x) - expected) < 0.1 * np.linalg.norm(expected)
+    path = model.langevin(x, steps=300, size=0.1)
+    assert path.shape == (300, 100, 2)
+    np.testing.assert_allclose(path[100:].reshape(-1, 2).mean(axis=0), mu, atol=0.15)
+    np.testing.assert_allclose(path[100:].reshape(-1, 2).std(axis=0), np.hypot(s, sigma), rtol=0.15)
+    with pytest.raises(InputError, match="corruption='gaussian'"):
+        DenoisingAutoencoder((2, 2)).score(x)
+
+
+def test_walkback_is_a_chain_of_corruption_and_draws(backend, digits):
+    model = DenoisingAutoencoder((784, 30), level=0.5, backend=backend)
+    model.fit(digits.train[:500], epochs=3)
+    path = model.walkback(digits.train[:4], steps=3)
+    assert path.shape == (3, 4, 784) and ((path >= 0) & (path <= 1)).all()
+    np.testing.assert_array_equal(path, model.walkback(digits.train[:4], steps=3))
+    assert (path != model.walkback(digits.train[:4], steps=3, seed=1)).any()
+
+
+def test_walks_take_x_tilde_further_from_x(digits):
+    x, away = digits.train[:50], []
+    for walks in (0, 4):
+        model = DenoisingAutoencoder((784, 30), level=0.2, walks=walks, seed=1)
+        away.append(np.abs(model.draw(x, 0)["x_tilde"] - x).mean())
+    assert away[1] > 1.5 * away[0]
 
 
 # ---- variational
@@ -226,6 +363,11 @@ def test_loss_of_each_row(name, backend, rng):
         (lambda: DenoisingAutoencoder((7, 5), level=1.5), "level is 1.5"),
         (lambda: DenoisingAutoencoder((7, 5), corruption="blur"), "unknown corruption"),
         (lambda: ContractiveAutoencoder((7, 5), probes=0), "probes"),
+        (lambda: HigherOrderContractiveAutoencoder((7, 5), gamma=-1.0), "gamma is -1.0"),
+        (lambda: HigherOrderContractiveAutoencoder((7, 5), sigma=0.0), "sigma 0.0"),
+        (lambda: KSparseAutoencoder((7, 5), k=6), "k is 6 and the code has 5 units"),
+        (lambda: KSparseAutoencoder((7, 5), k=0), "k is 0"),
+        (lambda: DenoisingAutoencoder((7, 5), walks=-1), "walks is -1"),
         (lambda: VariationalAutoencoder((7, 5), beta=-1.0), "beta"),
         (lambda: VariationalAutoencoder((7, 5), tied=True), "tied"),
         (lambda: VariationalAutoencoder((7, 5), code="sigmoid"), "code is 'sigmoid'"),
@@ -241,3 +383,10 @@ def test_bad_arguments(build, message):
 def test_noise_of_the_wrong_shape_or_type(noise, rng):
     with pytest.raises(InputError, match=r"x_tilde is .*; expected float64 \(4, 7\)"):
         DenoisingAutoencoder((7, 5), **F64).cost_and_grad(rng.uniform(size=(4, 7)), x_tilde=noise)
+
+
+@pytest.mark.parametrize("variant", [UndercompleteAutoencoder, SparseAutoencoder, ContractiveAutoencoder])
+def test_a_wide_code_without_a_penalty_warns(variant):
+    with pytest.warns(UserWarning, match="nothing keeps the code from a copy of x"):
+        variant((5, 7), lam=0.0)
+    variant((5, 7), lam=0.1)

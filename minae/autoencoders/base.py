@@ -1,6 +1,7 @@
 """What all variants share: how they are built, their verbs, and their file. The mathematics is in the variants."""
 
 import operator
+import warnings
 
 import numpy as np
 
@@ -50,6 +51,8 @@ class Autoencoder:
 
     variant = None
     code_parts = 1  # widths of the code that the encoder's last layer gives
+    supervised = False  # whether `fit` takes targets y beside X
+    fewest_sizes = 2
 
     def __init_subclass__(cls):
         if cls.__dict__.get("variant"):
@@ -68,7 +71,7 @@ class Autoencoder:
         dtype="float32",
         seed=0,
     ):
-        sizes, code = _checked_sizes(sizes), code or activation
+        sizes, code = _checked_sizes(sizes, self.fewest_sizes), code or activation
         if loss not in LOSSES:
             raise InputError(f"unknown loss {loss!r}: choose one of {', '.join(LOSSES)}")
         if str(dtype) not in ("float32", "float64"):
@@ -84,16 +87,10 @@ class Autoencoder:
         self.backend, self.dtype = get_backend(backend), np.dtype(str(dtype))
         self.arena = Arena(self.backend, self.dtype)
 
-        depth, phi = len(sizes) - 1, [activation] * (len(sizes) - 2) + [code]
-        widths = [*sizes[:-1], sizes[-1] * self.code_parts]
-        self.f = Network(Dense(f"W{k + 1}", f"b{k + 1}", widths[k], widths[k + 1], phi[k]) for k in range(depth))
-        phi = [activation] * (depth - 1) + ["identity"]
-        V = [f"W{depth - k}" if tied else f"V{k + 1}" for k in range(depth)]
-        widths = sizes[::-1]
-        self.g = Network(
-            Dense(V[k], f"c{k + 1}", widths[k], widths[k + 1], phi[k], transposed=tied) for k in range(depth)
-        )
-        self.parameters = Parameters(self.f.shapes() | self.g.shapes(), self.arena)
+        self.f, self.g = self.encoder(sizes, activation, code), self.decoder(sizes, activation, tied)
+        layers = {f"f{k + 1}": layer.names for k, layer in enumerate(self.f.layers)}
+        layers |= {f"g{k + 1}": layer.names for k, layer in enumerate(self.g.layers)}
+        self.parameters = Parameters(self.f.shapes() | self.g.shapes(), self.arena, layers)
         self.f.bind(self.parameters)
         self.g.bind(self.parameters)
         rng = np.random.default_rng(seed)
@@ -101,9 +98,33 @@ class Autoencoder:
         self.g.initialize(rng)
         self.loss = LOSSES[loss](self.arena)
 
+    # ---- f and g; a variant of another form has its own
+
+    def encoder(self, sizes, activation, code):
+        widths, phi = [*sizes[:-1], sizes[-1] * self.code_parts], [activation] * (len(sizes) - 2) + [code]
+        layers = range(len(sizes) - 1)
+        return Network(Dense(f"W{k + 1}", f"b{k + 1}", widths[k], widths[k + 1], phi[k]) for k in layers)
+
+    def decoder(self, sizes, activation, tied):
+        widths, depth = sizes[::-1], len(sizes) - 1
+        V = [f"W{depth - k}" if tied else f"V{k + 1}" for k in range(depth)]
+        phi = [activation] * (depth - 1) + ["identity"]
+        return Network(
+            Dense(V[k], f"c{k + 1}", widths[k], widths[k + 1], phi[k], transposed=tied) for k in range(depth)
+        )
+
     def __repr__(self):
         config = ", ".join(f"{k}={v!r}" for k, v in self.config.items())
         return f"{type(self).__name__}({config}, backend={self.backend.name!r}, dtype={self.dtype.name!r})"
+
+    def warn_of_a_copy(self):
+        """For a variant that only its penalty or a narrow layer keeps from the identity."""
+        if min(self.config["sizes"]) >= self.config["sizes"][0] and not self.config["lam"]:
+            warnings.warn(
+                f"no layer of {self.config['sizes']} is narrower than x, and lam is 0: nothing keeps the code from "
+                "a copy of x (14.2)",
+                stacklevel=3,
+            )
 
     # ---- what a variant's cost_and_grad begins and ends with
 
@@ -141,6 +162,14 @@ class Autoencoder:
         """`noise` from the stream that belongs to key; see `Backend.generator`."""
         return {} if type(self).noise is Autoencoder.noise else self.noise(x, self.backend.generator(*key))
 
+    def targets(self, y, rows):
+        """The targets of `fit` as an array of the host, a row for each of X; None for a variant that learns from X."""
+        if y is not None:
+            raise InputError(f"y was given, and a model of kind {self.variant!r} learns from X alone: leave y out")
+
+    def constrain(self):
+        """Called after each step of `fit`: put the parameters back into the set that they are confined to, if any."""
+
     def code(self, x):
         """h = f(x) as `encode` gives it and `decode` takes it, on the device."""
         return self.f.forward(x)[0]
@@ -159,24 +188,44 @@ class Autoencoder:
         """r = g(f(x)):  (rows, n) -> (rows, n)."""
         return self._map(X, "X", 0, lambda x: self.loss.mean(self.g.forward(self.code(x))[0]))
 
-    def evaluate(self, X, batch_size=1000):
+    def jacobian(self, X):
+        """Jf = ∂f/∂x at each row:  (rows, n) -> (rows, m, n)."""
+        n, m = self.config["sizes"][0], self.config["sizes"][-1]
+        need, have = len(X) * m * n * self.dtype.itemsize, self.backend.memory()
+        if need > have:
+            raise InputError(
+                f"a Jacobian of {len(X)} × {m} × {n} takes {need / 2**30:.3g} GiB of {have / 2**30:.3g}: give fewer "
+                "rows; for ‖Jf‖ alone, ContractiveAutoencoder(probes=K) estimates it"
+            )
+        J = self._map(X, "X", 0, lambda x: self.f.jacobian(x).reshape(len(x), -1), batch_size=100)
+        return J.reshape(-1, m, n)
+
+    def tangents(self, X, k=8):
+        """Where the code is sensitive, at each row: the k leading right singular vectors of Jf and their singular
+        values, (rows, k, n) and (rows, k). They span the manifold's tangent plane at x.     (14.6, 14.7)"""
+        J = self.jacobian(X)
+        _, values, vectors = namespace(J).linalg.svd(J, full_matrices=False)
+        return vectors[:, :k], values[:, :k]
+
+    def evaluate(self, X, y=None, batch_size=1000):
         """The cost terms at X as floats, averaged over its rows; a variant's noise is drawn from seed 0."""
         from minae.data.rows import Rows
 
-        rows, total = X if isinstance(X, Rows) else Rows(self, X, "X"), {}
+        rows, total = X if isinstance(X, Rows) else Rows(self, X, "X", y=y), {}
         for start in range(0, len(rows), batch_size):
             with self.arena:
-                x = rows.take(np.arange(start, min(start + batch_size, len(rows))))
-                cost = self.cost_and_grad(x, need_grad=False, **self.draw(x, 0, 0, 0, start))
+                x, given = rows.step(np.arange(start, min(start + batch_size, len(rows))))
+                cost = self.cost_and_grad(x, need_grad=False, **given, **self.draw(x, 0, 0, 0, start))
             for name, term in cost.items():
                 total[name] = total.get(name, 0.0) + float(term) * len(x)
         return {name: term / len(rows) for name, term in total.items()}
 
-    def fit(self, X, **options):
-        """Train on the rows of X; see `minae.training.fit` for the options. Returns its History."""
+    def fit(self, X, y=None, **options):
+        """Train on the rows of X, with targets y where the model has them; see `minae.training.fit` for the options.
+        Returns its History."""
         from minae.training import fit
 
-        return fit(self, X, **options)
+        return fit(self, X, y, **options)
 
     def _map(self, X, name, end, function, batch_size=1000):
         from minae.data.rows import Rows
@@ -235,11 +284,11 @@ def load(path, *, backend=None, dtype=None):
     return model
 
 
-def _checked_sizes(sizes):
+def _checked_sizes(sizes, fewest):
     try:
         widths = [operator.index(size) for size in sizes]
     except TypeError:
         widths = []
-    if len(widths) < 2 or min(widths) < 1:
+    if len(widths) < fewest or min(widths) < 1:
         raise InputError(f"sizes is {sizes!r}: expected the widths from x to h, such as (784, 256, 30)")
     return widths

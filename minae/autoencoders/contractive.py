@@ -23,13 +23,15 @@ class ContractiveAutoencoder(Autoencoder):
         if probes is not None and probes < 1:
             raise InputError(f"probes is {probes}: expected a number ≥ 1, or None for the exact penalty")
         super().__init__(sizes, lam=lam, tied=tied, **options)
-        self.penalty = Contraction(self.f)
+        self.warn_of_a_copy()
+        self.penalty = Contraction(self.f, self.arena)
         self.config |= dict(probes=probes)
+
+    def draw(self, x, *key):
+        return {} if self.config["probes"] is None else super().draw(x, *key)
 
     def noise(self, x, rng):
         """v, (B, K, m): normal directions in the code, of which E[v vᵀ] = I."""
-        if self.config["probes"] is None:
-            return {}
         return {"v": rng.standard_normal((x.shape[0], self.config["probes"], self.config["sizes"][-1]), dtype=x.dtype)}
 
     def cost_and_grad(self, x, v=None, need_grad=True):
@@ -42,13 +44,13 @@ class ContractiveAutoencoder(Autoencoder):
         L, ds = self.loss(s, x, weights["L"])  # L = −log p(x | h), and ds = ∂J/∂s
         cost = self.cost(L=L)
         if "Omega" in weights:
-            cost["Omega"], chain = self.penalty.value(f_cache, v)  # ‖Jf‖²
+            cost["Omega"], kept = self.penalty.value(f_cache, v)  # ‖Jf‖²
         if not need_grad:
             return cost
 
         # the same lines, upward: Ω depends on W itself, and on every h through φ'
         self.parameters.zero_grad()
-        da = self.penalty.backward(f_cache, chain, weights["Omega"]) if "Omega" in weights else None
+        da = self.penalty.backward(f_cache, kept, weights["Omega"]) if "Omega" in weights else None
         dh = self.g.backward(ds, g_cache)
         self.f.backward(dh, f_cache, need_dx=False, da=da)
         return cost

@@ -1,3 +1,7 @@
+import math
+
+import numpy as np
+
 from minae.autoencoders.base import Autoencoder
 from minae.corruptions import CORRUPTIONS
 from minae.errors import InputError
@@ -11,24 +15,31 @@ class DenoisingAutoencoder(Autoencoder):
         L = −log p(x | h)         of the CLEAN x     (14.14)
 
     The minimum over f and g of E ‖g(f(x̃)) − x‖² is r(x̃) = E[x | x̃], which points from x̃ back to where the data are
-    dense.
+    dense. So `score` estimates ∇ log p, and `langevin` and `walkback` draw from the p that was learned.
 
     corruption: gaussian, masking or salt_and_pepper
     level:      standard deviation, or share of the components that are spoiled
+    walks:      steps of its own chain that x̃ has gone before the cost sees it: walkback training, which undoes the
+                modes that the chain would find and the data do not have (Bengio et al. 2013). By default 0.
     The other arguments are those of `Autoencoder`. The code may be wider than x: the corruption forbids the copy.
     """
 
     variant = "denoising"
 
-    def __init__(self, sizes, *, corruption="masking", level=0.25, **options):
+    def __init__(self, sizes, *, corruption="masking", level=0.25, walks=0, **options):
         super().__init__(sizes, **options)
         if corruption not in CORRUPTIONS:
             raise InputError(f"unknown corruption {corruption!r}: choose one of {', '.join(CORRUPTIONS)}")
+        if walks < 0:
+            raise InputError(f"walks is {walks}: expected a number of steps ≥ 0")
         self.corruption = CORRUPTIONS[corruption](level)
-        self.config |= dict(corruption=corruption, level=float(level))
+        self.config |= dict(corruption=corruption, level=float(level), walks=int(walks))
 
     def noise(self, x, rng):
-        return {"x_tilde": self.corruption(x, rng)}
+        x_tilde = self.corruption(x, rng)
+        for _ in range(self.config["walks"]):
+            x_tilde = self.corruption(self.loss.sample(self.g.forward(self.code(x_tilde))[0], rng), rng)
+        return {"x_tilde": x_tilde}
 
     def cost_and_grad(self, x, x_tilde, need_grad=True):
         """J and its terms at the rows of x, with x_tilde of the same shape; ∂J/∂θ goes to `parameters.grad`."""
@@ -45,3 +56,35 @@ class DenoisingAutoencoder(Autoencoder):
         dh = self.g.backward(ds, g_cache)
         self.f.backward(dh, f_cache, need_dx=False)
         return cost
+
+    # ---- what a trained denoiser knows of p(x)
+
+    def score(self, X):
+        """(r(x) − x)/σ²:  (rows, n) -> (rows, n).  An estimate of ∇_x log p(x)     (14.15)
+
+        For squared error     (14.16) and C = N(x̃; x, σ² I)     (14.17). At the optimum it is exact for the density of
+        x̃, which is p smoothed by that noise: E[x | x̃] = x̃ + σ² ∇ log p_σ(x̃) (Miyasawa 1961; Alain and Bengio 2014).
+        """
+        if self.config["corruption"] != "gaussian" or self.config["loss"] != "gaussian":
+            raise InputError("the score needs corruption='gaussian' and loss='gaussian' (14.16, 14.17)")
+        return (self.reconstruct(X) - X) / self.config["level"] ** 2
+
+    def langevin(self, X, steps, size=None, seed=0):
+        """x ← x + δ/2 score(x) + √δ ε from each row of X, by default with δ = σ²:  -> (steps, rows, n)"""
+        rng, X = np.random.default_rng(seed), np.array(X, dtype=self.dtype)
+        size, path = self.config["level"] ** 2 if size is None else size, []
+        for _ in range(steps):
+            noise = rng.standard_normal(X.shape, dtype=X.dtype)
+            X = X + self.dtype.type(size / 2) * self.score(X) + self.dtype.type(math.sqrt(size)) * noise
+            path.append(X)
+        return np.stack(path)
+
+    def walkback(self, X, steps, seed=0):
+        """x̃ ~ C(x̃ | x), then x ~ p(x | f(x̃)), again and again from each row of X: a chain whose stationary distribution
+        estimates p(x) (Bengio et al. 2013).  Returns the means r(x̃) of its steps:  -> (steps, rows, n)"""
+        path, x, rng = [], self.backend.from_numpy(np.asarray(X, self.dtype)), self.backend.generator(seed, 0, 0, 0, 0)
+        for _ in range(steps):
+            s = self.g.forward(self.code(self.corruption(x, rng)))[0]
+            path.append(self.backend.to_numpy(self.loss.mean(s)))
+            x = self.loss.sample(s, rng)
+        return np.stack(path)

@@ -19,6 +19,7 @@ class SparseAutoencoder(Autoencoder):
 
     def __init__(self, sizes, *, penalty="kl", rho=0.05, lam=1.0, **options):
         super().__init__(sizes, lam=lam, **options)
+        self.warn_of_a_copy()
         if penalty not in ("l1", "kl"):
             raise InputError(f"unknown penalty {penalty!r}: choose 'l1' or 'kl'")
         if penalty == "kl" and self.config["code"] != "sigmoid":

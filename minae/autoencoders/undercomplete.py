@@ -1,5 +1,3 @@
-import warnings
-
 from minae.autoencoders.base import Autoencoder
 from minae.penalties import WeightDecay
 
@@ -22,13 +20,7 @@ class UndercompleteAutoencoder(Autoencoder):
 
     def __init__(self, sizes, *, lam=0.0, **options):
         super().__init__(sizes, lam=lam, **options)
-        n, m = self.config["sizes"][0], min(self.config["sizes"])
-        if m >= n and not lam:
-            warnings.warn(
-                f"no layer of {self.config['sizes']} is narrower than x, and lam is 0: nothing keeps the code from "
-                "a copy of x (14.2)",
-                stacklevel=2,
-            )
+        self.warn_of_a_copy()
         self.penalty = WeightDecay(self.parameters)
 
     def cost_and_grad(self, x, need_grad=True):

@@ -14,11 +14,12 @@ class Rows:
 
     X: (rows, n), numbers, finite, in the loss's range: an array of the host, one of the model's device, or a
     memory-mapped one, of which only the batches are read (and checked as they are read).
+    y: the targets of a model that has them, one a row of X
     """
 
-    def __init__(self, model, X, name, width=None, loss="model"):
+    def __init__(self, model, X, name, width=None, loss="model", y=None):
         self.model, self.backend, self.name = model, model.backend, name
-        self.loss = model.loss if loss == "model" else loss
+        self.loss = loss if loss != "model" else None if model.supervised else model.loss
         self.width = width or model.config["sizes"][0]
         self.on_device = not isinstance(X, np.ndarray) and self.backend.owns(X)
         self.X = X if self.on_device or isinstance(X, np.ndarray | Scaled) else self._from_host(X)
@@ -26,6 +27,8 @@ class Rows:
         self.lazy = isinstance(self.X, np.memmap | Scaled)
         if not self.lazy:
             self._check_values(self.X)
+        targets = model.targets(y, len(self)) if loss == "model" else None
+        self.y = None if targets is None else Rows(model, targets, "y", width=targets.shape[1], loss=None)
 
     def __len__(self):
         return self.X.shape[0]
@@ -46,6 +49,10 @@ class Rows:
         if self.lazy:
             self._check_values(x)
         return self.backend.from_numpy(x)
+
+    def step(self, index):
+        """x, and the arguments that a step takes beside it: {} or its targets y."""
+        return self.take(index), {} if self.y is None else {"y": self.y.take(index)}
 
     def _from_host(self, X):
         try:
@@ -86,4 +93,5 @@ class Rows:
             if self.on_device
             else np.asarray(self.X[index])
         )
-        return [*self.X.shape, hashlib.sha256(np.ascontiguousarray(some).tobytes()).hexdigest()[:16]]
+        own = [*self.X.shape, hashlib.sha256(np.ascontiguousarray(some).tobytes()).hexdigest()[:16]]
+        return own if self.y is None else own + self.y.fingerprint()

@@ -1,0 +1,127 @@
+"""14.2.3 Regularizing by Penalizing Derivatives
+
+Equations: 14.10, 14.11
+Figures: none in the book; size of the derivatives by λ, what the code does when x is disturbed
+
+Another Ω depends on x as well:
+
+    J = L(x, g(f(x))) + Ω(h, x)     (14.10)
+    Ω(h, x) = λ Σ_i ‖∇_x h_i‖²      (14.11)
+
+It makes f change little when x changes slightly, wherever there are training examples. Summed over i it is the squared
+Frobenius norm of the Jacobian Jf, and the model is the contractive autoencoder of section 14.7.
+
+Symbols: minae/NOTATION.md. The forward and backward pass: minae/autoencoders/contractive.py; with second derivatives
+too: minae/autoencoders/contractive_h.py; Ω: minae/penalties.py.
+"""
+
+# %%
+import numpy as np
+
+from minae import ContractiveAutoencoder, HigherOrderContractiveAutoencoder, check_gradient, data, plots
+from minae.chapters import Section
+from minae.optimizers import Adam, Cosine
+
+section = Section(__doc__)
+digits = data.mnist(full=section.size == "full")
+X, X_test = digits.train, digits.test  # (rows, 784), pixels in [0, 1]
+epochs, units = section.pick(3, 10, 5), section.pick(60, 200, 300)
+
+
+def train(model, seed):
+    optimizer = Adam(Cosine(section.pick(1e-2, 5e-3, 2e-3), steps=epochs * -(-len(X) // 64)))
+    model.fit(X, epochs=epochs, batch_size=64, optimizer=optimizer, seed=seed)
+    return model
+
+
+def contractive(lam, seed=section.seed):
+    return train(ContractiveAutoencoder((784, units), lam=lam, seed=seed, backend=section.backend), seed)
+
+
+# %% [markdown]
+# ## Ω is what its name says     (14.11)
+# The sum over code units of the squared length of their gradients: by differences of h, by the Jacobian, and as the
+# model reports it from its closed form.
+
+# %%
+x = X_test[:50].astype(np.float64)
+model = contractive(1.0).copy(dtype="float64")
+Jf = model.jacobian(x)  # (50, m, 784)
+by_unit = np.square(Jf).sum(axis=2)  # ‖∇_x h_i‖²
+v = np.random.default_rng(section.seed).standard_normal(784)
+step = 1e-5 * v / np.linalg.norm(v)
+difference = (model.encode(x + step) - model.encode(x - step)) / 2e-5
+section.claim("∇h along a direction, by differences", abs(difference - Jf @ (step / 1e-5)).max(), "<=", 1e-8)
+closed = model.evaluate(x)["Omega"]
+section.claim("Ω in closed form is Σ ‖∇h_i‖²", abs(closed / by_unit.sum(axis=1).mean() - 1), "<=", 1e-10)
+
+# %% [markdown]
+# ## The larger λ, the flatter f
+# ‖∇h‖ falls as λ rises, and L rises: the two forces of the cost. A smaller h alone would lower ‖∇h‖ too. So there is a
+# measure free of scale: how far h moves when x gets noise of σ = 0.1, over how far apart the codes of two digits are.
+
+# %%
+noise = 0.1 * np.random.default_rng(section.seed).standard_normal(X_test.shape).astype(np.float32)
+
+
+def invariance(model):
+    h, h_noisy = model.encode(X_test[:1000]), model.encode((X_test + noise)[:1000])
+    return float(np.linalg.norm(h_noisy - h, axis=1).mean() / np.linalg.norm(h - h[::-1], axis=1).mean())
+
+
+lams, norms, moves, Ls = section.pick((0, 1, 10), (0, 0.1, 1, 3, 10), (0, 0.1, 1, 10)), [], [], []
+for lam in lams:
+    models = [contractive(lam, seed) for seed in section.seeds]
+    jacobians = [np.linalg.norm(m.jacobian(X_test[:100]), axis=(1, 2)).mean() for m in models]
+    norms.append(section.number(f"mean ‖Jf‖, λ = {lam}", jacobians))
+    Ls.append(section.number("  L, nats", [m.evaluate(X_test)["L"] for m in models]))
+    moves.append(section.number("  noise in x, in h: over the distance of two codes", [invariance(m) for m in models]))
+section.claim("‖∇h‖ falls with λ: largest λ over none", norms[-1] / norms[0], "<", 0.5)
+section.claim("and falls all the way, largest ratio of neighbours", max(np.divide(norms[1:], norms[:-1])), "<", 1)
+section.claim("the code becomes invariant: noise in h, largest λ over none", moves[-1] / moves[0], "<", 0.9)
+section.claim("reconstruction pays for it: L, largest λ over none", Ls[-1] / Ls[0], ">", 1)
+k = np.arange(len(lams))
+curves = {
+    name: (k, np.divide(values, values[0])) for name, values in {"‖Jf‖": norms, "noise in h": moves, "L": Ls}.items()
+}
+section.figure(plots.levels(curves, f"λ = {', '.join(map(str, lams))}", "over its value at λ = 0"), "by_lambda")
+
+# %% [markdown]
+# ## A deep code, exactly and by an estimate
+# Each row of Jf costs a product with every weight matrix. Hutchinson's estimate takes K random directions v of the code
+# instead of all: E ‖vᵀ Jf‖² = ‖Jf‖² when E v vᵀ = I.
+
+# %%
+deep = dict(
+    sizes=(784, 100, 40), activation="softplus", tied=False, lam=0.1, seed=section.seed, backend=section.backend
+)
+exact = train(ContractiveAutoencoder(**deep), section.seed)
+estimate = ContractiveAutoencoder(**deep, probes=4)
+estimate.parameters.flat[...] = exact.parameters.flat
+draws, batch = [], section.backend.from_numpy(X_test[:64])
+for k in range(200):
+    draws.append(
+        float(estimate.cost_and_grad(batch, need_grad=False, **estimate.draw(batch, section.seed, k))["Omega"])
+    )
+Omega = section.number("‖Jf‖², deep code, exact", exact.evaluate(X_test[:64])["Omega"])
+section.number("  estimated, mean of 200 draws of 4 directions", np.mean(draws))
+off = abs(np.mean(draws) - Omega) / (np.std(draws) / np.sqrt(len(draws)))
+section.claim("the estimate has the right mean: standard errors off", off, "<=", 4)
+
+# %% [markdown]
+# ## The second derivatives
+# ‖Jf(x) − Jf(x + ε)‖² is small where f bends little. Penalised as well (Rifai et al. 2011b), it falls.
+
+# %%
+change = {}
+for gamma in (0.0, 10.0):
+    form = dict(lam=1.0, gamma=gamma, sigma=0.2, draws=2, seed=section.seed, backend=section.backend)
+    curved = train(HigherOrderContractiveAutoencoder((784, section.pick(60, 100, 100)), **form), section.seed)
+    change[gamma] = section.number(f"‖Jf(x) − Jf(x + ε)‖², γ = {gamma:g}", curved.evaluate(X_test)["H"])
+section.claim("the Hessian term flattens f: with over without", change[10.0] / change[0.0], "<", 0.8)
+
+# %%
+worst = max(check_gradient(m, X_test[:3], entries=20).worst.error for m in (model, exact, curved))
+section.claim("the gradients are those of J", section.number("gradient check, largest error", worst), "<=", 1e-7)
+
+section.finish()

@@ -1,0 +1,149 @@
+"""14.5.1 Estimating the Score
+
+Equations: 14.15, 14.16, 14.17
+Figures: 14.5 (the vector field of a denoising autoencoder around a curved 1-D manifold); samples of two chains
+
+The score of a density is the gradient of its logarithm,
+
+    ∇_x log p(x)     (14.15)
+
+and to learn it is one way to learn p. A denoising autoencoder trained with
+
+    ‖g(f(x̃)) − x‖²     (14.16)     and     C(x̃ | x) = N(x̃; x, σ² I)     (14.17)
+
+it does, on an idea of 1987 (14.5.1.1: LeCun; Gallinari et al.): the best g(f(x̃)) is E[x | x̃] = x̃ + σ² ∇ log p_σ(x̃),
+where p_σ is the density of x̃ (Miyasawa 1961; Vincent 2011; Alain and Bengio 2014). So (r(x) − x)/σ² is a vector field,
+and here we know the true one.
+
+Symbols: minae/NOTATION.md. `score`, `langevin` and `walkback`: minae/autoencoders/denoising.py.
+"""
+
+# %%
+import numpy as np
+from scipy.special import logsumexp, softmax
+
+from minae import DenoisingAutoencoder, check_gradient, data, plots
+from minae.chapters import Section
+from minae.chapters.rivals import PCA, KMeans
+from minae.optimizers import Adam, Cosine
+
+section = Section(__doc__)
+rng = np.random.default_rng(section.seed)
+sigma, options = 0.3, dict(backend=section.backend)
+
+# %% [markdown]
+# ## A density with a known score
+# Points spread with s.d. 0.1 around a spiral in the plane: a mixture of 200 Gaussians along it. Smoothed by N(0, σ² I)
+# it is the same mixture with variance 0.1² + σ², so p_σ and its score are exact for every σ.
+
+# %%
+t = np.linspace(0.5, 1.0, 200)[:, None] * 3 * np.pi
+centres, spread = t / 3 * np.hstack([np.cos(t), np.sin(t)]), 0.1
+
+
+def draw(rows, noise=0.0):
+    return centres[rng.integers(200, size=rows)] + np.hypot(spread, noise) * rng.standard_normal((rows, 2))
+
+
+def true_score(x, noise):
+    """∇ log Σ_k N(x; c_k, v I) = Σ_k p(k | x) (c_k − x)/v,  v = spread² + noise²"""
+    v = spread**2 + noise**2
+    away = centres - x[:, None]  # (rows, 200, 2)
+    return (softmax(-np.square(away).sum(axis=2) / (2 * v), axis=1)[:, :, None] * away).sum(axis=1) / v
+
+
+# %% [markdown]
+# ## The denoiser's score against it
+# Errors are averaged where x̃ lies, x̃ ~ p_σ.
+
+# %%
+rows, epochs = section.pick(10000, 30000, 50000), section.pick(30, 60, 100)
+
+
+def train(seed):
+    form = dict(activation="tanh", loss="gaussian", corruption="gaussian", level=sigma, seed=seed, **options)
+    model = DenoisingAutoencoder((2, 128, 128), **form)
+    X = draw(rows).astype(np.float32)
+    model.fit(X, epochs=epochs, batch_size=500, optimizer=Adam(Cosine(5e-3, steps=epochs * rows // 500)), seed=seed)
+    return model
+
+
+models, x = [train(seed) for seed in section.seeds], draw(5000, sigma).astype(np.float32)
+true, estimates = true_score(x, sigma), [model.score(x) for model in models]
+errors = [float(np.linalg.norm(s - true) / np.linalg.norm(true)) for s in estimates]
+cosines = [float((s * true).sum() / np.linalg.norm(s) / np.linalg.norm(true)) for s in estimates]
+error = section.number(f"relative L2 error of the score, σ = {sigma}", errors)
+cosine = section.number("  cosine with the true score", cosines)
+section.claim("the denoiser has learned the score, relative error", error, "<=", section.pick(0.2, 0.1, 0.1))
+section.claim("  cosine", cosine, ">=", section.pick(0.98, 0.99, 0.99))
+wrong = float(np.linalg.norm(estimates[0] - true_score(x, 0)) / np.linalg.norm(true_score(x, 0)))
+section.claim("it is the score of p_σ, not of p: relative error there", wrong, ">", 3 * error)
+
+# %% [markdown]
+# Figure 14.5: the field points to the manifold from all around, and is zero on it, where the density is largest.
+
+# %%
+side = np.linspace(-4, 4, 25)
+grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2).astype(np.float32)
+near = np.square(grid[:, None] - centres).sum(axis=2).min(axis=1) < 1  # where there are x̃ to learn from
+fields = {"r(x) − x": models[0].reconstruct(grid) - grid, "σ² ∇ log p(x), exact": sigma**2 * true_score(grid, sigma)}
+panels = {name: (grid[near], field[near]) for name, field in fields.items()}
+section.figure(plots.fields(panels, draw(1500), "Figure 14.5: the vector field around a manifold"), "vector_field")
+
+# %% [markdown]
+# ## Sampling by Langevin steps
+# x ← x + δ/2 score(x) + √δ ε forgets where it began, and ends as a sample of p_σ.
+
+# %%
+start = rng.uniform(-3, 3, (section.pick(500, 2000, 2000), 2))
+path = models[0].langevin(start, steps=200, size=0.02, seed=section.seed)
+expected, got = draw(20000, sigma), path[-1]
+off = abs(np.cov(got.T) - np.cov(expected.T)).max() / np.var(expected, axis=0).max()
+section.number("covariance of Langevin samples, largest relative error", off)
+section.claim("Langevin steps end as samples of p_σ, covariance", off, "<=", 0.25)
+
+# %% [markdown]
+# ## Sampling digits by walkback
+# Spoil, denoise, draw, again and again (Bengio et al. 2013). The usual measure fits a Parzen window to 10,000 samples
+# (Breuleux et al. 2011). It rewards blurred prototypes, so simple rivals stand beside it.
+
+# %%
+digits = data.mnist(full=section.size == "full")
+X, X_test = digits.train, digits.test[:2000]
+units, epochs = section.pick(200, 500, 500), section.pick(3, 10, 5)
+
+
+def parzen(samples, x, width):
+    """Mean log-density of x under a Gaussian of s.d. `width` around each sample."""
+    d2 = np.square(x).sum(axis=1)[:, None] + np.square(samples).sum(axis=1) - 2 * x @ samples.T
+    log_p = logsumexp(-d2 / (2 * width**2), axis=1) - np.log(len(samples))
+    return float((log_p - x.shape[1] * np.log(width * np.sqrt(2 * np.pi))).mean())
+
+
+def log_likelihood(samples):
+    width = max((0.16, 0.2, 0.25, 0.3), key=lambda width: parzen(samples, X[-1000:], width))  # by training images
+    return parzen(samples, X_test, width)
+
+
+chains, values = [], []
+for seed in section.seeds:
+    model = DenoisingAutoencoder((784, units), activation="relu", level=0.5, seed=seed, **options)
+    optimizer = Adam(Cosine(2e-3, steps=epochs * -(-len(X) // 128)))
+    model.fit(X[:-1000], epochs=epochs, optimizer=optimizer, seed=seed)
+    chains.append(model.walkback(X[:200], steps=section.pick(30, 70, 70), seed=seed)[20:])  # forgets the first 20
+    values.append(log_likelihood(chains[-1].reshape(-1, 784)))
+published = "DBN 138, stacked CAE 121, deep GSN 214, GAN 225 (seen; Bengio et al. 2013, Goodfellow et al. 2014)"
+value = section.number("Parzen log-likelihood, walkback, nats", values, published=published)
+rivals = {"a Gaussian on 50 components": PCA(X, 50).sample(10000, rng).clip(0, 1), "training images": X[:10000]}
+rivals["1000 centroids of k-means"] = KMeans(X, 1000, iterations=section.pick(2, 10, 10)).centroids
+for name, samples in rivals.items():
+    section.number(f"  the same, {name}", log_likelihood(samples))
+section.claim("Parzen log-likelihood of the samples", value, ">", section.pick(-50, 60, 120))
+chain = {f"chain {k + 1}": chains[0][::2, k][:12] for k in range(5)}
+section.figure(plots.images(chain, "Five walkback chains on digits, every second step"), "walkback")
+
+# %%
+worst = check_gradient(models[0], draw(4), entries=40).worst.error
+section.claim("the gradient is that of J", section.number("gradient check, largest error", worst), "<=", 1e-7)
+
+section.finish()

@@ -1,0 +1,60 @@
+from minae.autoencoders.base import Autoencoder
+from minae.errors import InputError
+from minae.ops import top_k, top_k_backward
+
+
+class KSparseAutoencoder(Autoencoder):
+    r"""The k-sparse autoencoder.     J = L(x, g(h_Γ)),  h = f(x)     (14.1; Makhzani and Frey 2013)
+
+        Γ   = the k largest units of h, example by example
+        h_Γ = h on Γ and 0 elsewhere
+
+    Sparse by construction, so there is no penalty and no λ. At fixed Γ this is an ordinary network and its gradient is
+    exact; where Γ changes, at a tie between the k-th and the next unit, r and with it J jump, and no gradient knows of
+    it. What is computed is the gradient of J with Γ held: `cost_and_grad` takes Γ as its argument `mask`, and drawn
+    afresh it is that of h.
+
+    k: units kept, 1 ≤ k ≤ code size; the first by index at a tie. `encode` keeps the k largest too, or another k.
+    The other arguments are those of `Autoencoder`; the code is linear by default, as in the paper, or ReLU.
+    """
+
+    variant = "k_sparse"
+
+    def __init__(self, sizes, *, k, code="identity", **options):
+        super().__init__(sizes, code=code, **options)
+        if not 1 <= k <= self.config["sizes"][-1]:
+            raise InputError(f"k is {k} and the code has {self.config['sizes'][-1]} units: expected 1 ≤ k ≤ code size")
+        self.config |= dict(k=int(k))
+        self.k = int(k)
+
+    def code(self, x):
+        """h_Γ"""
+        return top_k(self.f.forward(x)[0], self.k)[0]
+
+    def encode(self, X, k=None):
+        """h_Γ, with the k largest units kept: another k than in training, if given (the paper keeps more)."""
+        former, self.k = self.k, self.k if k is None else k
+        try:
+            return super().encode(X)
+        finally:
+            self.k = former
+
+    def cost_and_grad(self, x, mask=None, need_grad=True):
+        """J and its terms at the rows of x, (B, n); mask: Γ held fixed, (B, m) of 0 and 1; without it Γ is that of h.
+        ∂J/∂θ goes to `parameters.grad`."""
+        x, m = self.start(x), self.config["sizes"][-1]
+        mask = mask if mask is None else self.argument(mask, "mask", (x.shape[0], m))
+        h, f_cache = self.f.forward(x)  # h = f(x)                     (B, m)
+        h_k, mask = top_k(h, self.k, mask)  # h_Γ                          (B, m)
+        s, g_cache = self.g.forward(h_k)  # r = g(h_Γ), as logits s      (B, n)
+        L, ds = self.loss(s, x, self.weights["L"])  # L = −log p(x | h), and ds = ∂J/∂s
+        cost = self.cost(L=L)
+        if not need_grad:
+            return cost
+
+        # the same lines, upward
+        self.parameters.zero_grad()
+        dh_k = self.g.backward(ds, g_cache)
+        dh = top_k_backward(dh_k, mask)
+        self.f.backward(dh, f_cache, need_dx=False)
+        return cost
