@@ -92,7 +92,7 @@ class Contraction:
     def backward(self, cache, kept, weight):
         """dW += weight ∂Ω/∂W; returns weight ∂Ω/∂a_l of every layer, which joins the backward pass of f there."""
         B, W, dW = cache[0].shape[0], self.layers[0].W, self.layers[0].dW
-        if len(self.layers) == 1 and len(kept[0].shape) == 2:
+        if len(self.layers) == 1 and not isinstance(kept[0], tuple):  # not a chain of probes
             p, w = kept
             dW_1 = dW.array
             dW_1 += W * ((2 * weight / B) * (p * p).sum(axis=0))

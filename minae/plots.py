@@ -82,7 +82,8 @@ def levels(series, xlabel, ylabel, title=None, xscale="linear", yscale="linear",
 
 def fields(panels, points, title=None):
     """Vector fields in the plane.     panels: label -> (places, vectors), both (k, 2);  points: (k, 2), drawn below."""
-    fig = _figure(5.2 * len(panels), 5.0)
+    across, along = np.ptp(points, axis=0) + 1
+    fig = _figure(5.2 * len(panels), 1.2 + 5.2 * min(1, along / across))
     for axis, (label, (places, vectors)) in zip(
         fig.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):

@@ -76,7 +76,7 @@ def test_full_size_has_three_seeds(monkeypatch, tmp_path):
 
 
 def test_unknown_section():
-    with pytest.raises(InputError, match=r"unknown section '99': choose one of 14\.1"):
+    with pytest.raises(InputError, match=r"unknown section '99': choose one of 14\.0"):
         chapters.find("99")
 
 

@@ -119,7 +119,7 @@ def test_help_names_every_command(minae):
 
 def test_list(minae):
     text, rows = minae("list"), json.loads(minae("list", "--json").out)
-    assert text.code == 0 and rows[0]["number"] == "14.1"
+    assert text.code == 0 and rows[0]["number"] == "14.0"
     for row in rows:
         assert row["number"] in text.out and row["title"] in text.out and row["path"] in text.out
 

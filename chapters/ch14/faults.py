@@ -1,0 +1,285 @@
+r"""Faults of public implementations, rebuilt as small mutations of our own classes, each beside its right twin.
+
+`FAULTS` is the table that section 14.0 prints and tests/test_faults.py asserts. One fault has no row: one-class
+thresholds that are fitted on the test data. There the code is right and the rows are wrong, which a reader sees and no
+test of a model.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from minae import ContractiveAutoencoder, SparseAutoencoder, UndercompleteAutoencoder, VariationalAutoencoder, ops
+from minae.chapters.ch14 import layers
+from minae.chapters.ch14.layers import tiny
+from minae.losses import Gaussian, Loss
+from minae.optimizers import SGD
+from minae.penalties import Contraction, KLSparsity, Laplace
+
+
+@dataclass(frozen=True)
+class Family:
+    """make(**changes) of the right model, and the tests that apply to it and to its mutations: layer -> test."""
+
+    right: Callable
+    tests: dict
+
+    def row(self, make):
+        """layer -> True (caught), False (passed) or None (does not apply)"""
+        return {layer: bool(self.tests[layer](make)) if layer in self.tests else None for layer in layers.LAYERS}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """seen: what kind of package had it;  layer: the one that is named for it;  make(**changes): a mutated model."""
+
+    name: str
+    seen: str
+    layer: str
+    family: str
+    make: Callable
+
+    def row(self):
+        return FAMILIES[self.family].row(self.make)
+
+
+def mutate(Model, **parts):
+    """A subclass that replaces attributes of each new model: attribute -> value, or function of the model."""
+
+    class Mutant(Model):
+        variant = None
+
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            for name, part in parts.items():
+                setattr(self, name, part(self) if callable(part) else part)
+
+    return Mutant
+
+
+class MeanOverOutputs(Gaussian):
+    """Reports L/n, trains L."""
+
+    def __call__(self, s, x, weight=1.0):
+        L, ds = super().__call__(s, x, weight)
+        return L / x.shape[1], ds
+
+
+class Upstream(Loss):
+    """J = Σ u ⊙ softmax(s), the test of a softmax with upstream gradient u. With u = 1, J = 1 for every s."""
+
+    def __init__(self, arena, u):
+        super().__init__(arena)
+        self.u = u
+
+    def __call__(self, s, x, weight=1.0):
+        y, u = np.exp(ops.log_softmax(s)), self.u(s.shape)
+        return (u * y).sum() / len(s), weight / len(s) * y * (u - (u * y).sum(axis=1, keepdims=True))
+
+
+class TopLayerOnly(UndercompleteAutoencoder):
+    """The optimizer is given the last layer alone."""
+
+    variant = None
+
+    def fit(self, X, optimizer, **options):
+        *lower, _ = self.parameters.layers
+        return super().fit(X, optimizer=SGD(optimizer.lr, rates=dict.fromkeys(lower, 0.0)), **options)
+
+
+class TiedOnce(UndercompleteAutoencoder):
+    """V is Wᵀ when the model is made, and an array of its own."""
+
+    variant = None
+
+    def __init__(self, sizes, tied, **options):
+        super().__init__(sizes, **options)
+        self.g.layers[0].W[...] = self.f.layers[0].W.T
+
+
+class Steps(UndercompleteAutoencoder):
+    """h = [σ(a) > ½]. The step's derivative is 0 or does not exist, so the backward pass goes straight through it and
+    takes ∂h/∂a as σ'(a) (Bengio et al. 2013). With hard=False, h = σ(a), and the same lines are the gradient."""
+
+    variant = None
+    slope = None  # ∂h/∂a: σ'(a), or this number
+
+    def __init__(self, sizes, hard=True, **options):
+        super().__init__(sizes, **options)
+        self.config |= dict(hard=hard)
+
+    def cost_and_grad(self, x, need_grad=True):
+        p, f_cache = self.f.forward(x)  # σ(a)
+        h = (p > 0.5).astype(p.dtype) if self.config["hard"] else p
+        s, g_cache = self.g.forward(h)
+        L, ds = self.loss(s, x, self.weights["L"])
+        if need_grad:
+            self.parameters.zero_grad()
+            dh = self.g.backward(ds, g_cache)
+            dp = dh if self.slope is None else dh * (self.slope / (p * (1 - p)))  # f.backward makes σ'(a) dp of it
+            self.f.backward(dp, f_cache, need_dx=False)
+        return self.cost(L=L)
+
+
+class HalfContraction(Contraction):
+    def backward(self, cache, kept, weight):
+        return super().backward(cache, kept, 0.5 * weight)
+
+
+class FloorContraction(Contraction):
+    """`//` for the mean over the batch: whole numbers, whose derivative is 0."""
+
+    def value(self, cache, v=None):
+        return super().value(cache)[0] * len(cache[0]) // len(cache[0]), None
+
+    def backward(self, cache, kept, weight):
+        return None
+
+
+class ContractionOfTheSum(Contraction):
+    """‖Σ_j ∇h_j‖² for Σ_j ‖∇h_j‖²: a probe in one direction of the code."""
+
+    def value(self, cache, v=None):
+        return super().value(cache, np.ones((len(cache[0]), 1, cache[-1].shape[1])))
+
+
+class OnSigmoid(Laplace):
+    """Ω = Σ_j |σ(h_j)|; the decoder reads h."""
+
+    def value(self, h):
+        return super().value(ops.sigmoid(h))
+
+    def backward(self, h, dh, weight):
+        dh += weight / len(h) * ops.sigmoid_backward(1.0, ops.sigmoid(h))
+
+
+class ExampleByExample(KLSparsity):
+    """Mean over the examples of Σ_j KL(ρ ‖ h_bj): another cost, rightly derived."""
+
+    def value(self, h):
+        return sum(KLSparsity.value(self, row[None]) for row in h) / len(h)
+
+    def backward(self, h, dh, weight):
+        dh += weight / len(h) * ((1 - self.rho) / (1 - h) - self.rho / h)
+
+
+class WithoutCoupling(ExampleByExample):
+    """The value is of the batch mean; the gradient takes each example for the batch."""
+
+    value = KLSparsity.value
+
+
+class Variational(VariationalAutoencoder):
+    """Its parent's lines with four places open; as they stand, they are right."""
+
+    variant = None
+    power = 0.5  # σ = e^{power · log_var} in the sampler
+    with_factor = True  # ∂σ/∂log_var = power · σ in its backward pass, else 1
+    capacity = np.inf  # KL is clamped to this
+    per_pixel = False
+
+    def cost_and_grad(self, x, eps, need_grad=True):
+        y, f_cache = self.f.forward(x)
+        B, n, m = *x.shape, y.shape[1] // 2
+        mu, log_var = y[:, :m], y[:, m:]
+        sigma = np.exp(self.power * log_var)
+        s, g_cache = self.g.forward(mu + sigma * eps)
+        L, ds = self.loss(s, x, self.weights["L"])
+        scale = 1 / (B * n) if self.per_pixel else 1 / B
+        KL = scale * 0.5 * (mu**2 + np.exp(log_var) - log_var - 1).sum()
+        if self.capacity < KL:
+            KL, scale = self.capacity, 0.0
+        if need_grad:
+            self.parameters.zero_grad()
+            dz, beta = self.g.backward(ds, g_cache), self.weights["KL"] * scale
+            dsigma = self.power * sigma if self.with_factor else 1.0
+            dlog_var = dz * eps * dsigma + beta * 0.5 * (np.exp(log_var) - 1)
+            self.f.backward(np.hstack([dz + beta * mu, dlog_var]), f_cache, need_dx=False)
+        return self.cost(L=L, KL=KL)
+
+
+# ---- the table
+
+
+def _plain(Model, **options):
+    return tiny(Model, loss="gaussian", **options)
+
+
+def _deep(Model):
+    return _plain(Model, sizes=(7, 5, 3))
+
+
+def _variational(Model):
+    return _plain(Model, sizes=(7, 5, 3), activation="tanh")
+
+
+def _contractive(Penalty):
+    mutant = mutate(ContractiveAutoencoder, penalty=lambda model: Penalty(model.f, model.arena))
+    return tiny(mutant, sizes=(7, 6, 5), lam=1.0)
+
+
+def _l1(Penalty):
+    return tiny(mutate(SparseAutoencoder, penalty=Penalty()), penalty="l1", code="identity", lam=1.0)
+
+
+def _kl(Penalty):
+    return tiny(mutate(SparseAutoencoder, penalty=Penalty(0.2)), penalty="kl", rho=0.2, lam=1.0)
+
+
+def _loss(loss):
+    return tiny(mutate(UndercompleteAutoencoder, loss=lambda model: loss(model.arena)), sizes=(7, 5, 3))
+
+
+def at_random(shape):
+    return np.random.default_rng(0).standard_normal(shape)
+
+
+def _family(make, tests):
+    return Family(make, {"1": layers.gradient, "control": layers.control} | tests)
+
+
+FAMILIES = {
+    "undercomplete": _family(_deep(UndercompleteAutoencoder), {"3": layers.layers_move}),
+    "tied": _family(_plain(UndercompleteAutoencoder, tied=True), {"3": layers.stays_tied}),
+    "straight-through": _family(_plain(Steps), {"1": layers.smoothed_gradient, "3": layers.layers_move}),
+    "softmax alone": _family(_loss(lambda arena: Upstream(arena, at_random)), {}),
+    "sparse, L1": _family(_l1(Laplace), {"3": layers.code_shrinks}),
+    "sparse, KL": _family(_kl(KLSparsity), {"3": layers.rate_is_of_the_batch}),
+    "contractive": _family(_contractive(Contraction), {"1 Jf": layers.jacobian, "3": layers.encoder_contracts}),
+    "variational": _family(_variational(VariationalAutoencoder), {"2": layers.monte_carlo, "3": layers.kl_acts}),
+}
+
+# fmt: off
+FAULTS = [
+    Fault("sampler's backward lacks its forward's factor", "a NumPy VAE package", "1",
+          "variational", _variational(mutate(Variational, with_factor=False))),
+    Fault("contraction's gradient is half", "a contractive autoencoder in NumPy", "1",
+          "contractive", _contractive(HalfContraction)),
+    Fault("loss averages over outputs, gradient does not", "a well-known MLP regressor", "1",
+          "undercomplete", _loss(MeanOverOutputs)),
+    Fault("KL sparsity, gradient example by example", "several sparse autoencoders", "1",
+          "sparse, KL", _kl(WithoutCoupling)),
+    Fault("straight-through without the slope", "several binary codes", "1",
+          "straight-through", _plain(mutate(Steps, slope=1.0))),
+    Fault("contraction is ‖Σ ∇h_j‖², not Σ ‖∇h_j‖²", "an R package", "1 Jf",
+          "contractive", _contractive(ContractionOfTheSum)),
+    Fault("noise is scaled by e^log_var", "two VAEs from scratch", "2",
+          "variational", _variational(mutate(Variational, power=1.0))),
+    Fault("KL is clamped to a capacity of 0", "a VAE for anomaly detection", "3",
+          "variational", _variational(mutate(Variational, capacity=0.0))),
+    Fault("KL is divided by the number of pixels", "a framework's own VAE example", "3",
+          "variational", _variational(mutate(Variational, per_pixel=True))),
+    Fault("// for / in the contraction", "a classic tutorial", "3",
+          "contractive", _contractive(FloorContraction)),
+    Fault("penalty on σ(z), the decoder reads z", "two sparse-autoencoder packages", "3",
+          "sparse, L1", _l1(OnSigmoid)),
+    Fault("KL sparsity, cost example by example", "several sparse autoencoders", "3",
+          "sparse, KL", _kl(ExampleByExample)),
+    Fault("fine-tuning moves the top layer only", "a tutorial on stacked autoencoders", "3",
+          "undercomplete", _deep(TopLayerOnly)),
+    Fault("weights tied once, then drifting", "a framework's tied layer", "3",
+          "tied", _plain(TiedOnce, tied=True)),
+    Fault("upstream gradient of ones through a softmax", "a NumPy library of layers", "control",
+          "softmax alone", _loss(lambda arena: Upstream(arena, np.ones))),
+]

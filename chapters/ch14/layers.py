@@ -1,0 +1,136 @@
+r"""The layers of tests for a model whose gradient is derived by hand. Each is `test(make) -> caught`, where
+`make(**changes)` builds a model, tiny and in float64.
+
+    1        finite differences: every cost term alone, B > 1, noise frozen
+    1 Jf     Ω against the norm of a Jacobian that is written out
+    2        Monte Carlo: the sampler's variance is the KL's, and the KL is E[log q(z | x) − log p(z)]
+    3        effects: a weight, a step or a tie does what it is there for
+    control  a reversed gradient is noticed, term by term
+
+NumPy only: this is about mathematics, not about devices.
+"""
+
+import numpy as np
+
+from minae import check_gradient, ops
+from minae.optimizers import SGD, Adam
+
+LAYERS = {"1": "differences", "1 Jf": "Jacobian", "2": "Monte Carlo", "3": "effects", "control": "reversed"}
+_rng = np.random.default_rng(0)
+X = ops.sigmoid(_rng.standard_normal((64, 2)) @ (2 * _rng.standard_normal((2, 7))))  # a surface in 7 dimensions
+
+
+def tiny(Model, sizes=(7, 5), **options):
+    """make(**changes) -> a small model whose biases are off zero."""
+
+    def make(**changes):
+        model = Model(**dict(sizes=sizes, seed=1, dtype="float64", backend="numpy") | options | changes)
+        model.parameters.flat[...] += 0.3 * np.random.default_rng(1).standard_normal(model.parameters.flat.shape)
+        return model
+
+    return make
+
+
+def gradient(make, rows=4):
+    """1. Central differences of a term, or of all together, are not its gradient."""
+    return not check_gradient(make(), X[:rows], entries=12)
+
+
+def smoothed_gradient(make):
+    """1, for a code of hard steps, in the objective whose steps are sigmoids."""
+    return gradient(lambda: make(hard=False))
+
+
+def jacobian(make):
+    """1 Jf. Ω is not ‖Jf‖², mean over the batch.     (14.18)"""
+    model = make()
+    exact = np.square(model.jacobian(X[:4])).sum() / 4
+    return abs(float(model.cost_and_grad(X[:4])["Omega"]) / exact - 1) > 1e-10
+
+
+def monte_carlo(make, draws=20_000):
+    """2. Var z is not e^log_var, or KL is not the mean of log q(z | x) − log p(z): off by five standard errors."""
+    model, x, decoded = make(), np.repeat(X[:1], draws, axis=0), []
+    forward = model.g.forward
+    model.g.forward = lambda z: (decoded.append(z), forward(z))[1]
+    KL = float(model.cost_and_grad(x, need_grad=False, **model.draw(x, 0))["KL"])
+    (mu, log_var), z = model.posterior(X[:1]), decoded[0]
+    sigma = np.exp(0.5 * log_var)
+    variance = z.var(axis=0) / sigma[0] ** 2
+    log_ratio = 0.5 * (z**2 - ((z - mu) / sigma) ** 2 - log_var).sum(axis=1)  # log N(z; mu, sigma²) − log N(z; 0, 1)
+    errors = [abs(variance - 1).max() / np.sqrt(2 / draws), abs(log_ratio.mean() - KL) / log_ratio.std() * draws**0.5]
+    return max(errors) > 5
+
+
+def _halves(make, measure, **levels):
+    """Whether training at the higher of two levels of a weight leaves less than half of what the lower one leaves."""
+    ((weight, pair),) = levels.items()
+    models = [make(**{weight: level}) for level in pair]
+    for model in models:
+        model.fit(X, epochs=100, optimizer=Adam(0.05), progress=False)
+    return measure(models[1]) < 0.5 * measure(models[0])
+
+
+def encoder_contracts(make):
+    """3. λ does not lower ‖Jf‖²."""
+    return not _halves(make, lambda model: np.square(model.jacobian(X)).sum(), lam=(0.0, 10.0))
+
+
+def code_shrinks(make):
+    """3. λ does not lower the mean |h_j| of the code that the decoder reads."""
+    return not _halves(make, lambda model: abs(model.encode(X)).mean(), lam=(0.0, 1.0))
+
+
+def kl_acts(make):
+    """3. β does not lower the KL; or twice the pixels change the KL of the same q(z | x)."""
+
+    def KL(model):
+        mu, log_var = model.posterior(X)
+        return 0.5 * (mu**2 + np.exp(log_var) - log_var - 1).sum()
+
+    reported = []
+    for n in (7, 14):
+        model = make(sizes=(n, 3))
+        model.parameters.flat[...] = 0
+        model.parameters["b1"][...] = [1, 2, 3, 0, 0, 0]  # mu and log_var, whatever x is
+        reported.append(float(model.cost_and_grad(np.zeros((2, n)), eps=np.zeros((2, 3)))["KL"]))
+    return reported[0] != reported[1] or not _halves(make, KL, beta=(0.1, 10.0))
+
+
+def rate_is_of_the_batch(make):
+    """3. Ω of a batch is not below the mean of its examples' Ω, as it is where ρ̂ is a mean: KL is convex in ρ̂."""
+    model = make()
+    alone = np.mean([float(model.cost_and_grad(X[k : k + 1])["Omega"]) for k in range(4)])
+    return not float(model.cost_and_grad(X[:4])["Omega"]) < (1 - 1e-6) * alone
+
+
+def layers_move(make):
+    """3. A training step leaves some weight matrix where it was."""
+    model = make()
+    before = [layer.W.copy() for layer in model.f.layers + model.g.layers]
+    model.fit(X, epochs=1, optimizer=SGD(0.1), progress=False)
+    return any(np.array_equal(layer.W, W) for layer, W in zip(model.f.layers + model.g.layers, before, strict=True))
+
+
+def stays_tied(make):
+    """3. After a step V is no longer Wᵀ."""
+    model = make()
+    model.fit(X, epochs=1, optimizer=SGD(0.1), progress=False)
+    return not np.array_equal(model.g.layers[0].W, model.f.layers[0].W.T)
+
+
+def control(make):
+    """Some term passes layer 1 with its gradient reversed: the gradient is 0, and to pass proves nothing."""
+    model = make()
+
+    class Reversed(type(model)):
+        variant = None
+
+        def cost_and_grad(self, *args, **arguments):
+            cost = super().cost_and_grad(*args, **arguments)
+            np.negative(self.parameters.grad, out=self.parameters.grad)
+            return cost
+
+    backwards = Reversed(**model.config, dtype="float64", backend="numpy")
+    backwards.parameters.flat[...] = model.parameters.flat
+    return any(check_gradient(backwards, X[:4], terms=[(name,)], entries=12) for name in model.weights)
