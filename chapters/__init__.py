@@ -15,10 +15,12 @@ import sys
 import time
 from pathlib import Path
 
-from minae import __version__, files, plots
+import minae
+from minae import __version__, files, kernels, plots
 from minae.backend import get_backend
 from minae.errors import InputError
 
+BOOK = {"14": 19}  # chapter of the book -> its number of equations
 SIZES = ("quick", "default", "full")
 RELATIONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
@@ -38,6 +40,37 @@ def find(number):
     if number not in known:
         raise InputError(f"unknown section {number!r}: choose one of {', '.join(known)}")
     return known[number]
+
+
+def equations():
+    """Equation of the book -> where it is computed, [(file, function or class), …], by the docstrings that name it.
+
+    A docstring names an equation as "(14.2)", "(14.5–14.7)" or "(14.10; Rifai et al. 2011)"; "(section 14.3)" is none.
+    """
+    found = {f"{chapter}.{k}": [] for chapter, count in BOOK.items() for k in range(1, count + 1)}
+    engine, kernel = Path(minae.__file__).parent, Path(kernels.__file__).parent
+    paths = {path: path.relative_to(engine.parent) for path in [*engine.glob("*.py"), *engine.glob("[!c]*/*.py")]}
+    paths |= {path: path.relative_to(kernel.parent) for path in kernel.glob("*.py")}
+    for path, shown in sorted(paths.items()):
+        for name, docstring in _docstrings(ast.parse(path.read_text(encoding="utf-8"))):
+            for equation in dict.fromkeys(_named(docstring)):
+                found.setdefault(equation, []).append((shown.as_posix(), name))
+    return found
+
+
+def _docstrings(node, name=""):
+    if docstring := ast.get_docstring(node):
+        yield name, docstring
+    for child in node.body:
+        if isinstance(child, ast.ClassDef | ast.FunctionDef):
+            yield from _docstrings(child, f"{name}.{child.name}".lstrip("."))
+
+
+def _named(docstring):
+    for chapter in BOOK:
+        for inside in re.findall(rf"\(({chapter}\.\d[^()]*)\)", docstring):
+            for first, last in re.findall(rf"\b{chapter}\.(\d+)(?:–{chapter}\.(\d+))?", inside):
+                yield from (f"{chapter}.{k}" for k in range(int(first), int(last or first) + 1))
 
 
 def _about(docstring):
@@ -122,7 +155,7 @@ class Section:
             "backend": self.backend.name,
             "minae": __version__,
             "date": datetime.date.today().isoformat(),
-            "machine": f"{platform.machine()}, {_cores()} cores, Python {platform.python_version()}",
+            "machine": f"{_processor()}, {_cores()} cores, Python {platform.python_version()}",
             "seconds": round(time.perf_counter() - self.started, 1),
             "numbers": self.numbers,
             "claims": self.claims,
@@ -137,6 +170,45 @@ class Section:
         failed = [c["claim"] for c in self.claims if not c["holds"]]
         if failed:  # not an assert statement: `python -O` takes those away
             raise AssertionError(f"section {self.about['number']} does not show what it claims: {'; '.join(failed)}")
+
+
+def summary(results):
+    """The figures and claims of several runs as one Markdown page.     results: the dicts of results.json"""
+    lines = [
+        "# Results",
+        "Written by `minae results` from the `results.json` of the runs. Means, and ranges over the seeds;",
+    ]
+    lines += ["a published number was seen in its source or is recalled from memory, and says which.", ""]
+    for r in sorted(results, key=lambda r: [int(part) for part in r["section"].split(".")]):
+        command = f"minae run {r['section']}" + ("" if r["size"] == "default" else f" --{r['size']}")
+        lines += [
+            f"## {r['section']} {r['title']}",
+            f"`{command}`: {r['seconds']:.0f} s, seeds {r['seeds']}, {r['backend']}, ",
+        ]
+        lines[-1] += f"{r['machine']}, {r['date']}"
+        lines += ["", "| figure | mean | range | published |", "| --- | --- | --- | --- |"]
+        for name, number in r["numbers"].items():
+            low, high = min(number["values"]), max(number["values"])
+            spread = f"{low:.4g} to {high:.4g}" if len(number["values"]) > 1 else ""
+            lines.append(f"| {_cell(name)} | {number['mean']:.4g} | {spread} | {_cell(number.get('published', ''))} |")
+        lines += ["", "| claim | value | bound | |", "| --- | --- | --- | --- |"]
+        for c in r["claims"]:
+            holds = "holds" if c["holds"] else "**fails**"
+            lines.append(f"| {_cell(c['claim'])} | {c['value']:.4g} | {c['relation']} {c['bound']:.4g} | {holds} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(text):
+    return text.strip().replace("|", "\\|")
+
+
+def _processor():
+    """The name of the processor, where the system tells."""
+    try:
+        return re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())[1]
+    except (OSError, TypeError):
+        return platform.processor() or platform.machine()
 
 
 def _cores():

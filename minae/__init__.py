@@ -29,28 +29,44 @@ if not os.path.isdir(os.path.join(_here, "kernels")):
 
 from minae import data, optimizers
 from minae.autoencoders import (
+    LISTA,
     Autoencoder,
+    Classifier,
     ContractiveAutoencoder,
     DenoisingAutoencoder,
+    HigherOrderContractiveAutoencoder,
+    KSparseAutoencoder,
+    PredictiveSparseDecomposition,
+    SemanticHashingAutoencoder,
     SparseAutoencoder,
     UndercompleteAutoencoder,
     VariationalAutoencoder,
+    copy_encoder,
     load,
+    pretrain,
 )
 from minae.checks import check_gradient
 from minae.errors import Diverged, InputError
 
 __all__ = [
+    "LISTA",
     "Autoencoder",
+    "Classifier",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "Diverged",
+    "HigherOrderContractiveAutoencoder",
     "InputError",
+    "KSparseAutoencoder",
+    "PredictiveSparseDecomposition",
+    "SemanticHashingAutoencoder",
     "SparseAutoencoder",
     "UndercompleteAutoencoder",
     "VariationalAutoencoder",
     "check_gradient",
+    "copy_encoder",
     "data",
     "load",
     "optimizers",
+    "pretrain",
 ]

@@ -73,7 +73,7 @@ def check_gradient(model, x, *, terms=None, noise=None, entries=200, tolerance=T
 
     x:       (B, n) of the host, B > 1 so that terms that couple the batch are seen; the model is copied to float64
     terms:   costs to check, each a tuple of names of cost terms; by default all terms together and each one alone
-    noise:   the random arguments of `cost_and_grad`, held fixed; by default drawn once from `seed`
+    noise:   the other arguments of `cost_and_grad`, held fixed; what is not given is drawn once from `seed`
     entries: how many entries of a parameter are differenced: all where there are no more, else half of them the
              largest by the analytic gradient and half drawn at random, and one random direction through all
 
@@ -87,7 +87,7 @@ def check_gradient(model, x, *, terms=None, noise=None, entries=200, tolerance=T
     model = model.copy(dtype="float64")
     backend, rng = model.backend, np.random.default_rng(seed)
     x = backend.from_numpy(np.array(backend.to_numpy(x) if backend.owns(x) else x, dtype=np.float64))
-    noise = noise or model.draw(x, seed)
+    noise = model.draw(x, seed) | (noise or {})
 
     weights, rows = dict(model.weights), []
     for group in terms:
@@ -171,19 +171,22 @@ def _derivative(J):
 
 
 def cases(backend=None):
-    """(name, model, x) small enough to check in full: every variant, activation, loss and shape that exists."""
+    """(name, model, x, arguments) small enough to check in full: every variant, activation, loss and form that we have."""
     from minae.autoencoders.base import VARIANTS
 
     rng = np.random.default_rng(0)
     x = rng.uniform(size=(4, 7))
     one_hot = np.eye(7)[rng.integers(7, size=4)]
 
-    def case(variant, name, sizes=(7, 5, 3), x=x, **options):
+    def case(variant, name, sizes=(7, 5, 3), x=x, arguments=None, **options):
         model = VARIANTS[variant](sizes, backend=backend, dtype="float64", seed=1, **options)
         flat = 0.3 * rng.standard_normal(model.parameters.flat.shape)  # biases off zero too
         model.parameters.flat[...] += model.backend.from_numpy(flat)
-        return f"{variant} {name}", model, x
+        model.constrain()
+        arguments = {key: model.backend.from_numpy(value) for key, value in (arguments or {}).items()}
+        return f"{variant} {name}", model, x, arguments
 
+    labels = {"y": np.eye(3)[[0, 2, 1, 2]]}
     activations = ("identity", "sigmoid", "tanh", "relu", "softplus")
     for activation in activations:
         yield case("undercomplete", activation, activation=activation, code="identity", loss="gaussian")
@@ -197,6 +200,8 @@ def cases(backend=None):
     yield case("sparse", "KL", penalty="kl", rho=0.1, lam=0.5)
     yield case("sparse", "KL, overcomplete, tied", sizes=(7, 9), penalty="kl", rho=0.1, lam=0.5, tied=True)
     yield case("sparse", "L1", penalty="l1", lam=0.5, activation="tanh")
+    yield case("k_sparse", "linear", sizes=(7, 6), k=2, code="identity")
+    yield case("k_sparse", "deep, ReLU, overcomplete", sizes=(7, 5, 9), k=3, activation="tanh", code="relu")
     for corruption, level in {"gaussian": 0.3, "masking": 0.4, "salt_and_pepper": 0.3}.items():
         yield case("denoising", corruption, corruption=corruption, level=level)
     yield case("variational", "bernoulli", activation="tanh")
@@ -205,4 +210,19 @@ def cases(backend=None):
     yield case("contractive", "one layer, untied", sizes=(7, 5), tied=False)
     for activation in activations:
         yield case("contractive", f"deep, {activation}", sizes=(7, 6, 5, 3), activation=activation, loss="gaussian")
+    yield case("contractive", "one layer, two probes", sizes=(7, 5), probes=2)
     yield case("contractive", "deep, two probes", sizes=(7, 6, 3), probes=2)
+    yield case("contractive_h", "one layer, two draws", sizes=(7, 5), draws=2)
+    for activation in ("sigmoid", "softplus"):
+        yield case("contractive_h", f"deep, {activation}", sizes=(7, 6, 4), activation=activation, tied=False)
+    yield case("predictive_sparse", "shrink, overcomplete", sizes=(7, 9), lam=0.1)
+    yield case("predictive_sparse", "tanh and gain", sizes=(7, 5), code="tanh", lam=0.1, gamma=0.5)
+    yield case("predictive_sparse", "deep, shrink", sizes=(7, 6, 9), lam=0.1)
+    codes = {"y": rng.standard_normal((4, 9))}
+    for steps in (1, 3):
+        yield case("lista", f"steps: {steps}", sizes=(7, 9), arguments=codes, steps=steps, lam=0.1)
+    yield case("hashing", "one layer, tied", sizes=(7, 5), level=1.0, tied=True)
+    yield case("hashing", "deep, ReLU", sizes=(7, 6, 5, 3), activation="relu", loss="gaussian")
+    yield case("hashing", "categorical", level=0.5, loss="categorical", x=one_hot)
+    yield case("classifier", "two layers", arguments=labels, classes=3)
+    yield case("classifier", "softmax regression, weight decay", sizes=(7,), arguments=labels, classes=3, lam=0.1)

@@ -72,6 +72,10 @@ def _parser():
     sub.add_argument("section", metavar="SECTION", help="number of a section, as `minae list` shows it")
     chapters.options(sub)
 
+    sub = command(_results, "minae results out -o RESULTS.md")
+    sub.add_argument("folder", type=Path, metavar="FOLDER", help="folder of runs: FOLDER/SECTION/results.json")
+    sub.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the page, .md")
+
     sub = command(_check, "minae check --json")
     sub.add_argument(
         "--verbose", action="store_true", help="every parameter and cost term, not only the worst of a case"
@@ -87,11 +91,15 @@ def _parser():
     sub.add_argument(
         "--sizes", type=int, nargs="+", default=[256, 30], metavar="M", help="widths up to the code (default 256 30)"
     )
-    sub.add_argument("--activation", default="relu", help="of hidden layers: identity, sigmoid, tanh, relu, softplus")
-    sub.add_argument("--code", default="identity", help="activation of the code (default identity)")
-    sub.add_argument("--loss", default="bernoulli", help="bernoulli (default), gaussian or categorical")
-    sub.add_argument("--tied", action="store_true", help="decoder weights are the encoder's, transposed")
-    sub.add_argument("--lam", type=float, default=0.0, help="weight of weight decay (default 0)")
+    sub.add_argument("--variant", default="undercomplete", help="kind of autoencoder (default undercomplete)")
+    sub.add_argument("--activation", help="of hidden layers: identity, sigmoid, tanh, relu, softplus")
+    sub.add_argument("--code", help="activation of the code")
+    sub.add_argument("--loss", help="bernoulli, gaussian or categorical")
+    sub.add_argument("--tied", action="store_true", default=None, help="decoder weights are the encoder's, transposed")
+    sub.add_argument("--lam", type=float, help="weight of the penalty; undercomplete: of weight decay")
+    sub.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the variant, such as level=0.3 or k=25"
+    )
     sub.add_argument("--epochs", type=int, default=10)
     sub.add_argument("--batch-size", type=int, metavar="B", help="rows a step (default 128, or all where fewer)")
     sub.add_argument("--optimizer", default="adam", help="sgd, momentum, nesterov, adam (default), adamw or lbfgs")
@@ -146,17 +154,22 @@ def _apply(parser):
 
 
 def _list(args):
-    """The sections of the book that have a script, with their equations and figures."""
+    """The sections of the book that have a script, and where each of its equations is computed."""
     from minae import chapters
 
     sections = [{key: str(value) for key, value in section.items()} for section in chapters.sections()]
+    equations = chapters.equations()
     if args.json:
-        print(json.dumps(sections))
+        print(json.dumps({"sections": sections, "equations": equations}))
         return
     for section in sections:
         print(f"{section['number']:6} {section['title']}")
         print(f"       equations {section['equations']};  figures: {section['figures']}")
         print(f"       {section['path']}")
+    print("\nequations of the book, and the docstrings that name them")
+    for equation, places in equations.items():
+        for k, (path, name) in enumerate(places):
+            print(f"{'' if k else equation:6} {path} {name}".rstrip())
 
 
 def _run(args):
@@ -174,6 +187,24 @@ def _run(args):
         runpy.run_path(script, run_name="__main__")
     finally:
         sys.argv = former
+
+
+def _results(args):
+    """Sum up the results.json of runs as one Markdown page, with the published numbers beside them."""
+    from minae import chapters
+
+    paths = sorted(args.folder.glob("*/results.json"))
+    if not paths:
+        raise InputError(f"no {args.folder}/SECTION/results.json: run sections first, with --out {args.folder}/SECTION")
+    if args.output.suffix != ".md":
+        raise InputError(f"cannot write {str(args.output)!r}: its name must end in .md")
+    try:
+        results = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        page = chapters.summary(results)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"a results.json under {args.folder} is damaged ({error}): run its section again") from error
+    files.replace(args.output, page.encode())
+    print(f"saved {args.output}: {len(results)} sections")
 
 
 def _check(args):
@@ -202,7 +233,7 @@ def _check(args):
 
 def _train(args):
     """Train an autoencoder on data of your own and save it."""
-    from minae import UndercompleteAutoencoder, data
+    from minae import data
     from minae.optimizers import LBFGS, OPTIMIZERS
 
     if args.output.suffix != ".safetensors":
@@ -210,17 +241,7 @@ def _train(args):
     files.target(args.output)  # better now than after the training
     X = data.read(args.data, args.scale)
     validation = None if args.validation is None else data.read(args.validation, args.scale)
-    model = UndercompleteAutoencoder(
-        [X.shape[1], *args.sizes],
-        activation=args.activation,
-        code=args.code,
-        loss=args.loss,
-        tied=args.tied,
-        lam=args.lam,
-        backend=args.backend,
-        dtype=args.dtype,
-        seed=args.seed,
-    )
+    model = _build(args, X.shape[1])
     if args.optimizer not in OPTIMIZERS:
         raise InputError(f"unknown optimizer {args.optimizer!r}: choose one of {', '.join(OPTIMIZERS)}")
     optimizer = OPTIMIZERS[args.optimizer]
@@ -246,6 +267,33 @@ def _train(args):
     if args.checkpoint is None and checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     print(json.dumps({"model": str(args.output), "history": history}) if args.json else f"saved {args.output}")
+
+
+def _build(args, n):
+    """The model that `minae train` is asked for; what is not given is the variant's own default."""
+    import ast
+
+    from minae.autoencoders.base import VARIANTS
+
+    variants = [name for name, variant in VARIANTS.items() if not variant.supervised]
+    if args.variant not in variants:
+        raise InputError(f"unknown variant {args.variant!r}: choose one of {', '.join(variants)}")
+    form = {"activation": "relu", "code": "identity"} if args.variant == "undercomplete" else {}
+    given = {name: getattr(args, name) for name in ("activation", "code", "loss", "tied", "lam")}
+    form |= {name: value for name, value in given.items() if value is not None}
+    for option in args.option:
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise InputError(f"--option {option!r}: expected NAME=VALUE, such as level=0.3")
+        try:
+            form[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            form[name] = value
+    try:
+        form |= dict(backend=args.backend, dtype=args.dtype, seed=args.seed)
+        return VARIANTS[args.variant]([n, *args.sizes], **form)
+    except TypeError as error:  # a name or a type that the variant does not know
+        raise InputError(f"{args.variant} cannot be built with {', '.join(args.option) or 'this'}: {error}") from error
 
 
 def _print_epoch(record, epochs):

@@ -1,4 +1,4 @@
-r"""The reconstruction error as a negative log-likelihood: L = −log p_decoder(x | h).     (section 14.4)
+r"""The reconstruction error as a negative log-likelihood: L = −log p_decoder(x | h).     (14.13)
 
 The decoder's last layer gives s, the natural parameters of p (logits, or the mean of a Gaussian); a loss is never given
 a clipped probability. Called as `L, ds = loss(s, x, weight)`: L is summed over features and averaged over the batch,

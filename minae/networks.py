@@ -4,6 +4,7 @@ import math
 
 from minae.backend import namespace
 from minae.errors import InputError
+from minae.inference import shrink, shrink_backward
 from minae.ops import ACTIVATIONS, affine, affine_backward
 
 
@@ -49,12 +50,79 @@ class Dense:
         """φ'(a), of h's shape."""
         return self.phi_backward(namespace(h).ones_like(h), h)
 
+    def chain(self, J, h):
+        """J ∂h/∂x, with ∂h/∂x = diag φ'(a) Wᵀ."""
+        return namespace(J).matmul(J * self.phi_prime(h)[:, None, :], self.W.T)
+
     def backward(self, dh, x, h, need_dx=True, da=None):
         """`da`: what reaches a by another way than h, as from a penalty on φ'(a); it is overwritten."""
         through_h = self.phi_backward(dh, h, out=self.arena.empty(*h.shape))
         da = through_h if da is None else namespace(h).add(through_h, da, out=da)
         dx = self.arena.empty(*x.shape) if need_dx else None
         return affine_backward(da, x, self.W, self.dW, self.db, out=dx, need_dx=need_dx)
+
+
+class Gain:
+    """h = G ⊙ x, a factor for each unit.     x (B, m), G (m,) -> h (B, m)
+
+    It lets tanh, confined to (−1, 1), propose codes of any size (Kavukcuoglu et al. 2008).  G: name of the parameter.
+    """
+
+    def __init__(self, G, m):
+        self.names, self.m = (G,), m
+
+    def shapes(self):
+        return {self.names[0]: (self.m,)}
+
+    def bind(self, parameters):
+        self.arena = parameters.arena
+        self.G, self.dG = parameters[self.names[0]], parameters.gradient(self.names[0])
+
+    def initialize(self, rng):
+        self.G[...] = 1
+
+    def forward(self, x):
+        return namespace(x).multiply(x, self.G, out=self.arena.empty(*x.shape))
+
+    def chain(self, J, h):
+        """J ∂h/∂x, with ∂h/∂x = diag G."""
+        return J * self.G
+
+    def backward(self, dh, x, h, need_dx=True, da=None):
+        """dG += Σ_rows dh ⊙ x;  dx = dh ⊙ G"""
+        product = namespace(x).multiply(dh, x, out=self.arena.empty(*x.shape))
+        self.dG.add_sum(product)
+        return namespace(x).multiply(dh, self.G, out=product) if need_dx else None
+
+
+class Shrink:
+    """h = shrink(a, θ) = sign(a) max(|a| − θ, 0), a threshold for each unit.     a (B, m), θ (m,) ≥ 0 -> h (B, m)
+
+    A step of sparse inference ends with it, see `minae.inference`.  theta: name of the parameter.
+    """
+
+    def __init__(self, theta, m):
+        self.names, self.m = (theta,), m
+
+    def shapes(self):
+        return {self.names[0]: (self.m,)}
+
+    def bind(self, parameters):
+        self.arena = parameters.arena
+        self.theta, self.dtheta = parameters[self.names[0]], parameters.gradient(self.names[0])
+
+    def initialize(self, rng):
+        self.theta[...] = 0.1
+
+    def forward(self, a):
+        return shrink(a, self.theta, out=self.arena.empty(*a.shape))
+
+    def chain(self, J, h):
+        """J ∂h/∂a, with ∂h/∂a = diag [h ≠ 0]."""
+        return J * abs(namespace(h).sign(h))[:, None, :]
+
+    def backward(self, dh, a, h, need_dx=True, da=None):
+        return shrink_backward(dh, h, self.dtheta, out=self.arena.empty(*h.shape))
 
 
 class Network:
@@ -99,5 +167,5 @@ class Network:
         xp = namespace(x)
         J = xp.broadcast_to(xp.eye(y.shape[1], dtype=y.dtype), (*y.shape, y.shape[1]))
         for layer, h in zip(reversed(self.layers), reversed(cache), strict=False):
-            J = xp.matmul(J * layer.phi_prime(h)[:, None, :], layer.W.T)
+            J = layer.chain(J, h)
         return J

@@ -109,6 +109,25 @@ def log_softmax_backward(dy, y, out=None):
     return ds
 
 
+def top_k(h, k, mask=None):
+    """h ⊙ mask, and mask = 1 on the k largest of each row, else 0; at a tie the first by index.  -> two of (B, m)
+
+    mask: given where the support is held fixed.
+    """
+    if mask is None:
+        xp = namespace(h)
+        kth = xp.partition(h, h.shape[1] - k, axis=1)[:, h.shape[1] - k, None]  # the k-th largest, (B, 1)
+        above, level = h > kth, h == kth
+        room = k - above.sum(axis=1, keepdims=True)  # how many of the level ones are still to be kept
+        mask = (above | (level & (level.cumsum(axis=1) <= room))).astype(h.dtype)
+    return h * mask, mask
+
+
+def top_k_backward(dy, mask, out=None):
+    """dh = dy ⊙ mask"""
+    return namespace(dy).multiply(dy, mask, out=out)
+
+
 # φ''(a) as a function of h = φ(a): what a penalty on the derivatives needs
 def identity_second(h):
     """0"""

@@ -62,7 +62,7 @@ class KLSparsity:
 
 
 class Contraction:
-    r"""Ω = ‖∂f(x)/∂x‖²_F, mean over the batch     (14.18)
+    r"""Ω = ‖∂f(x)/∂x‖²_F = Σ_i ‖∇_x h_i‖², mean over the batch     (14.11, 14.18)
 
     With p_l = φ'(a_l), the Jacobian of an encoder of l = 1 … L layers is
         Jf = diag(p_L) W_Lᵀ ⋯ diag(p_1) W_1ᵀ.

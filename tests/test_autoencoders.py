@@ -176,4 +176,16 @@ def test_a_full_disk_leaves_the_old_file(tiny, tmp_path, monkeypatch):
 
 
 def test_every_variant_is_registered():
-    assert list(VARIANTS) == ["undercomplete", "sparse", "denoising", "variational", "contractive"]
+    assert list(VARIANTS) == [
+        "undercomplete",
+        "sparse",
+        "k_sparse",
+        "denoising",
+        "variational",
+        "contractive",
+        "contractive_h",
+        "predictive_sparse",
+        "lista",
+        "hashing",
+        "classifier",
+    ]

@@ -39,6 +39,26 @@ def test_a_script_is_a_page(number):
     ast.parse(text)
 
 
+def test_every_equation_of_the_book_has_a_line_of_code_and_none_is_invented():
+    """BOOK.md: chapter 14 has the equations 14.1 to 14.19."""
+    found = chapters.equations()
+    assert list(found) == [f"14.{k}" for k in range(1, 20)]
+    assert not [equation for equation, places in found.items() if not places]
+    assert list(chapters._named("a (14.5–14.7) b (14.2; Ng) (section 14.3) 14.4")) == [
+        "14.5",
+        "14.6",
+        "14.7",
+        "14.2",
+    ]
+
+
+def test_the_scripts_name_the_equations_of_their_sections():
+    named = [equation for section in SECTIONS.values() for equation in re.findall(r"\d+\.\d+", section["equations"])]
+    assert sorted({int(equation.split(".")[1]) for equation in named if equation.startswith("14.")}) == list(
+        range(1, 20)
+    )
+
+
 def section(monkeypatch, tmp_path, *options):
     monkeypatch.setattr(sys, "argv", ["script", "--out", str(tmp_path / "out"), *options])
     return Section("99.9 A title\n\nEquations: 99.1\nFigures: none")

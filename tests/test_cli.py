@@ -20,7 +20,7 @@ from minae.backend import get_backend
 from minae.errors import InputError
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
-COMMANDS = "list run check train encode reconstruct doctor".split()
+COMMANDS = "list run results check train encode reconstruct doctor".split()
 pytestmark = pytest.mark.filterwarnings("ignore:no layer of")  # some data here are narrower than the default code
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, FIFOs and limits of POSIX")
 
@@ -118,10 +118,33 @@ def test_help_names_every_command(minae):
 
 
 def test_list(minae):
-    text, rows = minae("list"), json.loads(minae("list", "--json").out)
+    text, listed = minae("list"), json.loads(minae("list", "--json").out)
+    rows = listed["sections"]
     assert text.code == 0 and rows[0]["number"] == "14.0"
     for row in rows:
         assert row["number"] in text.out and row["title"] in text.out and row["path"] in text.out
+    assert ["minae/penalties.py", "Contraction"] in listed["equations"]["14.18"]
+    assert "minae/penalties.py Contraction" in text.out
+
+
+def test_results_are_summed_up_as_a_page(minae, tmp_path):
+    number = {"mean": 13.5, "values": [13.0, 14.0], "published": "13.87 (recalled)"}
+    claim = {"claim": "a | b", "value": 1.0, "relation": "<", "bound": 2.0, "holds": True}
+    run = {"section": "14.1", "title": "T", "size": "full", "seconds": 3.2, "seeds": [0, 1], "backend": "numpy"}
+    run |= {"machine": "M", "date": "D", "numbers": {"PCA": number}, "claims": [claim, {**claim, "holds": False}]}
+    for section in ("14.10", "14.2"):
+        (tmp_path / "runs" / section).mkdir(parents=True)
+        (tmp_path / "runs" / section / "results.json").write_text(json.dumps({**run, "section": section}))
+    assert minae("results", "runs", "-o", "R.md").code == 0
+    page = (tmp_path / "R.md").read_text()
+    assert page.index("## 14.2 T") < page.index("## 14.10 T")
+    assert "| PCA | 13.5 | 13 to 14 | 13.87 (recalled) |" in page and "`minae run 14.2 --full`: 3 s" in page
+    assert "| a \\| b | 1 | < 2 | holds |" in page and "**fails**" in page
+    (tmp_path / "runs" / "14.2" / "results.json").write_text("{")
+    for argv, message in {"runs -o R.md": "damaged", "none -o R.md": "no none/", "runs -o R.txt": "end in .md"}.items():
+        result = minae("results", *argv.split())
+        assert result.code == 2 and message in result.err
+    assert (tmp_path / "R.md").read_text() == page
 
 
 def test_check(minae):
@@ -145,6 +168,45 @@ def test_train_encode_reconstruct(minae, X, model, tmp_path):
     assert result.code == 0 and not result.err
     np.testing.assert_array_equal(np.loadtxt("r.csv", delimiter=",", dtype=np.float32), model.reconstruct(X))
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "sparse --sizes 5 --option rho=0.1 --lam 0.5",
+        "sparse --sizes 5 --option penalty=l1",
+        "k_sparse --sizes 5 --option k=2",
+        "denoising --sizes 5 --option corruption=gaussian --option level=0.2 --activation tanh",
+        "variational --sizes 6 3 --option beta=2",
+        "contractive --sizes 5 --lam 0.2",
+        "contractive_h --sizes 5",
+        "hashing --sizes 8",
+        "predictive_sparse --sizes 9",
+    ],
+)
+def test_train_every_variant(options, minae, X, tmp_path):
+    np.save("X.npy", X)
+    result = minae("train", "X.npy", "-o", "v.safetensors", "--epochs", "1", "--variant", *options.split())
+    assert result.code == 0, result.err
+    assert minae("encode", "v.safetensors", "X.npy", "-o", "h.npy").code == 0
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ("magic", "unknown variant 'magic': choose one of undercomplete, sparse"),
+        ("classifier", "unknown variant 'classifier'"),
+        ("sparse --option rho", "expected NAME=VALUE"),
+        ("sparse --option roh=0.1", "sparse cannot be built with roh=0.1"),
+        ("sparse --option rho=2 --code sigmoid", "rho is 2"),
+        ("denoising --lam 0.1", "has no penalty"),
+        ("k_sparse", "cannot be built with this"),
+    ],
+)
+def test_train_says_what_is_wrong_with_a_variant(options, message, minae, X):
+    np.save("X.npy", X)
+    result = minae("train", "X.npy", "-o", "v.safetensors", "--variant", *options.split())
+    assert result.code == 2 and message in result.err and result.err.count("\n") == 1
 
 
 def test_train_reads_every_kind_of_table_alike(minae, X, model, tmp_path):

@@ -1,8 +1,7 @@
 """14.6 Learning Manifolds with Autoencoders
 
 Equations: none
-Figures: 14.6 (tangent of a translated digit), 14.7 (1-D reconstruction that crosses the identity), 14.8 (neighbour
-graph), 14.9 (tiled tangents)
+Figures: 14.6 (a translated digit), 14.7 (r(x) crosses the identity), 14.8 (neighbour graph), 14.9 (tiled tangents)
 
 Data concentrate around a manifold of low dimension. At a point of it, the tangent plane holds the directions in which x
 may change and stay on the manifold. An autoencoder serves two forces: to reconstruct the training examples, and to be

@@ -51,6 +51,7 @@ class Autoencoder:
 
     variant = None
     code_parts = 1  # widths of the code that the encoder's last layer gives
+    penalised = False  # whether it has a penalty Ω, and so a lam
     supervised = False  # whether `fit` takes targets y beside X
     fewest_sizes = 2
 
@@ -78,6 +79,8 @@ class Autoencoder:
             raise InputError(f"dtype is {dtype!r}: choose 'float32' (to train) or 'float64' (to check gradients)")
         if not (np.isfinite(lam) and lam >= 0):
             raise InputError(f"lam is {lam!r}: the weight of a penalty is a number ≥ 0")
+        if lam and not self.penalised:
+            raise InputError(f"lam is {lam!r}, and a model of kind {self.variant!r} has no penalty Ω: leave lam out")
         if seed < 0:
             raise InputError(f"seed is {seed}: expected an integer ≥ 0")
         self.config = dict(
@@ -202,7 +205,7 @@ class Autoencoder:
 
     def tangents(self, X, k=8):
         """Where the code is sensitive, at each row: the k leading right singular vectors of Jf and their singular
-        values, (rows, k, n) and (rows, k). They span the manifold's tangent plane at x.     (14.6, 14.7)"""
+        values, (rows, k, n) and (rows, k). They span the manifold's tangent plane at x.     (sections 14.6, 14.7)"""
         J = self.jacobian(X)
         _, values, vectors = namespace(J).linalg.svd(J, full_matrices=False)
         return vectors[:, :k], values[:, :k]

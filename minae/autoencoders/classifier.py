@@ -7,7 +7,7 @@ from minae.penalties import WeightDecay
 
 
 class Classifier(Autoencoder):
-    r"""A stack f with a softmax layer on top, for supervised fine-tuning.     (14.3; algorithm 15.1)
+    r"""A stack f with a softmax layer on top, for supervised fine-tuning.     (section 14.3; algorithm 15.1)
 
         h = f(x)                  the encoder of an autoencoder, pretrained or not
         p(y | x) = softmax(s)     s = h V + c: one linear layer in the decoder's place
@@ -21,6 +21,7 @@ class Classifier(Autoencoder):
     """
 
     variant = "classifier"
+    penalised = True
     supervised = True
     fewest_sizes = 1
 

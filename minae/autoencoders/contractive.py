@@ -18,6 +18,7 @@ class ContractiveAutoencoder(Autoencoder):
     """
 
     variant = "contractive"
+    penalised = True
 
     def __init__(self, sizes, *, lam=0.1, tied=True, probes=None, **options):
         if probes is not None and probes < 1:

@@ -17,6 +17,7 @@ class HigherOrderContractiveAutoencoder(Autoencoder):
     """
 
     variant = "contractive_h"
+    penalised = True
 
     def __init__(self, sizes, *, lam=0.1, gamma=0.1, sigma=0.1, draws=1, tied=True, **options):
         if not (0 <= gamma < float("inf") and 0 < sigma < float("inf") and draws >= 1):

@@ -9,6 +9,7 @@ class SparseAutoencoder(Autoencoder):
         penalty="l1":  Ω = λ Σ_j |h_j|     (14.6), −log of a Laplace prior on h     (14.5, 14.7)
         penalty="kl":  Ω = λ Σ_j KL(ρ ‖ ρ̂_j),            ρ̂_j = mean of h_j over the batch  (Ng, UFLDL notes)
 
+    With L1, J is −log p(h, x) = −log p(h) − log p(x | h) at h = f(x), but for a constant     (14.4).
     The h that is penalised is the h that is decoded. The code may be wider than x: the penalty forbids the copy.
 
     lam: weight λ > 0 of Ω.  rho: target ρ in (0, 1) of "kl", which needs a sigmoid code.
@@ -16,6 +17,7 @@ class SparseAutoencoder(Autoencoder):
     """
 
     variant = "sparse"
+    penalised = True
 
     def __init__(self, sizes, *, penalty="kl", rho=0.05, lam=1.0, **options):
         super().__init__(sizes, lam=lam, **options)

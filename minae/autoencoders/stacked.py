@@ -1,4 +1,4 @@
-r"""Deep stacks: greedy layer-wise pretraining, then fine-tuning of the whole.     (14.3, 15.1; algorithm 15.1)
+r"""Deep stacks: greedy layer-wise pretraining, then fine-tuning of the whole.     (sections 14.3, 15.1)
 
     h⁰ = x;   for k = 1, 2, …:   train an autoencoder of one layer on hᵏ⁻¹, and keep hᵏ = fₖ(hᵏ⁻¹)
 
@@ -9,6 +9,7 @@ a `Classifier` on x and y (Bengio et al. 2007). All layers move then, unless `ra
 
 from minae.autoencoders.undercomplete import UndercompleteAutoencoder
 from minae.errors import InputError
+from minae.networks import Dense
 
 
 def pretrain(model, X, layer=UndercompleteAutoencoder, *, loss="bernoulli", seed=0, options=None, **fit):
@@ -22,7 +23,7 @@ def pretrain(model, X, layer=UndercompleteAutoencoder, *, loss="bernoulli", seed
     Raises InputError for a model without layers to fill.
     """
     depth, histories, h = len(model.f.layers), [], X
-    if not depth or model.code_parts != 1:
+    if not depth or model.code_parts != 1 or not all(isinstance(layer, Dense) for layer in model.f.layers):
         raise InputError(f"pretrain fills layers h = φ(x W + b), and {model!r} has none: build it with a code layer")
     options = options if isinstance(options, list) else [options or {}] * depth
     if len(options) != depth:
@@ -44,7 +45,8 @@ def pretrain(model, X, layer=UndercompleteAutoencoder, *, loss="bernoulli", seed
 def copy_encoder(source, target):
     """Give the layers of `source`'s encoder to `target`'s, from x up, as many as `target` has."""
     a, b = source.f.layers, target.f.layers
-    if len(a) < len(b) or any((p.n, p.m) != (q.n, q.m) for p, q in zip(a, b, strict=False)):
+    shapes = [[(type(layer), layer.shapes()) for layer in layers] for layers in (a, b)]
+    if shapes[0][: len(b)] != shapes[1]:
         widths = [[layer.m for layer in layers] for layers in (a, b)]
         raise InputError(f"the source's encoder has layers of {widths[0]} units, the target's {widths[1]}: build alike")
     for p, q in zip(a, b, strict=False):

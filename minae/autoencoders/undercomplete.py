@@ -3,7 +3,7 @@ from minae.penalties import WeightDecay
 
 
 class UndercompleteAutoencoder(Autoencoder):
-    r"""The undercomplete autoencoder.     J = L(x, g(f(x)))     (14.1)
+    r"""The undercomplete autoencoder.     J = L(x, g(f(x)))     (14.1, 14.8)
 
         h = f(x)                  code, narrower than x
         r = g(h)                  reconstruction, held as the logits s
@@ -17,6 +17,7 @@ class UndercompleteAutoencoder(Autoencoder):
     """
 
     variant = "undercomplete"
+    penalised = True
 
     def __init__(self, sizes, *, lam=0.0, **options):
         super().__init__(sizes, lam=lam, **options)

@@ -6,7 +6,7 @@ from minae.errors import InputError
 class VariationalAutoencoder(Autoencoder):
     r"""The variational autoencoder.     J = L + β KL,  β = 1: −ELBO     (20.76; Kingma and Welling 2014)
 
-        mu, log_var = f(x)                  q(z | x) = N(mu, diag e^log_var)
+        mu, log_var = f(x)                  q(z | x) = N(mu, diag e^log_var), p_encoder     (14.12)
         z = mu + e^{log_var/2} eps          eps ~ N(0, I), drawn outside
         L  = −log p(x | z)                  p_decoder of 14.4, by `loss`     (14.13)
         KL = ½ Σ mu² + e^log_var − log_var − 1          KL(q(z | x) ‖ N(0, I)) in closed form
@@ -46,8 +46,9 @@ class VariationalAutoencoder(Autoencoder):
         return self.decode(self.backend.to_numpy(z))
 
     def log_likelihood(self, X, samples=50, seed=0):
-        """log 1/K Σ_k p(x | z_k) p(z_k) / q(z_k | x), z_k ~ q(z | x): a bound of log p(x) that K = `samples` tightens
-        (Burda et al. 2016).  With the Gaussian loss, without its constant ½ n log 2π.  (rows, n) -> (rows,)"""
+        """log 1/K Σ_k p(x | z_k) p(z_k) / q(z_k | x), z_k ~ q(z | x): a bound of log p(x) = log Σ_h p(h, x)     (14.3)
+        that K = `samples` tightens (Burda et al. 2016).  With the Gaussian loss, without its constant ½ n log 2π.
+        (rows, n) -> (rows,)"""
         return self._map(X, "X", 0, lambda x: self._log_weights(x, samples, seed))[:, 0]
 
     def _log_weights(self, x, samples, seed):

@@ -1,0 +1,71 @@
+"""Natural images from the user's folder, and small square patches of any grey images, whitened."""
+
+import os
+
+import numpy as np
+
+from ..errors import InputError
+from .idx import at_home, one_line
+
+NATURAL = "natural_images/kodak24_gray_512x768.npz"
+
+
+def natural_images():
+    """24 grey photographs (Kodak), uint8 (24, 512, 768), from the folder `$MINAE_DATA`; they do not ship with minae."""
+    folder = os.environ.get("MINAE_DATA")
+    path = at_home(folder) / NATURAL if folder else None
+    if path is None or not path.is_file():
+        raise InputError(
+            f"there are no natural images: {'MINAE_DATA is not set' if path is None else f'no file {str(path)!r}'}; "
+            f"put them, an array (images, height, width), into MINAE_DATA/{NATURAL}, or use patches of digits"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return arrays["X"]
+    except Exception as e:  # NumPy raises anything on a damaged file
+        raise InputError(f"cannot read {str(path)!r}: {one_line(e)}; expected an array X: copy it again") from e
+
+
+def patches(images, size, count, rng, contrast=0.0):
+    """`count` patches of size × size at random places of images (k, height, width):  -> float32 (count, size²).
+
+    rng: a NumPy generator;  contrast: least standard deviation of a patch, to leave out blank ones
+    """
+    images = np.asarray(images)
+    if images.ndim != 3 or len(images) == 0 or not 1 <= size <= min(images.shape[1:]) or count < 1:
+        raise InputError(
+            f"images has shape {images.shape}, size is {size} and count {count}: expected (images, height, width), "
+            "a size that fits into them and count ≥ 1"
+        )
+    windows = np.lib.stride_tricks.sliding_window_view(images, (size, size), axis=(1, 2))
+    found, rows = [], 0
+    for _ in range(100):
+        X = windows[tuple(rng.integers(n, size=count) for n in windows.shape[:3])]
+        X = X.reshape(count, size * size).astype(np.float32)
+        found.append(X[X.std(axis=1) >= contrast])
+        rows += len(found[-1])
+        if rows >= count:
+            return np.concatenate(found)[:count]
+    raise InputError(f"contrast is {contrast:g} and hardly a patch has that standard deviation: give a smaller one")
+
+
+class Whitening:
+    """Each patch p without its mean and with variance 1; then x = (p − μ) U (E + ε I)^(−½) Uᵀ / scale.
+
+    U E Uᵀ is the covariance of the patches X that it is made from, and scale makes their mean variance 1. ε, in units
+    of a pixel's variance, keeps the smallest eigenvalues, which are those of the noise, from being blown up.
+    """
+
+    def __init__(self, X, epsilon=1.0):
+        p = self._normalised(X)
+        self.mu, (E, U) = p.mean(axis=0), np.linalg.eigh(np.cov(p.T))
+        whiten = U / np.sqrt(np.maximum(E, 0) + epsilon) @ U.T
+        self.matrix = (whiten / ((p - self.mu) @ whiten).std()).astype(np.float32)
+
+    def __call__(self, X):
+        return (self._normalised(X) - self.mu) @ self.matrix
+
+    @staticmethod
+    def _normalised(X):
+        p = X - X.mean(axis=1, keepdims=True)
+        return p / np.maximum(p.std(axis=1, keepdims=True), 1e-6)
