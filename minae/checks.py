@@ -205,6 +205,7 @@ def cases(backend=None):
     for corruption, level in {"gaussian": 0.3, "masking": 0.4, "salt_and_pepper": 0.3}.items():
         yield case("denoising", corruption, corruption=corruption, level=level)
     yield case("variational", "bernoulli", activation="tanh")
+    yield case("variational", "sampled KL", activation="tanh", kl="sampled", beta=2.0)
     yield case("variational", "gaussian, β = 4", activation="tanh", beta=4.0, loss="gaussian")
     yield case("contractive", "one layer", sizes=(7, 5))
     yield case("contractive", "one layer, untied", sizes=(7, 5), tied=False)

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +51,12 @@ def test_every_equation_of_the_book_has_a_line_of_code_and_none_is_invented():
         "14.7",
         "14.2",
     ]
+
+
+def test_the_readme_lists_every_script():
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    for number, section in SECTIONS.items():
+        assert re.search(rf"^\| \[{re.escape(number)} .*{section['path'].name}\)", readme, re.MULTILINE)
 
 
 def test_the_scripts_name_the_equations_of_their_sections():

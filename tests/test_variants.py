@@ -112,6 +112,14 @@ def test_a_jacobian_too_large_for_memory(monkeypatch, backend, rng):
         model.jacobian(np.zeros((50, 7)))
 
 
+@pytest.mark.parametrize("variant", [VariationalAutoencoder, UndercompleteAutoencoder, KSparseAutoencoder])
+def test_the_jacobian_is_that_of_the_code(variant, rng):
+    model = shake(variant((7, 5, 3), **({"k": 2} if variant is KSparseAutoencoder else {}), **F64), rng)
+    X, dx = rng.uniform(size=(4, 7)), 1e-6 * rng.standard_normal((4, 7))
+    moved = (model.encode(X + dx) - model.encode(X - dx)) / 2
+    np.testing.assert_allclose(np.einsum("bmn,bn->bm", model.jacobian(X), dx), moved, atol=1e-12)
+
+
 def test_tangents_are_the_singular_vectors_of_the_jacobian(rng):
     model = shake(UndercompleteAutoencoder((7, 5, 3), **F64), rng)
     x = rng.uniform(size=(4, 7))
@@ -304,6 +312,19 @@ def test_the_samplers_variance_is_the_one_in_the_kl(rng):
     assert abs(draws.mean() - KL) < 5 * draws.std() / np.sqrt(40_000)
 
 
+def test_the_sampled_kl_and_its_gradient_have_the_mean_of_the_closed_ones(rng):
+    closed = shake(VariationalAutoencoder((7, 5, 3), activation="tanh", **F64), rng)
+    sampled = VariationalAutoencoder((7, 5, 3), activation="tanh", kl="sampled", **F64)
+    sampled.parameters.flat[...] = closed.parameters.flat
+    X, terms, grads = np.repeat(rng.uniform(size=(2, 7)), 20_000, axis=0), [], []
+    for model in (closed, sampled):
+        model.weights["L"] = 0.0
+        terms.append(float(model.cost_and_grad(X, **model.draw(X, 0))["KL"]))
+        grads.append(model.parameters.grad.copy())
+    assert terms[1] == pytest.approx(terms[0], rel=0.03) and terms[1] != terms[0]
+    assert np.linalg.norm(grads[1] - grads[0]) < 0.05 * np.linalg.norm(grads[0])
+
+
 def test_the_bound_is_a_bound_of_the_exact_likelihood(rng):
     """A linear Gaussian decoder has log p(x) in closed form, N(c, VᵀV + I): the bounds rise towards it from below."""
     model = shake(VariationalAutoencoder((3, 2), loss="gaussian", **F64), rng)
@@ -370,6 +391,8 @@ def test_loss_of_each_row(name, backend, rng):
         (lambda: DenoisingAutoencoder((7, 5), walks=-1), "walks is -1"),
         (lambda: VariationalAutoencoder((7, 5), beta=-1.0), "beta"),
         (lambda: VariationalAutoencoder((7, 5), tied=True), "tied"),
+        (lambda: VariationalAutoencoder((7, 5), kl="exact"), "unknown kl 'exact'"),
+        (lambda: DenoisingAutoencoder((7, 5), lam=0.1), "has no penalty Ω"),
         (lambda: VariationalAutoencoder((7, 5), code="sigmoid"), "code is 'sigmoid'"),
     ],
 )

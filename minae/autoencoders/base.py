@@ -200,7 +200,7 @@ class Autoencoder:
                 f"a Jacobian of {len(X)} × {m} × {n} takes {need / 2**30:.3g} GiB of {have / 2**30:.3g}: give fewer "
                 "rows; for ‖Jf‖ alone, ContractiveAutoencoder(probes=K) estimates it"
             )
-        J = self._map(X, "X", 0, lambda x: self.f.jacobian(x).reshape(len(x), -1), batch_size=100)
+        J = self._map(X, "X", 0, lambda x: self.f.jacobian(x)[:, :m].reshape(len(x), -1), batch_size=100)
         return J.reshape(-1, m, n)
 
     def tangents(self, X, k=8):

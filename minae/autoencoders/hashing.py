@@ -16,19 +16,17 @@ class SemanticHashingAutoencoder(Autoencoder):
     [a > 0] tells as much as h does.
 
     level: standard deviation > 0 of the noise on the logits, the same throughout training
-    The other arguments are those of `Autoencoder`, but for lam, since there is no penalty; the code is a sigmoid.
+    The other arguments are those of `Autoencoder`; the code is a sigmoid.
     `encode` and `reconstruct` take h = σ(a), without noise; `decode` takes any h in [0, 1], so also bits.
     """
 
     variant = "hashing"
 
-    def __init__(self, sizes, *, level=4.0, code="sigmoid", lam=0.0, **options):
+    def __init__(self, sizes, *, level=4.0, code="sigmoid", **options):
         if not 0 < level < float("inf"):
             raise InputError(f"level is {level}: the noise on the logits takes a standard deviation > 0")
         if code != "sigmoid":
             raise InputError(f"code is {code!r}: the noise drives a sigmoid to 0 or 1, so leave it out")
-        if lam:
-            raise InputError(f"lam is {lam!r}: this autoencoder has no penalty, so leave it out")
         super().__init__(sizes, code="identity", **options)  # f gives a; σ is applied here
         self.config |= dict(code=code, level=float(level))
 

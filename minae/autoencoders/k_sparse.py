@@ -39,6 +39,10 @@ class KSparseAutoencoder(Autoencoder):
         finally:
             self.k = former
 
+    def jacobian(self, X):
+        """Jf = ∂h_Γ/∂x, the rows of ∂h/∂x outside Γ being 0:  (rows, n) -> (rows, m, n)."""
+        return (self.encode(X) != 0)[:, :, None] * super().jacobian(X)
+
     def cost_and_grad(self, x, mask=None, need_grad=True):
         """J and its terms at the rows of x, (B, n); mask: Γ held fixed, (B, m) of 0 and 1; without it Γ is that of h.
         ∂J/∂θ goes to `parameters.grad`."""

@@ -14,22 +14,26 @@ class VariationalAutoencoder(Autoencoder):
     The same log_var is in the sampler and in the KL: σ = e^{log_var/2} in both. L is summed over pixels, KL over code
     units, both are means over the batch, so that J is the negative ELBO of one example and not some multiple.
 
-    beta: weight β ≥ 0 of KL (Higgins et al. 2017).  The other arguments are those of `Autoencoder`; the code is linear.
+    beta: weight β ≥ 0 of KL (Higgins et al. 2017)
+    kl:   "closed", or "sampled" for its estimate by the same z, log q(z | x) − log p(z), which needs no closed form
+    The other arguments are those of `Autoencoder`; the code is linear.
     """
 
     variant = "variational"
     code_parts = 2  # the encoder's last layer gives mu and log_var
 
-    def __init__(self, sizes, *, beta=1.0, **options):
+    def __init__(self, sizes, *, beta=1.0, kl="closed", **options):
         if not 0 <= beta < float("inf"):
             raise InputError(f"beta is {beta}: the weight of the KL is a number ≥ 0")
+        if kl not in ("closed", "sampled"):
+            raise InputError(f"unknown kl {kl!r}: choose 'closed' or 'sampled'")
         if options.get("tied"):
             raise InputError("tied is True: the encoder's last layer is twice as wide as the code, so V cannot be Wᵀ")
         if options.setdefault("code", "identity") != "identity":
             raise InputError(f"code is {options['code']!r}: mu and log_var take any real value, so leave it out")
         super().__init__(sizes, **options)
         self.weights["KL"] = float(beta)
-        self.config |= dict(beta=float(beta))
+        self.config |= dict(beta=float(beta), kl=kl)
 
     def code(self, x):
         """mu, the mean of q(z | x)."""
@@ -83,7 +87,10 @@ class VariationalAutoencoder(Autoencoder):
         z, sigma = self.reparametrise(mu, log_var, eps)
         s, g_cache = self.g.forward(z)  # p(x | z), as logits s        (B, n)
         L, ds = self.loss(s, x, weights["L"])  # L = −log p(x | z), and ds = ∂J/∂s
-        KL = 0.5 * (mu * mu + sigma * sigma - log_var - 1).sum() / B
+        if self.config["kl"] == "closed":
+            KL = 0.5 * (mu * mu + sigma * sigma - log_var - 1).sum() / B
+        else:
+            KL = 0.5 * (z * z - eps * eps - log_var).sum() / B  # log q − log p: ½ log 2π cancels
         cost = self.cost(L=L, KL=KL)
         if not need_grad:
             return cost
@@ -92,8 +99,13 @@ class VariationalAutoencoder(Autoencoder):
         self.parameters.zero_grad()
         beta = weights["KL"] / B
         dz = self.g.backward(ds, g_cache)
+        if self.config["kl"] == "closed":
+            dmu, dlog_var = beta * mu, beta * 0.5 * (sigma * sigma - 1)
+        else:
+            dz += beta * z  # ½ z² reaches θ through z, and −½ log_var by itself
+            dmu, dlog_var = 0.0, -0.5 * beta
         dy = self.arena.empty(*y.shape)
-        dy[:, :m] = dz + beta * mu  # ∂z/∂mu = 1
-        dy[:, m:] = dz * eps * sigma * 0.5 + beta * 0.5 * (sigma * sigma - 1)  # ∂z/∂log_var = ½ σ ε
+        dy[:, :m] = dz + dmu  # ∂z/∂mu = 1
+        dy[:, m:] = dz * eps * sigma * 0.5 + dlog_var  # ∂z/∂log_var = ½ σ ε
         self.f.backward(dy, f_cache, need_dx=False)
         return cost
