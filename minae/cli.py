@@ -123,6 +123,16 @@ def _parser():
     _apply(sub)
     sub.add_argument("--picture", type=Path, help="also draw the first rows and their reconstructions (square images)")
 
+    sub = command(_bench, "minae bench 784-500 contractive --rounds 3")
+    sub.add_argument("workloads", metavar="WORKLOAD", nargs="*", help="names as the command prints them; default: all")
+    sub.add_argument("--rounds", type=int, default=5, help="turns of every contestant (default 5)")
+    sub.add_argument("--seconds", type=float, default=1.5, help="of a contestant in a round (default 1.5)")
+    sub.add_argument("--no-compile", action="store_true", help="leave out torch.compile, which takes minutes")
+    sub.add_argument("--curves", action="store_true", help="also scaling over batch, width, depth and data size")
+    sub.add_argument("--out", type=Path, metavar="FOLDER", help="write bench.json, and with --curves curves.png")
+    _backend(sub)
+    _json(sub)
+
     sub = command(_doctor, "minae doctor")
     _json(sub)
     return parser
@@ -360,6 +370,25 @@ def _write(path, array):
         np.savetxt(buffer, array, delimiter=",", fmt="%.9g")
     files.replace(path, buffer.getvalue())
     print(f"saved {path}: {array.shape[0]} × {array.shape[1]} {array.dtype}")
+
+
+def _bench(args):
+    """Time, memory and first step beside PyTorch and the bare matrix products; says which of its bars are reached."""
+    from minae.bench import report, run
+
+    if args.out:
+        args.out.mkdir(parents=True, exist_ok=True)
+    each = (lambda *_: None) if args.json else lambda *result: print(report.text(*result), flush=True)
+    options = dict(rounds=args.rounds, seconds=args.seconds, backend=args.backend)
+    found = run.bench(args.workloads, compiled=not args.no_compile, curves=args.curves, each=each, **options)
+    found["bars"] = report.bars(found)
+    if args.out:
+        files.replace(args.out / "bench.json", json.dumps(found, indent=1).encode())
+        if args.curves:
+            from minae import plots
+
+            plots.save(report.picture(found), args.out / "curves.png")
+    print(json.dumps(found) if args.json else report.closing(found))
 
 
 def _doctor(args):

@@ -20,7 +20,7 @@ from minae.backend import get_backend
 from minae.errors import InputError
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
-COMMANDS = "list run results check train encode reconstruct doctor".split()
+COMMANDS = "list run results check train encode reconstruct bench doctor".split()
 pytestmark = pytest.mark.filterwarnings("ignore:no layer of")  # some data here are narrower than the default code
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, FIFOs and limits of POSIX")
 

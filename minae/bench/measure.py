@@ -1,0 +1,309 @@
+"""One contestant in a process of its own: time of a step, of the first one, its costs, and its memory.
+
+`minae bench` starts these processes; a description of the job as JSON is their argument, and the last line of their
+output is JSON. minae is the first import of each, as in a user's script.
+"""
+
+import contextlib
+import dataclasses
+import gc
+import itertools
+import json
+import os
+import statistics
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from minae.bench.kinds import SEED
+from minae.bench.workloads import WORKLOADS
+
+WARM_STEPS = 3  # at least, and for a second where a measurement takes as long
+ON_GPU = 20  # steps between two readings of the clock there, since each reading waits for the device
+
+
+@dataclasses.dataclass
+class Contestant:
+    """step() does the work once; read(what step gave) is its costs as floats; synchronize() waits for the device."""
+
+    step: object
+    read: object = lambda result: []
+    synchronize: object = lambda: None
+
+
+class Env:
+    """Where a job runs: its data, and what it is to be measured on."""
+
+    def __init__(self, job):
+        self.folder, self.backend, self.threads = Path(job["folder"]), job["backend"], job["threads"]
+        self._X, self._rows, self._loaded = None, job.get("rows"), {}
+
+    def X(self, width):
+        """The digits, (rows, width) in float32: the middle `width` pixels; repeated where more rows are asked for."""
+        if self._X is None:
+            X = np.load(self.folder / "train.npy")
+            self._X = X if self._rows is None else np.resize(X, (self._rows, X.shape[1]))
+        start = (self._X.shape[1] - width) // 2
+        return np.ascontiguousarray(self._X[:, start : start + width])
+
+    def batches(self, batch):
+        """Full slices of an order that is shuffled anew each epoch, as in minae.training.fit."""
+        self.X(1)
+        for epoch in itertools.count():
+            order = np.random.default_rng((SEED, epoch)).permutation(len(self._X))
+            yield from (order[k : k + batch] for k in range(0, len(order) - batch + 1, batch))
+
+    def save(self, name, arrays):
+        np.savez(self.folder / f"{name}.npz", **arrays)
+
+    def load(self, name):
+        if name not in self._loaded:
+            with np.load(self.folder / f"{name}.npz") as arrays:
+                self._loaded[name] = dict(arrays)
+        return self._loaded[name]
+
+
+# ---- the jobs
+
+
+def prepare(job, env, workload):
+    """Write what the contestants of a workload share: initial parameters, noise of the first steps, data of its own."""
+    for one in (workload, workload.small()):
+        one.prepare(env)
+    return {}
+
+
+def machine(job, env, workload):
+    """The data, and what this machine says of itself to those who are not its user: BLAS, and PyTorch or its lack."""
+    import minae
+
+    np.save(env.folder / "train.npy", np.ascontiguousarray(minae.data.mnist().train, dtype=np.float32))
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    try:
+        import torch
+    except ImportError:
+        return {"blas": f"{blas['name']} {blas['version']}", "torch": "missing: pip install -e '.[bench]'"}
+    lacks = env.backend == "cupy" and not torch.cuda.is_available()
+    return {"blas": f"{blas['name']} {blas['version']}", "torch": "sees no GPU" if lacks else None}
+
+
+def timed(job, env, workload):
+    contestant, few = job["contestant"], job["contestant"].removeprefix("torch ") in workload.generic
+    try:
+        if contestant.startswith("torch"):
+            from minae.bench import rivals  # noqa: F401  (the import of PyTorch is not part of its first step)
+        start = time.perf_counter()
+        runner = contestant_of(contestant, workload, env)
+        result = runner.step()
+        runner.synchronize()
+        first = time.perf_counter() - start
+        costs = [runner.read(result)] + [runner.read(runner.step()) for _ in range(1 if few else workload.first - 1)]
+    except Exception as error:
+        if not contestant.startswith("torch"):
+            raise
+        return {"error": f"{type(error).__name__}: {(str(error).strip() or '?').splitlines()[0]}"}
+    done, end = 0, time.perf_counter() + min(1.0, job["seconds"])
+    while not few and (time.perf_counter() < end or done < (WARM_STEPS if workload.first > 1 else 1)):
+        runner.step()
+        done += 1
+    chunk = ON_GPU if env.backend == "cupy" and workload.first > 1 and not few else 1
+    runner.synchronize()
+    times, others, began = [], _others(), time.perf_counter()
+    while len(times) < 2 or (time.perf_counter() - began < job["seconds"] and not few):
+        start = time.perf_counter()
+        for _ in range(chunk):
+            runner.step()
+        runner.synchronize()
+        times.append((time.perf_counter() - start) * 1e3 / chunk)
+    elapsed = (time.perf_counter() - began) * (os.cpu_count() or 1)
+    row = {
+        "median": statistics.median(times),
+        "min": min(times),
+        "steps": len(times) * chunk,
+        "first": first * 1e3,
+        "rss_mb": _peak() / 2**20,
+        "costs": costs,
+        "threads": _threads(),
+        "others": None if others is None else min(1.0, max(0.0, (_others() - others) / elapsed)),
+    }
+    return row | (_bytes(workload, env, row["median"]) if contestant == "products" and env.backend == "cupy" else {})
+
+
+def memory(job, env, workload):
+    """Peak memory above that of the imports and the data, in MB. Both sides have run the workload in miniature before,
+    so that code which is loaded at first use does not count."""
+    name = job["contestant"]
+    steps = 2 if name.removeprefix("torch ") in workload.generic or workload.first == 1 else 10
+    try:
+        warm = contestant_of(name, workload.small(), env)
+        warm.read(warm.step()), warm.step(), env.X(1), env.load(workload.name)
+        del warm
+        gc.collect()
+        before = _reset_peak(env)
+        runner = contestant_of(name, workload, env)
+        for _ in range(steps):
+            runner.step()
+        runner.synchronize()
+    except Exception as error:
+        if not name.startswith("torch"):
+            raise
+        return {"error": f"{type(error).__name__}: {(str(error).strip() or '?').splitlines()[0]}"}
+    return {"mb": (_peak(env) - before) / 2**20}
+
+
+def allocations(job, env, workload, steps=10):
+    """Largest growth of traced memory within one steady-state step of minae, in bytes, by batch: NumPy's arrays are
+    traced, so a single array (B, m) that a step allocated would show as 4 B m bytes."""
+    import tracemalloc
+
+    grown = {}
+    for batch in (workload.batch, 2 * workload.batch):
+        runner = dataclasses.replace(workload, batch=batch).minae(env)
+        for _ in range(5):
+            runner.step()
+        growth = []
+        tracemalloc.start()
+        for _ in range(steps):
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            runner.step()
+            growth.append(tracemalloc.get_traced_memory()[1] - before)
+        tracemalloc.stop()
+        grown[batch] = max(growth[1:])
+    return grown
+
+
+# ---- the contestants
+
+
+def contestant_of(name, workload, env):
+    if name == "minae":
+        return workload.minae(env)
+    if name == "minae plain":
+        return workload.minae(env, plain=True)
+    if name == "products":
+        return products(workload, env)
+    return workload.torch(env, name.removeprefix("torch "))
+
+
+def products(workload, env):
+    """The matrix products of a step and nothing else, with out=."""
+    from minae.backend import get_backend
+
+    backend, rng, arrays, calls = get_backend(env.backend), np.random.default_rng(SEED), {}, []
+
+    def array(*key):
+        """One array for each name, layer and shape: a step reads the same W forward and backward."""
+        if key not in arrays:
+            arrays[key] = backend.from_numpy(rng.standard_normal(key[2:], dtype=np.float32))
+        return arrays[key]
+
+    for form, m, k, n, layer in found(workload, env).products:
+        if form == "nn":  # a = x W
+            calls.append((array("x", layer, m, k), array("W", layer, k, n), array("x", layer + 1, m, n)))
+        elif form == "tn":  # dW = xᵀ da
+            calls.append((array("x", layer, k, m).T, array("da", layer + 1, k, n), array("dW", layer, m, n)))
+        else:  # dx = da Wᵀ
+            calls.append((array("da", layer + 1, m, k), array("W", layer, n, k).T, array("da", layer, m, n)))
+
+    def step():
+        for A, B, out in calls:
+            backend.xp.matmul(A, B, out=out)
+
+    return Contestant(step, synchronize=backend.synchronize)
+
+
+def found(workload, env):
+    return workload.found(env) if hasattr(workload, "found") else workload
+
+
+def _bytes(workload, env, median):
+    """On a GPU the floor is the larger of the products and the bytes over the memory's bandwidth: each product reads
+    its factors and writes its result once; Adam reads θ, g, s and r, and writes θ, s and r."""
+    from minae.backend import get_backend
+
+    backend, size = get_backend(env.backend), 1 << 28
+    a, b = (backend.xp.zeros(size, "uint8") for _ in range(2))
+    best = float("inf")
+    for _ in range(10):
+        start = time.perf_counter()
+        b[...] = a
+        backend.synchronize()
+        best = min(best, time.perf_counter() - start)
+    numbers = sum(m * k + k * n + m * n for _, m, k, n, _ in found(workload, env).products)
+    if hasattr(workload, "model"):
+        numbers += 7 * workload.model("numpy").parameters.flat.size
+    milliseconds = 4e3 * numbers / (2 * size / best)
+    return {"products_ms": median, "bytes_ms": milliseconds, "median": max(median, milliseconds)}
+
+
+# ---- what the system says
+
+
+def _reset_peak(env):
+    """Memory in use now, from where on the peak is taken."""
+    if env.backend == "cupy":
+        import cupy
+
+        cupy.get_default_memory_pool().free_all_blocks()
+        if "torch" in sys.modules:
+            sys.modules["torch"].cuda.empty_cache()
+            sys.modules["torch"].cuda.reset_peak_memory_stats()
+        return _peak(env)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak is what is resident now
+    return _peak()
+
+
+def _peak(env=None):
+    """Bytes: the largest resident set so far; on a GPU what the library has taken of its memory."""
+    if env is not None and env.backend == "cupy":
+        import cupy
+
+        torch = sys.modules.get("torch")
+        return cupy.get_default_memory_pool().total_bytes() + (torch.cuda.max_memory_reserved() if torch else 0)
+    try:
+        status = Path("/proc/self/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) * 1024
+    except (OSError, StopIteration):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _others():
+    """Seconds of CPU that other processes and the host have used so far, or None where /proc does not say."""
+    try:
+        user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    except OSError:
+        return None
+    own = os.times()
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK") - own.user - own.system
+
+
+def _threads():
+    if "torch" in sys.modules:
+        return sys.modules["torch"].get_num_threads()
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return None
+    return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=None)
+
+
+JOBS = {"machine": machine, "prepare": prepare, "timed": timed, "memory": memory, "allocations": allocations}
+
+
+def child(argument):
+    """What a child process does."""
+    job = json.loads(argument)
+    warnings.simplefilter("ignore")  # a code wider than x, without a penalty, is meant here
+    workload = WORKLOADS.get(job.get("workload"))
+    if change := job.get("change"):
+        change = {key: tuple(value) if isinstance(value, list) else value for key, value in change.items()}
+        workload = dataclasses.replace(workload, **change)
+    answer = JOBS[job["job"]](job, Env(job), workload)
+    print("\n" + json.dumps(answer))

@@ -1,0 +1,141 @@
+"""What `minae bench` prints and draws: a table a workload, the curves, and the bars that are to be met."""
+
+import statistics
+
+from minae.bench.run import BUSY, summary
+
+# ---- bars of the project: (workloads, what, largest or smallest value that is good enough)
+
+PRODUCTS = {"784-500": 1.2, "denoising": 1.2}  # all layers ≥ 500 wide
+PLAIN = {"sparse": 1.15, "contractive": 1.35}  # of the plain step of the same network
+GENERIC = {"contractive": 150.0, "deep-contractive": 1.5}  # times faster than an automatic Jacobian
+MEAN, WORST, ESTIMATE, MEMORY, GENERIC_MEMORY = 0.7, 1.0, 0.7, 0.6, 0.5
+
+
+def bars(report):
+    """Rows of a bar, its value, the limit and whether it is reached: {"bar", "value", "limit", "reached"}; what was
+    not measured has no row."""
+    rows = []
+
+    def bar(name, value, limit, least=False):
+        reached = value >= limit if least else value <= limit
+        limit = f"{'≥' if least else '≤'} {limit:g}"
+        rows.append({"bar": name, "value": value, "limit": limit, "reached": bool(reached)})
+
+    found = report["workloads"]
+    ratios = {name: {k: statistics.median(v) for k, v in result["ratios"].items()} for name, result in found.items()}
+    torch = {name: row["minae / torch"] for name, row in ratios.items() if "minae / torch" in row}
+    if mean := summary(report):
+        bar(f"minae / torch, geometric mean of {len(torch)}", statistics.median(mean), MEAN)
+        slowest = max(torch, key=torch.get)
+        bar(f"minae / torch, the slowest ({slowest})", torch[slowest], WORST)
+    for table, ratio in ((PRODUCTS, "minae / products"), (PLAIN, "minae / plain step"), (GENERIC, "generic / minae")):
+        for name, limit in table.items():
+            if ratio in ratios.get(name, {}):
+                bar(f"{ratio}, {name}", ratios[name][ratio], limit, least=ratio == "generic / minae")
+    memory = {name: result.get("memory_ratios", {}) for name, result in found.items()}
+    if "minae / generic" in memory.get("deep-contractive", {}):
+        bar("memory, minae / generic, deep-contractive", memory["deep-contractive"]["minae / generic"], GENERIC_MEMORY)
+    if "deep-estimate" in torch:
+        bar("minae / torch, deep-estimate", torch["deep-estimate"], ESTIMATE)
+    taken = {name: row["minae / torch"] for name, row in memory.items() if "minae / torch" in row}
+    if taken:
+        bar(f"memory, minae / torch, geometric mean of {len(taken)}", _mean(taken.values()), MEMORY)
+        most = max(taken, key=taken.get)
+        bar(f"memory, minae / torch, the largest ({most})", taken[most], MEMORY)
+    return rows
+
+
+def _mean(values):
+    return statistics.geometric_mean(max(value, 1e-3) for value in values)
+
+
+# ---- text
+
+
+def text(kind, name, result):
+    """What is printed as a result comes."""
+    return {"machine": _machine, "workload": _workload, "curve": _curve}[kind](name, result)
+
+
+def _machine(_, report):
+    torch = "" if report["torch_takes_part"] else f"\nPyTorch {report['torch']}; its columns are left out"
+    return f"{report['machine']}\nbackend {report['backend']}, rounds: {report['rounds']}{torch}"
+
+
+def _workload(name, result):
+    lines = ["", name, f"{'contestant':<22} {'ms/step':>9} {'of the rounds':>19} {'fastest':>9} {'first step':>11}"]
+    lines[-1] += f" {'memory MB':>10} {'threads':>8} {'others':>7}"
+    for one, rows in result["results"].items():
+        errors = [row["error"] for row in rows if "error" in row]
+        if errors:
+            lines.append(f"{one:<22} failed: {errors[0]}")
+            continue
+        medians = [row["median"] for row in rows]
+        memory, busy = result["memory_mb"].get(one), [row["others"] for row in rows if row["others"] is not None]
+        lines.append(
+            f"{one:<22} {statistics.median(medians):9.3f} {f'{min(medians):.3f}..{max(medians):.3f}':>19}"
+            f" {min(row['min'] for row in rows):9.3f} {statistics.median(row['first'] for row in rows):11.1f}"
+            f" {'' if memory is None else f'{memory:.1f}':>10} {rows[0]['threads'] or '?':>8}"
+            f" {f'{max(busy):.0%}' if busy else '?':>7}"
+        )
+    for key, values in result["ratios"].items():
+        lines.append(f"{key:<22} {statistics.median(values):9.2f} {f'{min(values):.2f}..{max(values):.2f}':>19}")
+    for key, value in result.get("memory_ratios", {}).items():
+        lines.append(f"{'memory, ' + key:<32} {value:.2f}")
+    if result["difference"] is not None:
+        lines.append(f"costs of the first steps: largest relative difference {result['difference']:.1e}")
+    if "allocated_bytes" in result:
+        grown = ", ".join(f"{v} bytes (batch {k})" for k, v in result["allocated_bytes"].items())
+        lines.append(f"a step of minae allocates at most {grown}")
+    kept = len(result["results"]["minae"])
+    lines.append(f"rounds: {kept}, and {result['thrown_rounds']} with others above {BUSY:.0%} that were thrown away")
+    return "\n".join(lines)
+
+
+def _curve(axis, points):
+    head = f"{axis:>14} {'minae ms':>10} {'torch ms':>10} {'products ms':>12} {'minae/torch':>12}"
+    lines, keys = ["", f"784-500 by {axis}", head], ("minae", "torch", "products")
+    for value, point in points.items():
+        minae, torch, products = (point[key] and statistics.median(point[key]) for key in keys)
+        ratio = f"{minae / torch:12.2f}" if torch else f"{'':>12}"
+        lines.append(f"{value:>14} {minae:10.3f} {f'{torch:.3f}' if torch else '':>10} {products:12.3f} {ratio}")
+    return "\n".join(lines)
+
+
+def closing(report):
+    """The mean and the bars."""
+    lines = [""]
+    if mean := summary(report):
+        spread = f"{min(mean):.2f}..{max(mean):.2f}"
+        lines.append(f"minae / torch, geometric mean: {statistics.median(mean):.2f} ({spread})")
+    for row in report["bars"]:
+        mark = "reached" if row["reached"] else "NOT REACHED"
+        lines.append(f"{row['bar']:<52} {row['value']:8.2f}   {row['limit']:<8} {mark}")
+    if not report["bars"]:
+        lines.append("no bar applies to what was measured")
+    return "\n".join(lines)
+
+
+# ---- picture
+
+
+def picture(report):
+    """The curves: ms a step of minae, of PyTorch's best and of the products, one panel an axis."""
+    from matplotlib.figure import Figure
+
+    curves = report["curves"]
+    fig = Figure(figsize=(3.4 * len(curves), 3.6), layout="constrained")
+    panels = fig.subplots(1, len(curves), squeeze=False, sharey=True)[0]
+    for panel, (axis, points) in zip(panels, curves.items(), strict=True):
+        for label, key, style in (("minae", "minae", "o-"), ("PyTorch", "torch", "s-"), ("products", "products", "k:")):
+            if all(point[key] for point in points.values()):
+                times = [statistics.median(point[key]) for point in points.values()]
+                panel.plot(list(points), times, style, label=label)
+        panel.set(xscale="log", yscale="log", xlabel=axis)
+        panel.set_xticks(list(points), [f"{value:,}" for value in points])
+        panel.set_xticks([], minor=True)
+    panels[0].set_ylabel("ms a step")
+    panels[0].legend(fontsize=8)
+    fig.suptitle("784-500, batch 128, 6,000 rows of data; one thing changes", fontsize=10)
+    return fig

@@ -1,0 +1,219 @@
+"""PyTorch's side: its network, and its steps as a practitioner writes them. Imported only where PyTorch is measured.
+
+The forms of a step:
+    eager     fused Adam
+    compiled  torch.compile of the noise, the forward pass and the cost; fused Adam
+    graph     on a GPU: the whole step, the optimizer too, captured once as a CUDA graph and replayed
+"""
+
+import itertools
+
+import torch
+from torch.nn import functional as F
+
+from minae.bench.kinds import LR, SEED
+from minae.bench.measure import Contestant
+
+
+class Net(torch.nn.Module):
+    """f, g and L of a mirrored network of sigmoids, from minae's initial parameters."""
+
+    def __init__(self, saved, depth, options):
+        super().__init__()
+        self.linear_code, self.gaussian = options.get("code") == "identity", options.get("loss") == "gaussian"
+        self.layers = torch.nn.ModuleList(_linear(saved[f"W{k}"], saved[f"b{k}"]) for k in range(1, depth + 1))
+        self.tied = "V1" not in saved
+        if self.tied:
+            self.c = torch.nn.ParameterList(torch.tensor(saved[f"c{k}"]) for k in range(1, depth + 1))
+        else:
+            self.back = torch.nn.ModuleList(_linear(saved[f"V{k}"], saved[f"c{k}"]) for k in range(1, depth + 1))
+
+    def hidden(self, x):
+        hs = []
+        for layer in self.layers:
+            x = layer(x)
+            x = x if self.linear_code and layer is self.layers[-1] else x.sigmoid()
+            hs.append(x)
+        return hs
+
+    def f(self, x):
+        return self.hidden(x)[-1]
+
+    def g(self, h):
+        depth = len(self.layers)
+        for k in range(depth):
+            h = F.linear(h, self.layers[depth - 1 - k].weight.t(), self.c[k]) if self.tied else self.back[k](h)
+            h = h if k == depth - 1 else h.sigmoid()
+        return h
+
+    def loss(self, s, x):
+        if self.gaussian:
+            return 0.5 * (s - x).square().sum() / len(x)
+        return F.binary_cross_entropy_with_logits(s, x, reduction="sum") / len(x)
+
+
+def _linear(W, b):
+    layer = torch.nn.Linear(*W.shape)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(W.T))
+        layer.bias.copy_(torch.from_numpy(b))
+    return layer
+
+
+def training(workload, env, J, how):
+    device, saved = _device(env), env.load(workload.name)
+    X = torch.from_numpy(env.X(workload.sizes[0])).to(device)
+    net = Net(saved, len(workload.sizes) - 1, workload.options).to(device)
+    optimizer = torch.optim.Adam(net.parameters(), lr=LR, fused=True, capturable=how == "graph")
+    parameters, batches, count = list(net.parameters()), env.batches(workload.batch), itertools.count()
+
+    def drawn(net, x):
+        return J(net, x, **(workload.own_noise(net, x) if workload.own_noise else {}))
+
+    given, drawn = _compiled(J, how), _compiled(drawn, how)
+
+    def update(L):
+        L.backward(inputs=parameters)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return L
+
+    def step():
+        x, k = X[torch.from_numpy(next(batches)).to(device)], next(count)
+        if workload.own_noise is None or k >= workload.first:
+            return update(drawn(net, x))
+        names = [key.split() for key in saved if key.endswith(f" {k}")]
+        return update(given(net, x, **{name: torch.from_numpy(saved[f"{name} {k}"]).to(device) for name, _ in names}))
+
+    if how == "graph":
+        step = _training_graph(step, lambda x: update(drawn(net, x)), X, batches, workload)
+    return Contestant(step, lambda L: [float(L.detach())], _synchronize(env))
+
+
+def _training_graph(step, captured, X, batches, workload):
+    """The first steps on a side stream, as a capture wants it; then the whole step once captured, and replayed."""
+    side, graph, x, count = torch.cuda.Stream(), torch.cuda.CUDAGraph(), None, itertools.count()
+
+    def replay():
+        nonlocal x, L
+        if next(count) < workload.first:
+            with torch.cuda.stream(side):
+                return step()
+        if x is None:
+            torch.cuda.synchronize()
+            x = X[: workload.batch].clone()
+            with torch.cuda.graph(graph):
+                L = captured(x)
+        torch.index_select(X, 0, torch.from_numpy(next(batches)).to(X.device), out=x)
+        graph.replay()
+        return L
+
+    L = None
+    return replay
+
+
+def pretraining(workload, env, J, how):
+    device, saved = _device(env), env.load(workload.name)
+    X, batch = torch.from_numpy(env.X(workload.sizes[0])[: workload.rows]).to(device), workload.batch
+    J = _compiled(J, how)
+
+    def step():
+        h, costs = X, []
+        for k in range(len(workload.sizes) - 1):
+            net = Net({key: saved[f"{k} {key}"] for key in ("W1", "b1", "V1", "c1")}, 1, {}).to(device)
+            optimizer = torch.optim.Adam(net.parameters(), lr=LR, fused=True)
+            order, total = torch.from_numpy(saved[f"{k} order"]).to(device), 0.0
+            for index in order.split(batch):
+                L = J(net, h[index])
+                L.backward()
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                total = total + L.detach()
+            costs.append(total * batch / workload.rows)
+            with torch.no_grad():
+                h = net.f(h)
+        return costs
+
+    return Contestant(step, lambda costs: [float(L) for L in costs], _synchronize(env))
+
+
+def inference(workload, env, how):
+    """FISTA with the restart of `minae.inference`, the same constant and the same number of steps."""
+    device, data = _device(env), env.load(workload.name)
+    V, x = torch.from_numpy(data["V"]).to(device), torch.from_numpy(data["x"]).to(device)
+    lipschitz, steps, lam = float(data["lipschitz"]), int(data["steps"]), workload.lam
+    S = torch.eye(len(V), device=device) - V @ V.t() / lipschitz
+
+    def move(y, h, t, q):
+        new = F.softshrink(torch.addmm(q, y, S), lam / lipschitz)
+        d = new - h
+        t = torch.where(((y - new) * d).sum(1, keepdim=True) > 0, 1.0, t)
+        after = 0.5 * (1 + (1 + 4 * t * t).sqrt())
+        return new + (t - 1) / after * d, new, after
+
+    move = _compiled(move, how)
+
+    @torch.no_grad()
+    def fista():
+        q = x @ V.t() / lipschitz
+        y = h = torch.zeros_like(q)
+        t = torch.ones_like(h[:, :1])
+        for _ in range(steps):
+            y, h, t = move(y, h, t, q)
+        return h
+
+    def energy(h):
+        return [float((0.5 * (x - h @ V).square().sum(1) + lam * h.abs().sum(1)).mean())]
+
+    return Contestant(_graph(fista) if how == "graph" else fista, energy, _synchronize(env))
+
+
+def search(workload, env, how):
+    """By a lookup table of popcounts, 16 bits at a time; or by the products of ±1, d = (64 − u·v)/2."""
+    device, data = _device(env), env.load(workload.name)
+    if how == "matmul":
+        bits = lambda codes: torch.from_numpy(codes).to(device)[:, :, None] >> torch.arange(8, device=device) & 1  # noqa: E731
+        signs = lambda codes: bits(codes).reshape(len(codes), 64).float() * 2 - 1  # noqa: E731
+        C, Q = signs(data["codes"]), signs(data["queries"])
+        distances = lambda i: (64 - C @ Q[i]) * 0.5  # noqa: E731
+    else:
+        table = torch.tensor([word.bit_count() for word in range(1 << 16)], dtype=torch.uint8, device=device)
+        C, Q = (torch.from_numpy(data[key].view("int64")[:, 0]).to(device) for key in ("codes", "queries"))
+        distances = lambda i: table[((C ^ Q[i]).view(torch.int16).int() & 0xFFFF).view(-1, 4)].sum(1, dtype=torch.int32)  # noqa: E731
+    distances = _compiled(distances, how.rpartition(" ")[2])
+
+    @torch.no_grad()
+    def step():
+        return torch.stack([distances(i).topk(workload.k, largest=False).values for i in range(len(Q))])
+
+    return Contestant(step, lambda d: [float(d.sum())], _synchronize(env))
+
+
+def _compiled(function, how):
+    return torch.compile(function, dynamic=False) if how == "compiled" else function
+
+
+def _graph(function):
+    """`function` without arguments, captured and replayed."""
+    side, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+    with torch.cuda.stream(side):
+        function()
+    torch.cuda.synchronize()
+    with torch.cuda.graph(graph):
+        y = function()
+
+    def replay():
+        graph.replay()
+        return y
+
+    return replay
+
+
+def _device(env):
+    torch.set_num_threads(env.threads)
+    torch.manual_seed(SEED)
+    return torch.device("cuda" if env.backend == "cupy" else "cpu")
+
+
+def _synchronize(env):
+    return torch.cuda.synchronize if env.backend == "cupy" else lambda: None

@@ -1,0 +1,161 @@
+"""`minae bench`: both sides train the same model, the report says what was measured, and what it cannot measure."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+
+from minae import cli, data
+from minae.bench import measure, report, run
+from minae.bench.kinds import mirrored
+from minae.bench.workloads import CURVES, WORKLOADS, chain
+from minae.errors import InputError
+
+pytestmark = pytest.mark.filterwarnings("ignore:no layer of")  # codes wider than x, without a penalty, are meant
+NO_TORCH = "PyTorch is not installed: pip install -e '.[bench]'"
+
+
+@pytest.fixture
+def env(tmp_path):
+    np.save(tmp_path / "train.npy", data.mnist().train[:600].astype(np.float32))
+    return measure.Env({"folder": tmp_path, "backend": "numpy", "threads": 1})
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """What `minae bench 784-30 --json` prints and writes, at its smallest."""
+    folder, patch = tmp_path_factory.mktemp("bench") / "out", pytest.MonkeyPatch()
+    printed = []
+    patch.setattr(run, "BUSY", 1.0)  # nothing is measured again
+    patch.setattr("builtins.print", lambda text, **_: printed.append(text))
+    argv = "bench 784-30 --rounds 1 --seconds 0.02 --no-compile --json --backend numpy --out".split()
+    try:
+        code = cli.main([*argv, str(folder)])
+    finally:
+        patch.undo()
+    assert code == 0 and len(printed) == 1
+    found = json.loads(printed[0])
+    assert found == json.loads((folder / "bench.json").read_text())
+    return found
+
+
+def test_a_report(measured):
+    result = measured["workloads"]["784-30"]
+    row = result["results"]["minae"][0]
+    assert row["median"] >= row["min"] > 0 and row["first"] > row["min"] and len(row["costs"]) == 5
+    assert result["ratios"]["minae / products"][0] > 0
+    assert result["memory_mb"]["minae"] > 0
+    assert all(grown < 4 * 100 * 784 for grown in result["allocated_bytes"].values())  # no array of the batch's size
+    assert "784-30" in report.text("workload", "784-30", result) and "minae" in report.text("machine", None, measured)
+    assert report.closing(measured)
+
+
+def test_a_report_without_torch(measured):
+    if measured["torch_takes_part"]:
+        pytest.skip("PyTorch is installed")
+    assert "pip install" in report.text("machine", None, measured)
+    assert "minae / torch" not in measured["workloads"]["784-30"]["ratios"]
+
+
+def test_a_report_with_torch(measured):
+    if not measured["torch_takes_part"]:
+        pytest.skip(NO_TORCH)
+    result = measured["workloads"]["784-30"]
+    assert result["ratios"]["minae / torch"][0] > 0 and result["memory_ratios"]["minae / torch"] > 0
+    assert result["difference"] <= run.TOLERANCE
+    assert any(row["bar"].startswith("minae / torch, geometric mean") for row in measured["bars"])
+
+
+def rows(workload, contestant, env):
+    runner, steps = measure.contestant_of(contestant, workload, env), min(workload.first, 3)
+    return [{"costs": [runner.read(runner.step()) for _ in range(steps)]}]
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_both_sides_train_the_same_model(name, env):
+    pytest.importorskip("torch", reason=NO_TORCH)
+    workload = WORKLOADS[name].small()
+    workload.prepare(env)
+    hows = [how for how in workload.torch_hows if how != "graph" and "compiled" not in how]
+    contestants = ["minae", *(f"torch {how}" for how in (*hows, *workload.generic))]
+    results = {contestant: rows(workload, contestant, env) for contestant in contestants}
+    assert run._difference(results, name) <= 1e-5
+
+
+def test_a_difference_is_found(env):
+    pytest.importorskip("torch", reason=NO_TORCH)
+    workload = WORKLOADS["784-500"].small()
+    workload.prepare(env)
+    other = dataclasses.replace(workload, J=lambda net, x: 1.001 * net.loss(net.g(net.f(x)), x))
+    results = {"minae": rows(workload, "minae", env), "torch eager": rows(other, "torch eager", env)}
+    with pytest.raises(AssertionError, match="different models"):
+        run._difference(results, "784-500")
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_the_floor_runs(name, env):
+    workload = WORKLOADS[name].small()
+    workload.prepare(env)
+    if measure.found(workload, env).products:
+        measure.products(workload, env).step()
+
+
+def test_products_of_a_step():
+    n, m, B = 784, 500, 128
+    count = lambda products: sum(m * k * n for _, m, k, n, _ in products)  # noqa: E731
+    assert count(mirrored((n, m))(B)) == 5 * B * n * m  # two forward, three backward
+    assert count(chain((n, m), probes=1)(B)) == 8 * B * n * m  # and a probe's three
+    whole = chain((784, 500, 250, 30))(B)
+    assert count(whole) < count(mirrored((784, 500, 250, 30))(B)) + 9 * B * 30 * 784 * 500
+
+
+def test_curves_change_one_thing():
+    for points in CURVES.values():
+        for change in points.values():
+            assert len(change) == 1
+            dataclasses.replace(WORKLOADS["784-500"], **{k: v for k, v in change.items() if k != "rows"})
+
+
+def test_bars():
+    slow = {"ratios": {"minae / torch": [0.5, 1.2, 1.3], "minae / products": [1.1, 1.1, 1.1]}}
+    fast = {"ratios": {"minae / torch": [0.1, 0.1, 0.1], "generic / minae": [200.0] * 3}}
+    found = {"workloads": {"784-500": slow, "contractive": fast}}
+    assert run.summary(found)[1] == pytest.approx(math.sqrt(0.12))
+    reached = {row["bar"]: row["reached"] for row in report.bars(found)}
+    assert reached == {
+        "minae / torch, geometric mean of 2": True,
+        "minae / torch, the slowest (784-500)": False,
+        "minae / products, 784-500": True,
+        "generic / minae, contractive": True,
+    }
+    text = report.closing({**found, "bars": report.bars(found)})
+    assert text.count("NOT REACHED") == 1 and "geometric mean: 0.35" in text
+
+
+def test_a_picture_of_curves():
+    point = {"minae": [1.0], "torch": [2.0], "products": [0.5]}
+    fig = report.picture({"curves": {"batch": {16: point, 64: point}, "width": {125: {**point, "torch": None}}}})
+    assert [len(axis.lines) for axis in fig.axes] == [3, 2]
+    assert "minae/torch" in report.text("curve", "batch", {16: point})
+
+
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        ("bench 784-501", ("784-501", "784-500")),
+        ("bench --rounds 0", ("rounds is 0",)),
+        ("bench --seconds 0", ("seconds 0",)),
+        ("bench --backend nonsense", ("unknown backend",)),
+    ],
+)
+def test_what_is_refused(argv, words, capsys):
+    assert cli.main(argv.split()) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1 and all(word in line for word in words)
+
+
+def test_refused_before_anything_is_measured():
+    with pytest.raises(InputError, match="unknown workload"):
+        run.bench(["784-30", "no such"], each=lambda *_: pytest.fail("something was measured"))
