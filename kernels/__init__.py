@@ -22,6 +22,17 @@ def form(*arrays):
     return "cuda" if namespace(arrays[0]).__name__ == "cupy" and cuda_works() else "plain"
 
 
+def launch(function, arrays, *scalars, threads=None):
+    """Call a numba-cuda function on CuPy arrays, a thread for each component of the first, or as many as `threads`."""
+    from numba import cuda
+
+    stream = cuda.external_stream(namespace(arrays[0]).cuda.get_current_stream().ptr)  # after, and before, CuPy's work
+    threads = arrays[0].size if threads is None else threads
+    if threads:  # a grid of no blocks is an error
+        arrays = [cuda.as_cuda_array(array, sync=False) for array in arrays]
+        function[(threads + 255) // 256, 256, stream](*arrays, *scalars)
+
+
 def cached(**options):
     """numba.njit, its machine code kept on disk where some folder for it can be written."""
     import numba

@@ -27,11 +27,7 @@ def update(w, g, s, r, t, lr, rho1, rho2, delta, decay):
     scalars = [w.dtype.type(value) for value in scalars]  # 1 − ρ is taken in float64: 1 − float32(0.999) is off by 1e-5
     if form == "cpu":
         return cpu(w, g, s, r, *scalars)
-    from numba import cuda
-
-    stream = cuda.external_stream(namespace(w).cuda.get_current_stream().ptr)  # after, and before, what CuPy does there
-    arrays = [cuda.as_cuda_array(array, sync=False) for array in (w, g, s, r)]
-    cuda_launch()[(w.size + 255) // 256, 256, stream](*arrays, *scalars)
+    kernels.launch(cuda_launch(), (w, g, s, r), *scalars)
 
 
 def plain(w, g, s, r, decay, rho1, rest1, rho2, rest2, epsilon, correction, delta):

@@ -3,6 +3,9 @@ r"""σ(a) = 1 / (1 + e⁻ᵃ), by the exponential that cannot overflow:     (3.3
 e = e^−|a|,    σ(a) = 1/(1 + e) where a ≥ 0,  e/(1 + e) where a < 0
 """
 
+import functools
+import math
+
 import numba
 import numpy as np
 
@@ -16,12 +19,16 @@ ONE, ZERO = np.float32(1), np.float32(0)
 def sigmoid(a, out=None):
     """σ(a), any shape; `out` may be `a` itself."""
     out = namespace(a).empty_like(a) if out is None else out
-    if kernels.form(a, out) == "cpu":
+    form = kernels.form(a, out)
+    if form == "plain":
+        return plain(a, out)
+    if form == "cpu":
         if out is not a:
             np.copyto(out, a)
         cpu(out.reshape(-1))
-        return out
-    return plain(a, out)
+    else:
+        kernels.launch(cuda_launch(), (a.reshape(-1), out.reshape(-1)))
+    return out
 
 
 def plain(a, out):
@@ -34,14 +41,37 @@ def plain(a, out):
     return out
 
 
-@numba.njit(inline="always")
-def body(a):
-    e = exp(-abs(a))
-    return (ONE if a >= ZERO else e) / (ONE + e)
+def bodies(exp):
+    """σ(a) of one component, with the CPU's exponential or the GPU's."""
+
+    def body(a):
+        e = exp(-abs(a))
+        return (ONE if a >= ZERO else e) / (ONE + e)
+
+    return body
+
+
+inlined = numba.njit(inline="always")(bodies(exp))
 
 
 @kernels.cached(error_model="numpy", fastmath={"contract"})
 def cpu(a):
     """In place, and only so: two arguments that are one array would send the loop down its slow, unvectorised way."""
     for i in range(a.size):
-        a[i] = body(a[i])
+        a[i] = inlined(a[i])
+
+
+@functools.cache
+def cuda_launch():
+    global cuda  # as in adam.py
+    from numba import cuda
+
+    scalar = cuda.jit(device=True)(bodies(math.exp))
+
+    @cuda.jit
+    def launch(a, out):
+        i = cuda.grid(1)
+        if i < a.size:
+            out[i] = scalar(a[i])
+
+    return launch

@@ -117,6 +117,23 @@ def namespace(array):
     return sys.modules[type(array).__module__.partition(".")[0]]
 
 
+def standard_normal(rng, out):
+    """out ~ N(0, I), and returned: drawn into it by NumPy's generator, copied into it by one that takes no `out`."""
+    return _draw(rng, rng.standard_normal, out)
+
+
+def uniform(rng, out):
+    """out ~ U[0, 1), as `standard_normal` does it."""
+    return _draw(rng, rng.random, out)
+
+
+def _draw(rng, method, out):
+    if isinstance(rng, np.random.Generator):
+        return method(dtype=out.dtype, out=out)
+    out[...] = method(out.shape, dtype=out.dtype)  # CuPy
+    return out
+
+
 class Arena:
     """Reused memory for the arrays of one training step.
 

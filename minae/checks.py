@@ -201,6 +201,8 @@ def cases(backend=None):
     yield case("sparse", "KL, overcomplete, tied", sizes=(7, 9), penalty="kl", rho=0.1, lam=0.5, tied=True)
     yield case("sparse", "L1", penalty="l1", lam=0.5, activation="tanh")
     yield case("k_sparse", "linear", sizes=(7, 6), k=2, code="identity")
+    yield case("k_sparse", "wide, by rows", sizes=(7, 24), k=3)
+    yield case("k_sparse", "deep, tied, ReLU, by rows", sizes=(7, 5, 24), k=2, code="relu", tied=True)
     yield case("k_sparse", "deep, ReLU, overcomplete", sizes=(7, 5, 9), k=3, activation="tanh", code="relu")
     for corruption, level in {"gaussian": 0.3, "masking": 0.4, "salt_and_pepper": 0.3}.items():
         yield case("denoising", corruption, corruption=corruption, level=level)

@@ -1,10 +1,11 @@
 """C(x̃ | x): how a denoising autoencoder's input is spoiled.     (section 14.5; Vincent et al. 2010)
 
-Called as `corruption(x, rng)`: x (B, n) on the device, rng from `backend.generator`; x itself is left alone. The cost
-takes x̃ as an argument, so that a gradient can be checked with the corruption held fixed.
+Called as `corruption(x, rng, arena)`: x (B, n) on the device, rng from `backend.generator`; x itself is left alone, and
+x̃ lies in the arena, or in new memory where none is given. The cost takes x̃ as an argument, so that a gradient can be
+checked with the corruption held fixed.
 """
 
-from minae.backend import namespace
+from minae.backend import namespace, standard_normal, uniform
 from minae.errors import InputError
 
 
@@ -16,11 +17,11 @@ class Gaussian:
             raise InputError(f"level is {level}: Gaussian corruption takes a standard deviation > 0")
         self.level = level
 
-    def __call__(self, x, rng):
-        noise = rng.standard_normal(x.shape, dtype=x.dtype)
-        noise *= self.level
-        noise += x
-        return noise
+    def __call__(self, x, rng, arena=None):
+        x_tilde = standard_normal(rng, out=_like(x, arena))
+        x_tilde *= self.level
+        x_tilde += x
+        return x_tilde
 
 
 class Masking:
@@ -31,17 +32,26 @@ class Masking:
             raise InputError(f"level is {level}: this corruption takes a share of the components, in (0, 1)")
         self.level = level
 
-    def __call__(self, x, rng):
-        return namespace(x).where(rng.random(x.shape, dtype=x.dtype) < self.level, 0.0, x).astype(x.dtype, copy=False)
+    def __call__(self, x, rng, arena=None):
+        u = uniform(rng, out=_like(x, arena))
+        m = namespace(x).greater_equal(u, self.level, out=u)  # 0 or 1, in x's type
+        m *= x
+        return m
 
 
 class SaltAndPepper(Masking):
     """A share ν of the components is set to 0 or to 1, by a fair coin;  level ν in (0, 1)"""
 
-    def __call__(self, x, rng):
-        xp, u = namespace(x), rng.random(x.shape, dtype=x.dtype)
-        coin = (u < self.level / 2).astype(x.dtype)  # given u < ν, the coin shows 1 with probability ½
-        return xp.where(u < self.level, coin, x)
+    def __call__(self, x, rng, arena=None):
+        xp, u = namespace(x), uniform(rng, out=_like(x, arena))
+        x_tilde = xp.greater_equal(u, self.level, out=_like(x, arena))
+        x_tilde *= x
+        x_tilde += xp.less(u, self.level / 2, out=u)  # given u < ν, the coin shows 1 with probability ½
+        return x_tilde
+
+
+def _like(x, arena):
+    return namespace(x).empty(x.shape, x.dtype) if arena is None else arena.empty(*x.shape)
 
 
 CORRUPTIONS = {"gaussian": Gaussian, "masking": Masking, "salt_and_pepper": SaltAndPepper}

@@ -25,10 +25,11 @@ def shrink(a, theta, out=None):
     return xp.subtract(a, h, out=h)
 
 
-def shrink_backward(dh, h, dtheta, out=None):
+def shrink_backward(dh, h, dtheta, out=None, work=None):
     """da = dh [h ≠ 0];  dθ −= Σ_rows dh sign(h).     At the kinks, |a| = θ, the derivative is taken as 0"""
     xp = namespace(h)
-    sign = -xp.sign(h)
+    sign = xp.sign(h, out=work)
+    xp.negative(sign, out=sign)
     step = xp.multiply(dh, sign, out=out)
     dtheta.add_sum(step)
     return xp.multiply(step, sign, out=step)

@@ -12,7 +12,7 @@ ds is weight · ∂L/∂s; in one pass, because the two share their exponential.
 """
 
 from minae import ops
-from minae.backend import namespace
+from minae.backend import namespace, uniform
 from minae.errors import InputError
 
 
@@ -69,7 +69,9 @@ class Bernoulli(Loss):
         return (ops.softplus(s) - x * s).sum(axis=1)
 
     def sample(self, s, rng):
-        return (rng.random(s.shape, dtype=s.dtype) < self.mean(s)).astype(s.dtype)
+        p = ops.sigmoid(s, out=self.arena.empty(*s.shape))
+        u = uniform(rng, out=self.arena.empty(*s.shape))
+        return namespace(s).less(u, p, out=u)
 
     def check(self, x, low, high, what):
         if low < 0 or high > 1:

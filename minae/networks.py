@@ -19,7 +19,7 @@ class Dense:
         if activation not in ACTIVATIONS:
             raise InputError(f"unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}")
         self.names, self.n, self.m, self.activation, self.transposed = (W, b), n, m, activation, transposed
-        self.phi, self.phi_backward, self.phi_second = ACTIVATIONS[activation]
+        self.phi, _, self.phi_second = ACTIVATIONS[activation]
 
     def shapes(self):
         W, b = self.names
@@ -46,9 +46,11 @@ class Dense:
         a = affine(x, self.W, self.b, out=self.arena.empty(x.shape[0], self.m))
         return self.phi(a, out=a)
 
-    def phi_prime(self, h):
+    def phi_prime(self, h, out=None):
         """φ'(a), of h's shape."""
-        return self.phi_backward(namespace(h).ones_like(h), h)
+        from minae.kernels import slopes
+
+        return slopes.prime(h, self.activation, namespace(h).empty_like(h) if out is None else out)
 
     def chain(self, J, h):
         """J ∂h/∂x, with ∂h/∂x = diag φ'(a) Wᵀ."""
@@ -56,8 +58,9 @@ class Dense:
 
     def backward(self, dh, x, h, need_dx=True, da=None):
         """`da`: what reaches a by another way than h, as from a penalty on φ'(a); it is overwritten."""
-        through_h = self.phi_backward(dh, h, out=self.arena.empty(*h.shape))
-        da = through_h if da is None else namespace(h).add(through_h, da, out=da)
+        from minae.kernels import slopes
+
+        da = slopes.backward(dh, h, self.activation, out=self.arena.empty(*h.shape), da=da)  # dh φ'(a), and da
         dx = self.arena.empty(*x.shape) if need_dx else None
         return affine_backward(da, x, self.W, self.dW, self.db, out=dx, need_dx=need_dx)
 
@@ -122,7 +125,7 @@ class Shrink:
         return J * abs(namespace(h).sign(h))[:, None, :]
 
     def backward(self, dh, a, h, need_dx=True, da=None):
-        return shrink_backward(dh, h, self.dtheta, out=self.arena.empty(*h.shape))
+        return shrink_backward(dh, h, self.dtheta, self.arena.empty(*h.shape), work=self.arena.empty(*h.shape))
 
 
 class Network:

@@ -14,14 +14,15 @@ class Parameters:
 
     shapes: name -> shape, in the order in which they lie in the vector
     layers: layer -> names of its parameters, such as f1 -> (W1, b1); one that two layers share belongs to the first
+    columns: names of matrices that lie in the vector column by column, for a layer that needs few columns at a time
 
     `flat` is θ, `grad` is ∂J/∂θ, both (size,). `parameters["W1"]` is the view of one parameter, and
     `parameters.gradient("W1")` the accumulator of its gradient.
     """
 
-    def __init__(self, shapes, arena, layers=None):
+    def __init__(self, shapes, arena, layers=None, columns=()):
         self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
-        self.arena, self.layers = arena, layers or {}
+        self.arena, self.layers, self.columns = arena, layers or {}, columns
         size = sum(math.prod(shape) for shape in self.shapes.values())
         try:
             self.flat = arena.backend.xp.zeros(size, arena.dtype)
@@ -45,7 +46,8 @@ class Parameters:
         views, start = {}, 0
         for name, shape in self.shapes.items():
             stop = start + math.prod(shape)
-            views[name] = flat[start:stop].reshape(shape)
+            part = flat[start:stop]
+            views[name] = part.reshape(shape[::-1]).T if name in self.columns else part.reshape(shape)
             start = stop
         return views
 
@@ -106,6 +108,24 @@ class Gradient:
             self.zero = False
         else:
             self._array += xp.matmul(A, B, out=self._arena.empty(*self._array.shape))
+
+    def add(self, dW):
+        """dW += a part of it"""
+        if self.zero:
+            self._array[...] = dW
+            self.zero = False
+        else:
+            self._array += dW
+
+    def add_scaled(self, W, factors):
+        """dW_ij += W_ij factors_j"""
+        if self.zero:
+            namespace(W).multiply(W, factors, out=self._array)
+            self.zero = False
+        else:
+            from minae.kernels import contraction
+
+            contraction.add_scaled(self._array, W, factors)
 
     def add_sum(self, da):
         """db += Σ_rows da"""

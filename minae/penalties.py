@@ -30,21 +30,27 @@ class Laplace:
     r"""Ω = Σ_j |h_j|, mean over the batch: −log p(h) of a Laplace prior p(h_j) = λ/2 e^{−λ|h_j|}, but for a constant.
     (14.5–14.7)"""
 
+    def __init__(self, arena=None):
+        self.arena = arena
+
     def value(self, h):
-        return abs(h).sum() / h.shape[0]
+        return namespace(h).abs(h, out=self._like(h)).sum() / h.shape[0]
 
     def backward(self, h, dh, weight):
         """dh += weight/B sign(h);  at h = 0 the derivative is taken as 0"""
-        step = namespace(h).sign(h)
+        step = namespace(h).sign(h, out=self._like(h))
         step *= weight / h.shape[0]
         dh += step
+
+    def _like(self, h):
+        return self.arena.empty(*h.shape) if self.arena else namespace(h).empty_like(h)
 
 
 class KLSparsity:
     r"""Ω = Σ_j KL(ρ ‖ ρ̂_j) = Σ_j ρ log(ρ/ρ̂_j) + (1−ρ) log((1−ρ)/(1−ρ̂_j)),   ρ̂_j = 1/B Σ_b h_bj.   (Ng, UFLDL notes)
 
     h in (0, 1). ρ̂ is the mean over the BATCH, so every example has a part in every other's gradient:
-    ∂Ω/∂h_bj = 1/B ((1−ρ)/(1−ρ̂_j) − ρ/ρ̂_j).
+    ∂Ω/∂h_bj = 1/B ((1−ρ)/(1−ρ̂_j) − ρ/ρ̂_j), the same for all b.     By minae.kernels.kl_sparsity.
     """
 
     def __init__(self, rho):
@@ -53,12 +59,15 @@ class KLSparsity:
         self.rho = rho
 
     def value(self, h):
-        xp, rho, rho_hat = namespace(h), self.rho, h.mean(axis=0)
-        return (rho * xp.log(rho / rho_hat) + (1 - rho) * xp.log((1 - rho) / (1 - rho_hat))).sum()
+        from minae.kernels import kl_sparsity
+
+        return kl_sparsity.value(h, self.rho)
 
     def backward(self, h, dh, weight):
-        rho, rho_hat = self.rho, h.mean(axis=0)
-        dh += weight / h.shape[0] * ((1 - rho) / (1 - rho_hat) - rho / rho_hat)
+        """dh += weight ∂Ω/∂h"""
+        from minae.kernels import kl_sparsity
+
+        kl_sparsity.backward(h, dh, self.rho, weight)
 
 
 class Contraction:
@@ -72,7 +81,9 @@ class Contraction:
     Deep, from the code's side down, with S = I (or with probes v for rows: E‖vᵀ Jf‖² = ‖Jf‖², Hutchinson 1990):
         A_L = S diag(p_L);   C_l = A_{l+1} W_{l+1}ᵀ,   A_l = C_l diag(p_l);   Jf = A_1 W_1ᵀ
         ‖Jf‖² = ‖A_1 W_1ᵀ‖² = tr(A_1 G A_1ᵀ),   G = W_1ᵀ W_1,
-    so the (B, m, n) Jacobian itself is never written.
+    so the (B, m, n) Jacobian itself is never written. With S = I, A_L is diagonal, and no product is spent on it.
+
+    The passes that are no products are those of minae.kernels.contraction.
     """
 
     def __init__(self, network, arena):
@@ -80,52 +91,90 @@ class Contraction:
 
     def value(self, cache, v=None):
         """Ω, and what its backward pass needs. cache: x, h_1, …, h_L;  v: (B, K, m) or None."""
-        B, W = cache[0].shape[0], self.layers[0].W
+        B, layer = cache[0].shape[0], self.layers[0]
         if len(self.layers) == 1 and v is None:
-            p, w = self.layers[0].phi_prime(cache[1]), (W * W).sum(axis=0)  # φ'(a), (B, m), and ‖W_j‖², (m,)
-            return ((p * p) @ w).sum() / B, (p, w)
+            from minae.kernels import contraction
+
+            c = contraction.squares(cache[1], layer.activation, out=self.arena.empty(layer.m))  # Σ_b φ'(a_bj)²
+            w = contraction.norms(layer.W, out=self.arena.empty(layer.m))  # ‖W_j‖²
+            return namespace(c).vdot(c, w) / B, (c, w)
         chain = self.chain(cache, v)
         A = chain[1][0]
-        AG = A @ (W.T @ W)
+        AG = self._times_G(A)
         return namespace(A).vdot(AG, A) / B, (chain, AG)
 
     def backward(self, cache, kept, weight):
         """dW += weight ∂Ω/∂W; returns weight ∂Ω/∂a_l of every layer, which joins the backward pass of f there."""
-        B, W, dW = cache[0].shape[0], self.layers[0].W, self.layers[0].dW
+        scale, layer = 2 * weight / cache[0].shape[0], self.layers[0]
         if len(self.layers) == 1 and not isinstance(kept[0], tuple):  # not a chain of probes
-            p, w = kept
-            dW_1 = dW.array
-            dW_1 += W * ((2 * weight / B) * (p * p).sum(axis=0))
-            return [(2 * weight / B) * p * w * self.layers[0].phi_second(cache[1])]
+            from minae.kernels import contraction
+
+            (c, w), h = kept, cache[1]
+            c *= scale
+            layer.dW.add_scaled(layer.W, c)
+            return [contraction.slope_gradient(h, layer.activation, w, scale, out=self.arena.empty(*h.shape))]
         chain, AG = kept
-        A = _rows(chain[1][0])
-        dW.add_product(W, (2 * weight / B) * (A.T @ A))  # tr(A G Aᵀ), G = WᵀW: 2 W AᵀA
-        return self.chain_backward(cache, chain, AG * (2 * weight / B))  # ∂Ω/∂A_1 = 2 A_1 G
+        self._add_W_times(chain[1][0], scale)  # tr(A G Aᵀ), G = WᵀW: 2 W AᵀA
+        AG *= scale
+        return self.chain_backward(cache, chain, AG)  # ∂Ω/∂A_1 = 2 A_1 G
 
     def chain(self, cache, v=None):
-        """p_l, A_l and C_l of all layers, l = 1 … L. A: (B, K, n_l), with K = m where v is None."""
-        p = [layer.phi_prime(h) for layer, h in zip(self.layers, cache[1:], strict=True)]
-        xp, W = namespace(cache[0]), self.layers[0].W
-        K = p[-1].shape[1] if v is None else v.shape[1]
-        self._fits(K * sum(layer.m for layer in self.layers) * 3 * cache[0].shape[0] * W.dtype.itemsize)
-        S = xp.eye(K, dtype=W.dtype)[None] if v is None else v * K**-0.5
-        A, C = [S * p[-1][:, None, :]], [S]  # (B, K, n_L)
-        for layer, p_l in zip(self.layers[:0:-1], p[-2::-1], strict=True):
-            C.append(A[-1] @ layer.W.T)  # (B, K, n_l)
-            A.append(C[-1] * p_l[:, None, :])
-        return p, A[::-1], C[::-1]
+        """p_l, A_l and C_l of all layers, l = 1 … L, and W_Lᵀ. A: (B, K, n_l), with K = m where v is None: then A_L and
+        C_L, which are diag(p_L) and I, stay None."""
+        xp, empty, layers, (B, _) = namespace(cache[0]), self.arena.empty, self.layers, cache[0].shape
+        K = layers[-1].m if v is None else v.shape[1]
+        self._fits(K * sum(layer.m for layer in layers) * 3 * B * layers[0].W.dtype.itemsize)
+        p = [layer.phi_prime(h, out=empty(*h.shape)) for layer, h in zip(layers, cache[1:], strict=True)]
+        A, C, WT = [None], [None], None
+        if v is None:
+            WT = empty(K, layers[-1].n)
+            WT[...] = layers[-1].W.T
+        else:
+            C[0] = xp.multiply(v, K**-0.5, out=empty(*v.shape))  # S
+            A[0] = xp.multiply(C[0], p[-1][:, None, :], out=empty(*v.shape))
+        for layer, after, p_l in zip(layers[-2::-1], layers[:0:-1], p[-2::-1], strict=True):
+            C_l = empty(B, K, after.n)
+            if A[0] is None:
+                xp.multiply(p[-1][:, :, None], WT, out=C_l)  # C_l = A_{l+1} W_{l+1}ᵀ
+            else:
+                xp.matmul(_rows(A[0]), after.W.T, out=_rows(C_l))
+            C.insert(0, C_l)
+            A.insert(0, xp.multiply(C_l, p_l[:, None, :], out=empty(B, K, layer.m)))  # A_l = C_l diag(p_l)
+        return p, A, C, WT
 
     def chain_backward(self, cache, chain, dA):
-        """From dA = ∂J/∂A_1: dW_l += … for l ≥ 2, and returns ∂J/∂a_l of every layer."""
-        p, A, C = chain
-        dp = []
-        for k in range(len(self.layers)):
-            dp.append((dA * C[k]).sum(axis=1))  # A_k = C_k diag(p_k)
-            if k + 1 < len(self.layers):
-                dC, after = dA * p[k][:, None, :], self.layers[k + 1]  # C_k = A_{k+1} W_{k+1}ᵀ
-                after.dW.add_product(_rows(dC).T, _rows(A[k + 1]))
-                dA = dC @ after.W
-        return [d * layer.phi_second(h) for d, layer, h in zip(dp, self.layers, cache[1:], strict=True)]
+        """From dA = ∂J/∂A_1, which is overwritten: dW_l += … for l ≥ 2, and returns ∂J/∂a_l of every layer."""
+        from minae.kernels import contraction, slopes
+
+        xp, empty, (p, A, C, WT), da = namespace(dA), self.arena.empty, chain, []
+        for k, (layer, h) in enumerate(zip(self.layers, cache[1:], strict=True)):
+            dp = empty(*h.shape)
+            if A[k] is not None:
+                contraction.chain_backward(dA, C[k], p[k], dp)  # A_k = C_k diag(p_k); dA becomes dC
+            else:
+                dWT = contraction.top_backward(dA, p[k], WT, dp, dWT=empty(*WT.shape))  # dA is still the dC of below
+                layer.dW.add(dWT.T)
+            da.append(slopes.times_second(dp, h, layer.activation))
+            if k + 1 < len(A) and A[k + 1] is not None:  # C_k = A_{k+1} W_{k+1}ᵀ
+                after, dC = self.layers[k + 1], _rows(dA)
+                after.dW.add_product(dC.T, _rows(A[k + 1]))
+                dA = empty(*A[k + 1].shape)
+                xp.matmul(dC, after.W, out=_rows(dA))
+        return da
+
+    def _times_G(self, A):
+        """A G = A W_1ᵀ W_1, (B, K, n_1)"""
+        xp, W, AG = namespace(A), self.layers[0].W, self.arena.empty(*A.shape)
+        G = xp.matmul(W.T, W, out=self.arena.empty(W.shape[1], W.shape[1]))
+        xp.matmul(_rows(A), G, out=_rows(AG))
+        return AG
+
+    def _add_W_times(self, A, scale):
+        """dW_1 += scale W_1 AᵀA"""
+        layer, A = self.layers[0], _rows(A)
+        AA = namespace(A).matmul(A.T, A, out=self.arena.empty(layer.m, layer.m))
+        AA *= scale
+        layer.dW.add_product(layer.W, AA)
 
     def _fits(self, need):
         have = self.arena.backend.memory()
@@ -144,29 +193,36 @@ class ContractionChange(Contraction):
 
     def value(self, cache, near):
         """Ω, and what its backward pass needs.  cache, near: x, h_1, …, h_L at x and at x′."""
-        B, W = cache[0].shape[0], self.layers[0].W
+        from minae.kernels import contraction
+
+        B, layer, empty = cache[0].shape[0], self.layers[0], self.arena.empty
         if len(self.layers) == 1:
-            layer = self.layers[0]
-            d, w = layer.phi_prime(cache[1]) - layer.phi_prime(near[1]), (W * W).sum(axis=0)  # p − p′
-            return ((d * d) @ w).sum() / B, (d, w)
+            c = contraction.change_squares(cache[1], near[1], layer.activation, out=empty(layer.m))  # Σ_b (p − p′)²
+            w = contraction.norms(layer.W, out=empty(layer.m))
+            return namespace(c).vdot(c, w) / B, (c, w)
         chains = self.chain(cache), self.chain(near)
-        D = chains[0][1][0] - chains[1][1][0]
-        DG = D @ (W.T @ W)
+        A, A_near = chains[0][1][0], chains[1][1][0]
+        D = namespace(A).subtract(A, A_near, out=empty(*A.shape))
+        DG = self._times_G(D)
         return namespace(D).vdot(DG, D) / B, (*chains, D, DG)
 
     def backward(self, cache, near, kept, weight):
         """dW += weight ∂Ω/∂W; returns weight ∂Ω/∂a_l and weight ∂Ω/∂a′_l of every layer."""
-        B, W, dW = cache[0].shape[0], self.layers[0].W, self.layers[0].dW
+        from minae.kernels import contraction
+
+        scale, layer, empty = 2 * weight / cache[0].shape[0], self.layers[0], self.arena.empty
         if len(self.layers) == 1:
-            d, w = kept
-            dW_1 = dW.array
-            dW_1 += W * ((2 * weight / B) * (d * d).sum(axis=0))
-            dp, second = (2 * weight / B) * d * w, self.layers[0].phi_second
-            return [dp * second(cache[1])], [-dp * second(near[1])]
-        chain, chain_near, D, DG = kept
-        dW.add_product(W, (2 * weight / B) * (_rows(D).T @ _rows(D)))
-        dA = DG * (2 * weight / B)
-        return self.chain_backward(cache, chain, dA), self.chain_backward(near, chain_near, -dA)
+            (c, w), h, h_near = kept, cache[1], near[1]
+            c *= scale
+            layer.dW.add_scaled(layer.W, c)
+            da, da_near = empty(*h.shape), empty(*h.shape)
+            contraction.change_gradient(h, h_near, layer.activation, w, scale, da, da_near)
+            return [da], [da_near]
+        chain, chain_near, D, dA = kept
+        self._add_W_times(D, scale)
+        dA *= scale
+        dA_near = namespace(dA).negative(dA, out=empty(*dA.shape))
+        return self.chain_backward(cache, chain, dA), self.chain_backward(near, chain_near, dA_near)
 
 
 def _rows(A):

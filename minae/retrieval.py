@@ -36,13 +36,14 @@ def hamming(codes, queries):
 
 def ball(codes, queries, radius):
     """The codes within `radius` of each query: a list of index arrays, nearest first, ties in the order of index."""
-    radius = _integer(radius, "radius", 0)
+    from minae.kernels import hamming as kernel
+
+    radius = min(_integer(radius, "radius", 0), MOST_BYTES * 8)
     words, asked = _words(codes, queries)
-    d, found = np.empty(len(words[0]), np.int16), []
+    found = []
     for i in range(len(asked[0])):
-        _distances(words, asked, i, out=d)
-        inside = np.flatnonzero(d <= radius)
-        found.append(inside[np.argsort(d[inside], kind="stable")])
+        inside, d = kernel.ball(words, asked[:, i], radius)
+        found.append(inside[np.argsort(d, kind="stable")])
     return found
 
 
@@ -126,9 +127,9 @@ def _split(codes, width):
 
 
 def _distances(words, asked, i, out):
-    np.copyto(out, np.bitwise_count(words[0] ^ asked[0, i]))
-    for word, query in zip(words[1:], asked[1:, i], strict=True):
-        out += np.bitwise_count(word ^ query)
+    from minae.kernels import hamming
+
+    hamming.distances(words, asked[:, i], out)
 
 
 # ---- what is refused

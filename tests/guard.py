@@ -10,8 +10,9 @@ from minae.backend import Backend
 
 FUNCTIONS = """
 abs add argmax argmin asarray arange broadcast_to clip concatenate cos divide dot empty empty_like equal exp expm1 eye
-float32 float64 full_like greater isfinite log log1p logaddexp matmul maximum mean minimum multiply negative ones
-ones_like partition sign sin sqrt square stack subtract sum take tanh transpose vdot where zeros zeros_like
+float32 float64 full_like greater greater_equal isfinite less log log1p logaddexp matmul maximum mean minimum multiply
+negative ones ones_like partition sign sin sqrt square stack subtract sum take tanh transpose vdot where zeros
+zeros_like
 """.split()
 METHODS = "cumsum sum max min mean copy astype reshape argmax all any transpose".split()
 OPERATORS = "add sub mul truediv pow matmul lt le gt ge eq ne and or".split()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from minae import Diverged, InputError, UndercompleteAutoencoder, data, load
+from minae.autoencoders.base import VARIANTS
 from minae.data.rows import Rows
 from minae.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, Cosine, Momentum, Nesterov
 
@@ -47,73 +48,88 @@ def test_cost_of_an_epoch_is_the_mean_over_its_examples(rng):
     assert history["L"][0] == pytest.approx(model.evaluate(X)["L"], rel=1e-9)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "adam", "adamw", "lbfgs"])
-def test_every_optimizer_lowers_the_cost(optimizer, backend, rng):
-    model, X = make(rng, backend, loss="gaussian", dtype="float64")
-    before = model.evaluate(X)["L"]
-    history = model.fit(X, epochs=15, optimizer=optimizer)
-    assert model.evaluate(X)["L"] < before and len(history) <= 15
+STEPS = [
+    ("undercomplete", dict()),
+    ("undercomplete", dict(tied=True)),
+    ("undercomplete", dict(lam=0.1)),
+    ("undercomplete", dict(activation="tanh", loss="gaussian")),
+    ("sparse", dict(penalty="kl")),
+    ("sparse", dict(penalty="l1", activation="relu", loss="gaussian")),
+    ("k_sparse", dict(k=5)),
+    ("denoising", dict(corruption="gaussian")),
+    ("denoising", dict(corruption="masking")),
+    ("denoising", dict(corruption="salt_and_pepper", walks=1)),
+    ("contractive", dict(sizes=(784, 60))),
+    ("contractive", dict(sizes=(784, 60), activation="softplus", tied=False)),
+    ("contractive", dict(sizes=(784, 30, 25, 20))),
+    ("contractive", dict(probes=2)),
+    ("contractive_h", dict(sizes=(784, 60), draws=2)),
+    ("contractive_h", dict(sizes=(784, 30, 20))),
+    ("variational", dict()),
+    ("variational", dict(activation="tanh", kl="sampled")),
+    ("hashing", dict()),
+    ("lista", dict(sizes=(784, 60))),
+    ("predictive_sparse", dict(sizes=(784, 60))),
+    ("classifier", dict()),
+]
 
 
-def test_one_seed_is_one_run_on_each_backend(backend, rng):
-    runs = []
-    for _ in range(2):
-        model, X = make(np.random.default_rng(0), backend)
-        model.fit(X, epochs=3, batch_size=8, seed=5)
-        runs.append(flat(model).tobytes())
-    other, X = make(np.random.default_rng(0), backend)
-    other.fit(X, epochs=3, batch_size=8, seed=6)
-    assert runs[0] == runs[1] != flat(other).tobytes()
+def steps_of(variant, options, optimizer="adam"):
+    """run(batch_size): a step as `fit` makes it."""
+    rng = np.random.default_rng(0)
+    X, y = rng.uniform(size=(600, 784)).astype("float32"), None
+    model, optimizer = VARIANTS[variant](**{"sizes": (784, 100, 60), **options}), OPTIMIZERS[optimizer]()
+    if model.supervised:
+        y = np.arange(600) % 10 if variant == "classifier" else rng.standard_normal((600, 60))
+    rows, order, drawn = Rows(model, X, "X", y=y), rng.permutation(600), {}
+
+    def run(batch_size):
+        with model.arena:
+            x, given = rows.step(order[:batch_size])
+            if variant == "predictive_sparse":  # its draw is an inference, of as many steps as it takes
+                given = drawn.setdefault(batch_size, {"h": rng.standard_normal((batch_size, 60), "f")})
+            else:
+                given |= model.draw(x, 0, 0, 0)
+            model.cost_and_grad(x, **given)
+            optimizer.step(model.parameters)
+            model.constrain()
+
+    return run
 
 
-def test_a_run_starts_with_a_fresh_optimizer(rng):
-    """The optimizer that is given is a setting: nothing of one run reaches the next through it."""
-    optimizer, runs = Adam(Cosine(1e-2, 14)), []
-    for _ in range(2):
-        model, X = make(np.random.default_rng(0))
-        model.fit(X, epochs=2, batch_size=8, optimizer=optimizer)
-        runs.append(flat(model).tobytes())
-    assert runs[0] == runs[1] and optimizer.t == 0
-
-
-def test_float32_stays_float32(backend, rng):
-    model, X = make(rng, backend)
-    model.fit(X.astype("float64"), epochs=1)
-    cost = model.cost_and_grad(model.backend.from_numpy(X[:4]))
-    assert model.parameters.flat.dtype == model.parameters.grad.dtype == np.float32
-    assert model.encode(X).dtype == model.reconstruct(X).dtype == np.float32
-    assert np.asarray(float(cost["L"])).dtype == np.float64  # terms may be wider: they are scalars
+def peak(step, batch_size):
+    """Bytes that a steady-state step takes on top of what is there before it."""
+    for _ in range(3):
+        step(batch_size)
+    tracemalloc.start()
+    try:
+        step(batch_size)
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        step(batch_size)
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "adam", "adamw"])
-@pytest.mark.parametrize("options", [dict(), dict(tied=True), dict(lam=0.1), dict(activation="tanh", loss="gaussian")])
-def test_a_steady_state_step_allocates_no_array(options, optimizer):
-    X = np.random.default_rng(0).uniform(size=(600, 784)).astype("float32")
-    model, optimizer = UndercompleteAutoencoder((784, 100, 30), **options), OPTIMIZERS[optimizer]()
-    rows, order = Rows(model, X, "X"), np.random.default_rng(0).permutation(600)
-
-    def peak(batch_size):
-        """Bytes that a step takes on top of what is there before and after it."""
-
-        def step():
-            with model.arena:
-                model.cost_and_grad(rows.take(order[:batch_size]))
-                optimizer.step(model.parameters)
-
-        for _ in range(3):
-            step()
-        tracemalloc.start()
-        try:
-            step()
-            before = tracemalloc.get_traced_memory()[0]
-            tracemalloc.reset_peak()
-            step()
-            return tracemalloc.get_traced_memory()[1] - before
-        finally:
-            tracemalloc.stop()
-
+@pytest.mark.parametrize("variant, options", STEPS[:4])
+def test_a_steady_state_step_allocates_no_array(variant, options, optimizer):
+    step = steps_of(variant, options, optimizer)
     # NumPy adds a bias through a buffer of 8,192 numbers, whatever the batch; h alone has 51,200 or 204,800 bytes
-    assert peak(128) < 40_000 and peak(512) < 40_000
+    assert peak(step, 128) < 40_000 and peak(step, 512) < 40_000
+
+
+@pytest.mark.parametrize("variant, options", STEPS[4:])
+def test_no_variant_allocates_what_grows_with_the_batch(variant, options):
+    step = steps_of(variant, options)
+    few, many = peak(step, 128), peak(step, 512)
+    # an array (B, 20), the smallest of these codes, would add 30,720 bytes; vectors (B,) are left
+    assert many - few < 8_000, f"{few} bytes for 128 rows, {many} for 512"
+
+
+def test_every_variant_has_its_step_measured():
+    assert {variant for variant, _ in STEPS} == set(VARIANTS)
 
 
 def test_early_stopping_restores_the_best(backend, rng):

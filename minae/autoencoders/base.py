@@ -50,6 +50,7 @@ class Autoencoder:
     """
 
     variant = None
+    columns = ()  # matrices that lie column by column, see Parameters
     code_parts = 1  # widths of the code that the encoder's last layer gives
     penalised = False  # whether it has a penalty Ω, and so a lam
     supervised = False  # whether `fit` takes targets y beside X
@@ -93,7 +94,7 @@ class Autoencoder:
         self.f, self.g = self.encoder(sizes, activation, code), self.decoder(sizes, activation, tied)
         layers = {f"f{k + 1}": layer.names for k, layer in enumerate(self.f.layers)}
         layers |= {f"g{k + 1}": layer.names for k, layer in enumerate(self.g.layers)}
-        self.parameters = Parameters(self.f.shapes() | self.g.shapes(), self.arena, layers)
+        self.parameters = Parameters(self.f.shapes() | self.g.shapes(), self.arena, layers, self.columns)
         self.f.bind(self.parameters)
         self.g.bind(self.parameters)
         rng = np.random.default_rng(seed)

@@ -1,4 +1,5 @@
 from minae.autoencoders.base import Autoencoder
+from minae.backend import standard_normal
 from minae.errors import InputError
 from minae.penalties import Contraction
 
@@ -33,7 +34,8 @@ class ContractiveAutoencoder(Autoencoder):
 
     def noise(self, x, rng):
         """v, (B, K, m): normal directions in the code, of which E[v vᵀ] = I."""
-        return {"v": rng.standard_normal((x.shape[0], self.config["probes"], self.config["sizes"][-1]), dtype=x.dtype)}
+        shape = x.shape[0], self.config["probes"], self.config["sizes"][-1]
+        return {"v": standard_normal(rng, out=self.arena.empty(*shape))}
 
     def cost_and_grad(self, x, v=None, need_grad=True):
         """J and its terms at the rows of x, (B, n), with v as `noise` draws it; ∂J/∂θ goes to `parameters.grad`."""
@@ -51,7 +53,7 @@ class ContractiveAutoencoder(Autoencoder):
 
         # the same lines, upward: Ω depends on W itself, and on every h through φ'
         self.parameters.zero_grad()
-        da = self.penalty.backward(f_cache, kept, weights["Omega"]) if "Omega" in weights else None
         dh = self.g.backward(ds, g_cache)
+        da = self.penalty.backward(f_cache, kept, weights["Omega"]) if "Omega" in weights else None
         self.f.backward(dh, f_cache, need_dx=False, da=da)
         return cost

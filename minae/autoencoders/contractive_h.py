@@ -1,5 +1,5 @@
 from minae.autoencoders.base import Autoencoder
-from minae.backend import namespace
+from minae.backend import standard_normal
 from minae.errors import InputError
 from minae.penalties import Contraction, ContractionChange
 
@@ -31,7 +31,7 @@ class HigherOrderContractiveAutoencoder(Autoencoder):
 
     def noise(self, x, rng):
         """x_near = x + ε, (draws, B, n)."""
-        x_near = rng.standard_normal((self.config["draws"], *x.shape), dtype=x.dtype)
+        x_near = standard_normal(rng, out=self.arena.empty(self.config["draws"], *x.shape))
         x_near *= self.config["sigma"]
         x_near += x
         return {"x_near": x_near}
@@ -54,13 +54,22 @@ class HigherOrderContractiveAutoencoder(Autoencoder):
 
         # the same lines, upward: H reaches f twice, at x and at x + ε, and only through φ' and W
         self.parameters.zero_grad()
-        joins = []
+        joins, nothing = [], self.arena.empty(*h.shape)
+        nothing[...] = 0
         for cache, (_, change) in zip(near, changes, strict=True):
             da, da_near = self.change.backward(f_cache, cache, change, weights["H"] / K)
-            self.f.backward(namespace(x).zeros_like(h), cache, need_dx=False, da=da_near)
+            self.f.backward(nothing, cache, need_dx=False, da=da_near)
             joins.append(da)
         if "Omega" in weights:
             joins.append(self.penalty.backward(f_cache, kept, weights["Omega"]))
         dh = self.g.backward(ds, g_cache)
-        self.f.backward(dh, f_cache, need_dx=False, da=[sum(das) for das in zip(*joins, strict=True)])
+        self.f.backward(dh, f_cache, need_dx=False, da=[add_up(das) for das in zip(*joins, strict=True)])
         return cost
+
+
+def add_up(arrays):
+    """Their sum, in the place of the first."""
+    total, *others = arrays
+    for array in others:
+        total += array
+    return total

@@ -36,9 +36,10 @@ class DenoisingAutoencoder(Autoencoder):
         self.config |= dict(corruption=corruption, level=float(level), walks=int(walks))
 
     def noise(self, x, rng):
-        x_tilde = self.corruption(x, rng)
+        x_tilde = self.corruption(x, rng, self.arena)
         for _ in range(self.config["walks"]):
-            x_tilde = self.corruption(self.loss.sample(self.g.forward(self.code(x_tilde))[0], rng), rng)
+            x = self.loss.sample(self.g.forward(self.code(x_tilde))[0], rng)
+            x_tilde = self.corruption(x, rng, self.arena)
         return {"x_tilde": x_tilde}
 
     def cost_and_grad(self, x, x_tilde, need_grad=True):

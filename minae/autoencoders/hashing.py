@@ -1,5 +1,6 @@
 from minae import ops
 from minae.autoencoders.base import Autoencoder
+from minae.backend import namespace, standard_normal
 from minae.errors import InputError
 from minae.retrieval import pack
 
@@ -31,7 +32,7 @@ class SemanticHashingAutoencoder(Autoencoder):
         self.config |= dict(code=code, level=float(level))
 
     def noise(self, x, rng):
-        return {"eps": rng.standard_normal((x.shape[0], self.config["sizes"][-1]), dtype=x.dtype)}
+        return {"eps": standard_normal(rng, out=self.arena.empty(x.shape[0], self.config["sizes"][-1]))}
 
     def code(self, x):
         """h = σ(a), the code without noise: in (0, 1), and after training near its ends."""
@@ -52,7 +53,9 @@ class SemanticHashingAutoencoder(Autoencoder):
         x, level = self.start(x), self.config["level"]
         eps = self.argument(eps, "eps", (x.shape[0], self.config["sizes"][-1]))
         a, f_cache = self.f.forward(x)  # a = f(x)                     (B, m)
-        h = ops.sigmoid(a + level * eps)  # h = σ(a + level ε)         (B, m)
+        h = namespace(x).multiply(eps, level, out=self.arena.empty(*a.shape))
+        h += a
+        ops.sigmoid(h, out=h)  # h = σ(a + level ε)         (B, m)
         s, g_cache = self.g.forward(h)  # r = g(h), as logits s        (B, n)
         L, ds = self.loss(s, x, self.weights["L"])  # L = −log p(x | h), and ds = ∂J/∂s
         cost = self.cost(L=L)
@@ -62,6 +65,7 @@ class SemanticHashingAutoencoder(Autoencoder):
         # the same lines, upward
         self.parameters.zero_grad()
         dh = self.g.backward(ds, g_cache)
-        da = ops.sigmoid_backward(dh, h)  # ε does not depend on θ: ∂h/∂a = σ'(a + level ε) = h (1 − h)
+        # ε does not depend on θ: ∂h/∂a = σ'(a + level ε) = h (1 − h)
+        da = ops.sigmoid_backward(dh, h, out=self.arena.empty(*h.shape))
         self.f.backward(da, f_cache, need_dx=False)
         return cost

@@ -1,6 +1,7 @@
 from minae.autoencoders.base import Autoencoder
 from minae.errors import InputError
-from minae.ops import top_k, top_k_backward
+from minae.kept import FromKept, IntoKept, keep, keep_backward
+from minae.ops import top_k
 
 
 class KSparseAutoencoder(Autoencoder):
@@ -12,7 +13,7 @@ class KSparseAutoencoder(Autoencoder):
     Sparse by construction, so there is no penalty and no λ. At fixed Γ this is an ordinary network and its gradient is
     exact; where Γ changes, at a tie between the k-th and the next unit, r and with it J jump, and no gradient knows of
     it. What is computed is the gradient of J with Γ held: `cost_and_grad` takes Γ as its argument `mask`, and drawn
-    afresh it is that of h.
+    afresh it is that of h. Where k is small beside m, all but h = f(x) costs in proportion to k: see `minae.kept`.
 
     k: units kept, 1 ≤ k ≤ code size; the first by index at a tie. `encode` keeps the k largest too, or another k.
     The other arguments are those of `Autoencoder`; the code is linear by default, as in the paper, or ReLU.
@@ -26,6 +27,21 @@ class KSparseAutoencoder(Autoencoder):
             raise InputError(f"k is {k} and the code has {self.config['sizes'][-1]} units: expected 1 ≤ k ≤ code size")
         self.config |= dict(k=int(k))
         self.k = int(k)
+
+    def encoder(self, sizes, activation, code):
+        """f, its last layer one that knows Γ and has W by columns."""
+        f = super().encoder(sizes, activation, code)
+        last = f.layers[-1]
+        f.layers[-1] = IntoKept(*last.names, last.n, last.m, last.activation)
+        self.columns = last.names[:1]
+        return f
+
+    def decoder(self, sizes, activation, tied):
+        """g, its first layer one that knows Γ."""
+        g = super().decoder(sizes, activation, tied)
+        first = g.layers[0]
+        g.layers[0] = FromKept(*first.names, first.n, first.m, first.activation, transposed=tied)
+        return g
 
     def code(self, x):
         """h_Γ"""
@@ -49,7 +65,7 @@ class KSparseAutoencoder(Autoencoder):
         x, m = self.start(x), self.config["sizes"][-1]
         mask = mask if mask is None else self.argument(mask, "mask", (x.shape[0], m))
         h, f_cache = self.f.forward(x)  # h = f(x)                     (B, m)
-        h_k, mask = top_k(h, self.k, mask)  # h_Γ                          (B, m)
+        h_k, mask = keep(h, self.k, mask, self.arena)  # h_Γ, and Γ     (B, m)
         s, g_cache = self.g.forward(h_k)  # r = g(h_Γ), as logits s      (B, n)
         L, ds = self.loss(s, x, self.weights["L"])  # L = −log p(x | h), and ds = ∂J/∂s
         cost = self.cost(L=L)
@@ -59,6 +75,6 @@ class KSparseAutoencoder(Autoencoder):
         # the same lines, upward
         self.parameters.zero_grad()
         dh_k = self.g.backward(ds, g_cache)
-        dh = top_k_backward(dh_k, mask)
+        dh = keep_backward(dh_k, mask)
         self.f.backward(dh, f_cache, need_dx=False)
         return cost

@@ -44,7 +44,7 @@ class Unrolled:
     def backward(self, dh, cache, need_dx=True, da=None):
         xp, empty, total = namespace(dh), self.arena.empty, None
         for k in reversed(range(1, self.steps + 1)):
-            dz = shrink_backward(dh, cache[k], self.dtheta, out=empty(*dh.shape))
+            dz = shrink_backward(dh, cache[k], self.dtheta, out=empty(*dh.shape), work=empty(*dh.shape))
             total = dz if total is None else xp.add(total, dz, out=total)  # a is in every step
             if k > 1:
                 self.dS.add_product(cache[k - 1].T, dz)

@@ -41,7 +41,7 @@ class PredictiveSparseDecomposition(Autoencoder):
         super().__init__(sizes, lam=lam, **{"activation": "tanh", "code": "shrink", **options})
         self.weights["P"] = float(gamma)
         self.config |= dict(gamma=float(gamma), steps=int(steps), tolerance=float(tolerance))
-        self.penalty = Laplace()
+        self.penalty = Laplace(self.arena)
         self.constrain()
 
     def encoder(self, sizes, activation, code):
@@ -91,7 +91,8 @@ class PredictiveSparseDecomposition(Autoencoder):
         s, g_cache = self.g.forward(h)  # r = g(h) = h V + c           (B, n)
         L, ds = self.loss(s, x, weights["L"])  # L = ½ ‖x − g(h)‖², and ds = ∂J/∂s
         f, f_cache = self.f.forward(x)  # f(x)                         (B, m)
-        xp, df = namespace(x), f - h
+        xp = namespace(x)
+        df = xp.subtract(f, h, out=self.arena.empty(*h.shape))
         cost = self.cost(L=L, Omega=self.penalty.value(h), P=0.5 * xp.vdot(df, df) / B)
         if not need_grad:
             return cost

@@ -27,7 +27,7 @@ class SparseAutoencoder(Autoencoder):
         if penalty == "kl" and self.config["code"] != "sigmoid":
             raise InputError(f"penalty 'kl' compares h with a rate in (0, 1), and the code is {self.config['code']!r}: "
                              "use code='sigmoid', or penalty='l1'")  # fmt: skip
-        self.penalty = KLSparsity(rho) if penalty == "kl" else Laplace()
+        self.penalty = KLSparsity(rho) if penalty == "kl" else Laplace(self.arena)
         self.config |= dict(penalty=penalty, rho=float(rho))
 
     def cost_and_grad(self, x, need_grad=True):

@@ -1,5 +1,5 @@
 from minae.autoencoders.base import Autoencoder
-from minae.backend import namespace
+from minae.backend import namespace, standard_normal
 from minae.errors import InputError
 
 
@@ -70,13 +70,29 @@ class VariationalAutoencoder(Autoencoder):
         return (top + xp.log(xp.exp(log_w - top).mean(axis=0)))[:, None]
 
     def noise(self, x, rng):
-        return {"eps": rng.standard_normal((x.shape[0], self.config["sizes"][-1]), dtype=x.dtype)}
+        return {"eps": standard_normal(rng, out=self.arena.empty(x.shape[0], self.config["sizes"][-1]))}
 
-    @staticmethod
-    def reparametrise(mu, log_var, eps):
+    def reparametrise(self, mu, log_var, eps):
         """z = mu + σ eps, and σ = e^{log_var/2}."""
-        sigma = namespace(mu).exp(0.5 * log_var)
-        return mu + sigma * eps, sigma
+        xp = namespace(mu)
+        sigma = xp.multiply(log_var, 0.5, out=self.arena.empty(*mu.shape))
+        xp.exp(sigma, out=sigma)
+        z = xp.multiply(sigma, eps, out=self.arena.empty(*eps.shape, dtype=eps.dtype))
+        z += mu
+        return z, sigma
+
+    def divergence(self, z, eps, mu, log_var, sigma):
+        """KL, closed or sampled; the sum over the code and the mean over the batch."""
+        xp, work, square = namespace(z), self.arena.empty(*z.shape), self.arena.empty(*z.shape)
+        if self.config["kl"] == "closed":  # ½ Σ mu² + σ² − log_var − 1
+            xp.multiply(mu, mu, out=work)
+            work += xp.multiply(sigma, sigma, out=square)
+            work -= 1
+        else:  # log q − log p = ½ Σ z² − eps² − log_var: ½ log 2π cancels
+            xp.multiply(z, z, out=work)
+            work -= xp.multiply(eps, eps, out=square)
+        work -= log_var
+        return 0.5 * work.sum() / z.shape[0]
 
     def cost_and_grad(self, x, eps, need_grad=True):
         """J and its terms at the rows of x, with eps (B, m); ∂J/∂θ goes to `parameters.grad`."""
@@ -87,25 +103,27 @@ class VariationalAutoencoder(Autoencoder):
         z, sigma = self.reparametrise(mu, log_var, eps)
         s, g_cache = self.g.forward(z)  # p(x | z), as logits s        (B, n)
         L, ds = self.loss(s, x, weights["L"])  # L = −log p(x | z), and ds = ∂J/∂s
-        if self.config["kl"] == "closed":
-            KL = 0.5 * (mu * mu + sigma * sigma - log_var - 1).sum() / B
-        else:
-            KL = 0.5 * (z * z - eps * eps - log_var).sum() / B  # log q − log p: ½ log 2π cancels
-        cost = self.cost(L=L, KL=KL)
+        cost = self.cost(L=L, KL=self.divergence(z, eps, mu, log_var, sigma))
         if not need_grad:
             return cost
 
         # the same lines, upward
         self.parameters.zero_grad()
-        beta = weights["KL"] / B
-        dz = self.g.backward(ds, g_cache)
+        xp, beta = namespace(x), weights["KL"] / B
+        dz, work = self.g.backward(ds, g_cache), self.arena.empty(B, m)
+        dy = self.arena.empty(B, 2 * m)
+        dmu, dlog_var = dy[:, :m], dy[:, m:]
+        if self.config["kl"] == "sampled":
+            dz += xp.multiply(z, beta, out=work)  # ½ z² reaches θ through z
+        dmu[...] = dz  # ∂z/∂mu = 1
+        xp.multiply(dz, eps, out=dlog_var)
+        dlog_var *= sigma  # ∂z/∂log_var = ½ σ ε; the ½ is below
         if self.config["kl"] == "closed":
-            dmu, dlog_var = beta * mu, beta * 0.5 * (sigma * sigma - 1)
-        else:
-            dz += beta * z  # ½ z² reaches θ through z, and −½ log_var by itself
-            dmu, dlog_var = 0.0, -0.5 * beta
-        dy = self.arena.empty(*y.shape)
-        dy[:, :m] = dz + dmu  # ∂z/∂mu = 1
-        dy[:, m:] = dz * eps * sigma * 0.5 + dlog_var  # ∂z/∂log_var = ½ σ ε
+            dmu += xp.multiply(mu, beta, out=work)
+            xp.multiply(sigma, sigma, out=work)
+            work *= beta
+            dlog_var += work  # ½ β (σ² − 1)
+        dlog_var -= beta  # and in the sampled KL −½ β
+        dlog_var *= 0.5
         self.f.backward(dy, f_cache, need_dx=False)
         return cost

@@ -1,0 +1,116 @@
+r"""The k largest of each row and their columns: the support Γ of a k-sparse code.     (Makhzani and Frey 2013)
+
+    unit_b  = the columns of the k largest of h_b, ascending; at a tie the first by index
+    value_b = h_b there
+
+A row of m numbers is read once, in blocks of 16, for the maximum of each block. Bisection finds a bound that k block
+maxima reach: at least k numbers of the row do then, and few more. Those, the candidates, go through a heap of k.
+"""
+
+import numba
+import numpy as np
+
+from minae import kernels, ops
+from minae.backend import namespace
+
+BLOCK, HALVINGS = 16, 12
+
+
+def top_k(h, k, unit, value):
+    """h (B, m) -> unit int32 (B, k), value (B, k). A row with NaN gives NaN alone, and the first k columns."""
+    if kernels.form(h, unit, value) == "cpu":
+        work = np.empty((3, h.shape[1]), h.dtype)  # of one row
+        cpu(h, k, unit, value, *work, np.empty(h.shape[1], np.int32))
+    else:
+        plain(h, k, unit, value)
+
+
+def plain(h, k, unit, value):
+    """The reference: `ops.top_k`, of whose mask the columns are taken."""
+    xp = namespace(h)
+    mask = ops.top_k(h, k)[1]
+    unit[...] = xp.argsort(1 - mask, axis=1, kind="stable")[:, :k]
+    value[...] = xp.take_along_axis(h, unit.astype("int64"), axis=1)
+    value[xp.isnan(h).any(axis=1)] = xp.nan
+
+
+@numba.njit(inline="always")
+def replace_least(heap, v):
+    """v takes the place of heap[0], the least of the heap, and sinks to where it belongs."""
+    i, k = 0, heap.size
+    while 2 * i + 1 < k:
+        child = 2 * i + 1
+        if child + 1 < k and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= v:
+            break
+        heap[i] = heap[child]
+        i = child
+    heap[i] = v
+
+
+@numba.njit(inline="always")
+def bound(block, k):
+    """A number that at least k of `block` reach, and seldom more than 5/4 k do; −∞ where it has fewer."""
+    if block.size < k:
+        return -np.inf
+    low = high = block[0]
+    for v in block:
+        low, high = min(low, v), max(high, v)
+    for _ in range(HALVINGS):
+        middle = low + (high - low) / 2
+        n = 0
+        for v in block:
+            n += v >= middle
+        if n >= k:
+            low = middle
+            if n <= k + k // 4:
+                break
+        else:
+            high = middle
+    return low
+
+
+@kernels.cached(error_model="numpy", nogil=True)
+def cpu(h, k, unit, value, block, candidate, heap, column):
+    m = h.shape[1]
+    whole = m // BLOCK
+    block, heap = block[:whole], heap[:k]
+    for b in range(h.shape[0]):
+        row, nan = h[b], 0
+        for i in range(m):
+            nan += row[i] != row[i]
+        if nan:
+            for j in range(k):
+                unit[b, j], value[b, j] = j, np.nan
+            continue
+        for g in range(whole):
+            o = row[g * BLOCK : (g + 1) * BLOCK]
+            a0, a1, a2, a3 = max(o[0], o[8]), max(o[1], o[9]), max(o[2], o[10]), max(o[3], o[11])
+            a4, a5, a6, a7 = max(o[4], o[12]), max(o[5], o[13]), max(o[6], o[14]), max(o[7], o[15])
+            block[g] = max(max(max(a0, a4), max(a2, a6)), max(max(a1, a5), max(a3, a7)))
+        low = bound(block, k)
+        n = 0
+        for g in range(whole):
+            if block[g] >= low:
+                for i in range(g * BLOCK, (g + 1) * BLOCK):
+                    candidate[n], column[n] = row[i], i
+                    n += row[i] >= low
+        for i in range(whole * BLOCK, m):
+            candidate[n], column[n] = row[i], i
+            n += row[i] >= low
+
+        heap[:] = -np.inf
+        for i in range(n):
+            if candidate[i] > heap[0]:
+                replace_least(heap, candidate[i])
+        kth, room = heap[0], k
+        for v in heap:
+            room -= v > kth
+        j = 0
+        for i in range(n):
+            v = candidate[i]
+            if v > kth or (v == kth and room > 0):
+                room -= v == kth
+                unit[b, j], value[b, j] = column[i], v
+                j += 1
