@@ -15,6 +15,8 @@ minae/corruptions.py.
 """
 
 # %%
+import warnings
+
 import numpy as np
 
 from minae import DenoisingAutoencoder, UndercompleteAutoencoder, check_gradient, data, plots
@@ -23,6 +25,7 @@ from minae.chapters.rivals import probe_error
 from minae.corruptions import CORRUPTIONS
 from minae.optimizers import Adam, Cosine
 
+warnings.filterwarnings("ignore", "no layer of")  # the plain one is wider than x at full size: see 14.2
 section = Section(__doc__)
 digits = data.mnist(full=section.size == "full")
 X, X_test = digits.train, digits.test  # (rows, 784), pixels in [0, 1]

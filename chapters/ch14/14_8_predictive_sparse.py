@@ -10,7 +10,7 @@ decomposition trains an encoder to predict the outcome of the optimisation:     
 
 Training alternates: h is optimised at fixed f and g; then f and g make a gradient step at that h. In use, f is enough.
 
-minae's J is half of (14.19), with L = ½ ‖x − g(h)‖² = −log p(x | h): the book's λ is twice ours, its γ is ours.
+minae's J is half of it, E(h) = ½‖x − h V − c‖² + λ|h|₁ + ½ γ‖h − f(x)‖², g(h) = h V + c: the book's λ is twice ours.
 Symbols: minae/NOTATION.md. Inference: minae/inference.py. Models: predictive_sparse and lista in minae/autoencoders.
 """
 
@@ -39,8 +39,8 @@ form = dict(sizes=(144, pick(160, 256, 256)), lam=1.0, backend=section.backend)
 
 # %% [markdown]
 # ## A dictionary and its encoder
-# f(x) = shrink(x W + b, θ) is one learned step of the inference; G ⊙ tanh(x W + b) is the encoder of Kavukcuoglu et
-# al. (2008), which cannot say 0. Below, h* is the minimiser at γ = 0, pure sparse coding, on test patches.
+# f(x) = shrink(x W + b, θ), thresholds θ, is one learned step of the inference; G ⊙ tanh(x W + b), gains G, is the
+# encoder of Kavukcuoglu et al. (2008), which cannot say 0. Below, h* is the minimiser at γ = 0, on test patches.
 
 
 # %%
