@@ -172,13 +172,17 @@ class Section:
             raise AssertionError(f"section {self.about['number']} does not show what it claims: {'; '.join(failed)}")
 
 
-def summary(results):
+def summary(results, note=None):
     """The figures and claims of several runs as one Markdown page.     results: the dicts of results.json"""
     lines = [
         "# Results",
         "Written by `minae results` from the `results.json` of the runs. Means, and ranges over the seeds;",
     ]
-    lines += ["a published number was seen in its source or is recalled from memory, and says which.", ""]
+    lines += [
+        "a published number was seen in its source or is recalled from memory, and says which.",
+        *([note] * bool(note)),
+        "",
+    ]
     for r in sorted(results, key=lambda r: [int(part) for part in r["section"].split(".")]):
         command = f"minae run {r['section']}" + ("" if r["size"] == "default" else f" --{r['size']}")
         lines += [

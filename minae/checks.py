@@ -171,7 +171,7 @@ def _derivative(J):
 
 
 def cases(backend=None):
-    """(name, model, x, arguments) small enough to check in full: every variant, activation, loss and form that we have."""
+    """(name, model, x, arguments) small enough to check in full: every variant, activation, loss and form of them."""
     from minae.autoencoders.base import VARIANTS
 
     rng = np.random.default_rng(0)

@@ -75,6 +75,7 @@ def _parser():
     sub = command(_results, "minae results out -o RESULTS.md")
     sub.add_argument("folder", type=Path, metavar="FOLDER", help="folder of runs: FOLDER/SECTION/results.json")
     sub.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the page, .md")
+    sub.add_argument("--note", metavar="TEXT", help="for the head of the page, such as what the machine did meanwhile")
 
     sub = command(_check, "minae check --json")
     sub.add_argument(
@@ -210,7 +211,7 @@ def _results(args):
         raise InputError(f"cannot write {str(args.output)!r}: its name must end in .md")
     try:
         results = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-        page = chapters.summary(results)
+        page = chapters.summary(results, args.note)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"a results.json under {args.folder} is damaged ({error}): run its section again") from error
     files.replace(args.output, page.encode())

@@ -27,8 +27,8 @@ class WeightDecay:
 
 
 class Laplace:
-    r"""Ω = Σ_j |h_j|, mean over the batch: −log p(h) of a Laplace prior p(h_j) = λ/2 e^{−λ|h_j|}, but for a constant.
-    (14.5–14.7)"""
+    r"""Ω = Σ_j |h_j|, mean over the batch; λ Ω is −log p(h) of a Laplace prior p(h_j) = λ/2 e^{−λ|h_j|}, but for a
+    constant.     (14.5–14.7)"""
 
     def __init__(self, arena=None):
         self.arena = arena

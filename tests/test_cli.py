@@ -135,9 +135,9 @@ def test_results_are_summed_up_as_a_page(minae, tmp_path):
     for section in ("14.10", "14.2"):
         (tmp_path / "runs" / section).mkdir(parents=True)
         (tmp_path / "runs" / section / "results.json").write_text(json.dumps({**run, "section": section}))
-    assert minae("results", "runs", "-o", "R.md").code == 0
+    assert minae("results", "runs", "-o", "R.md", "--note", "On a busy machine.").code == 0
     page = (tmp_path / "R.md").read_text()
-    assert page.index("## 14.2 T") < page.index("## 14.10 T")
+    assert page.index("On a busy machine.") < page.index("## 14.2 T") < page.index("## 14.10 T")
     assert "| PCA | 13.5 | 13 to 14 | 13.87 (recalled) |" in page and "`minae run 14.2 --full`: 3 s" in page
     assert "| a \\| b | 1 | < 2 | holds |" in page and "**fails**" in page
     (tmp_path / "runs" / "14.2" / "results.json").write_text("{")

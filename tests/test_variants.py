@@ -275,13 +275,13 @@ def test_the_score_of_a_gaussian(rng):
         DenoisingAutoencoder((2, 2)).score(x)
 
 
-def test_walkback_is_a_chain_of_corruption_and_draws(backend, digits):
+def test_the_chain_is_one_of_corruption_and_draws(backend, digits):
     model = DenoisingAutoencoder((784, 30), level=0.5, backend=backend)
     model.fit(digits.train[:500], epochs=3)
-    path = model.walkback(digits.train[:4], steps=3)
+    path = model.chain(digits.train[:4], steps=3)
     assert path.shape == (3, 4, 784) and ((path >= 0) & (path <= 1)).all()
-    np.testing.assert_array_equal(path, model.walkback(digits.train[:4], steps=3))
-    assert (path != model.walkback(digits.train[:4], steps=3, seed=1)).any()
+    np.testing.assert_array_equal(path, model.chain(digits.train[:4], steps=3))
+    assert (path != model.chain(digits.train[:4], steps=3, seed=1)).any()
 
 
 def test_walks_take_x_tilde_further_from_x(digits):

@@ -15,6 +15,8 @@ minae/corruptions.py.
 """
 
 # %%
+import warnings
+
 import numpy as np
 
 from minae import DenoisingAutoencoder, UndercompleteAutoencoder, check_gradient, data, plots
@@ -23,6 +25,7 @@ from minae.chapters.rivals import probe_error
 from minae.corruptions import CORRUPTIONS
 from minae.optimizers import Adam, Cosine
 
+warnings.filterwarnings("ignore", "no layer of")  # the plain one is wider than x at full size: see 14.2
 section = Section(__doc__)
 digits = data.mnist(full=section.size == "full")
 X, X_test = digits.train, digits.test  # (rows, 784), pixels in [0, 1]
@@ -41,13 +44,22 @@ def squared_error(r, x=X_test):
     return float(np.square(x - r).sum(axis=1).mean())
 
 
-def corrupt(name, x):
-    return CORRUPTIONS[name](levels[name])(x, np.random.default_rng(section.seed))
+def corrupt(name, x, seed=section.seed):
+    return CORRUPTIONS[name](levels[name])(x, np.random.default_rng(seed))
+
+
+def linear_filter(name, x_tilde):
+    """r = x̃ A, A = argmin Σ ‖x − x̃ A‖² + ε ‖A‖², with a 1 beside the pixels, from two corrupted copies of X."""
+    one = lambda x: np.hstack([x, np.ones((len(x), 1), x.dtype)])  # noqa: E731
+    copies = [one(corrupt(name, X, seed + 1)) for seed in range(2)]
+    A = np.linalg.solve(sum(c.T @ c for c in copies) + 1e-3 * len(X) * np.eye(785), sum(c.T @ X for c in copies))
+    return one(x_tilde) @ A.astype(x_tilde.dtype)
 
 
 # %% [markdown]
 # ## The undone corruption
-# One denoiser for each kind of noise, against an autoencoder of the same size that never saw noise, on test digits.
+# One denoiser for each kind of noise, on test digits, against an autoencoder of the same size that never saw noise, and
+# against the best linear filter: ridge regression of x on x̃.
 
 # %%
 plain = [train(UndercompleteAutoencoder, seed) for seed in section.seeds]
@@ -58,15 +70,18 @@ for name, level in levels.items():
     before = section.number(f"squared error of x̃, {name} {level}", squared_error(x_tilde))
     errors = [[squared_error(model.reconstruct(x_tilde)) for model in models] for models in (plain, denoisers[name])]
     error_plain = section.number(f"  r by the plain autoencoder, {name}", errors[0])
+    error_linear = section.number(f"  r by a linear filter, {name}", squared_error(linear_filter(name, x_tilde)))
     error = section.number(f"  r by the denoising autoencoder, {name}", errors[1])
     section.claim(f"the denoiser undoes most of the noise, {name}", error, "<", 0.5 * before)
     section.claim(f"and more than an autoencoder that never saw noise, {name}", error, "<", error_plain)
+    if section.size != "quick":  # a few hundred steps are not enough for it
+        section.claim(f"and more than a linear filter, {name}", error, "<", error_linear)
     rows |= {f"x̃, {name}": x_tilde[:12], f"r, {name}": denoisers[name][0].reconstruct(x_tilde[:12])}
 section.figure(plots.images(rows, "Clean digits, corrupted, and denoised"), "denoised")
 
 # %% [markdown]
 # ## Features
-# The weights into single units, those of the largest weight of each network. More noise asks for larger strokes.
+# The weights into single units: of each network the 12 units that have the largest weights.
 
 
 # %%
@@ -81,7 +96,7 @@ section.figure(plots.images(rows, "Weights into one unit"), "features")
 
 # %% [markdown]
 # ## What the code says of the digit
-# A softmax regression on the code, trained on all labels. The code of a denoiser is easier to read.
+# A softmax regression on the code, trained on all labels. The claim is about masking noise, as in Vincent et al. 2008.
 
 
 # %%
@@ -96,11 +111,9 @@ for name, models in {"plain": plain, **denoisers}.items():
     published = {"plain": f"1.78 {source}", "gaussian": f"1.18 {source}", "masking": f"1.57 {source}"}.get(name)
     errors = [error_of(model, seed) for model, seed in zip(models, section.seeds, strict=True)]
     error[name] = section.number(f"error %, softmax on the code, {name}", errors, published=published)
-best = min(levels, key=lambda name: error[name])
-gain = section.number(f"points that the denoising code gains, {best}", error["plain"] - error[best])
-section.claim("a denoising code says more of the digit than a plain one, points", gain, ">", section.pick(-2, 0, 0))
-if section.size == "full":
-    section.claim("points, at full size", gain, ">=", 1.0)
+gain = section.number("points that the denoising code gains, masking", error["plain"] - error["masking"])
+if section.size != "quick":
+    section.claim("a denoising code says more of the digit than a plain one, points", gain, ">=", 1.0)
 
 # %% [markdown]
 # The corruption is an argument of the cost, so the gradient is checked with x̃ held fixed.

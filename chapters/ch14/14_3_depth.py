@@ -4,8 +4,8 @@ Equations: none
 Figures: none in the book; reconstructions of deep stacks, learning curves, accuracy before and after fine-tuning
 
 An encoder of one layer cannot map every x to every code that we might wish; with one hidden layer more it can, given
-enough units, and depth can make that exponentially cheaper. In experiments deep autoencoders compress better than
-shallow or linear ones (Hinton and Salakhutdinov 2006). But a deep stack of sigmoids is hard to train from random
+enough units, and depth can make some functions exponentially cheaper. In experiments deep autoencoders compress better
+than shallow or linear ones (Hinton and Salakhutdinov 2006). But a deep stack of sigmoids is hard to train from random
 weights. The common way out is greedy: train a stack of shallow autoencoders, each on the code of the one before, and
 then fine-tune the whole.
 
@@ -14,12 +14,16 @@ minae/autoencoders/classifier.py.
 """
 
 # %%
+import warnings
+
 import numpy as np
 
 from minae import Classifier, SparseAutoencoder, UndercompleteAutoencoder, copy_encoder, data, plots, pretrain
 from minae.chapters import Section
+from minae.chapters.rivals import PCA
 from minae.optimizers import Adam, Cosine
 
+warnings.filterwarnings("ignore", "no layer of")  # the first layer of the paper's stack is wider than x: see 14.2
 section = Section(__doc__)
 digits = data.mnist(full=section.size == "full")
 X, X_test = digits.train, digits.test  # (rows, 784), pixels in [0, 1]
@@ -40,15 +44,13 @@ def squared_error(model, x=X_test):
     return float(np.square(x - model.reconstruct(x)).sum(axis=1).mean())
 
 
-mu = X.mean(axis=0)
-D = np.linalg.eigh((X - mu).T @ (X - mu))[1][:, -30:]  # the 30 leading eigenvectors of the covariance
-error_pca = float(np.square((X_test - mu) @ (np.eye(784, dtype=np.float32) - D @ D.T)).sum(axis=1).mean())
-section.number("squared error, test, PCA-30", error_pca, published="13.87 (recalled; Hinton and Salakhutdinov 2006)")
+source = "Hinton and Salakhutdinov 2006)"
+error_pca = section.number("squared error, test, PCA-30", squared_error(PCA(X, 30)), f"13.87 (recalled; {source}")
 
 # %% [markdown]
-# ## Deep against shallow, with equally many weights
-# Both networks have the same code of six numbers and within 1% as many parameters; the deep one has them in three
-# layers each way, the shallow one in two.
+# ## Deeper against shallower, with equally many weights
+# Both networks have the same code of six numbers and within 1% as many parameters; the deeper one has them in three
+# layers each way, the other in two.
 
 # %%
 epochs = section.pick(5, 15, 8)
@@ -59,20 +61,23 @@ for name, sizes in shapes.items():
     widths, errors = "-".join(map(str, sizes)), [squared_error(model) for model in models]
     error[name] = section.number(f"squared error, test, {name} {widths}", errors)
     section.number(f"  parameters of {widths}", models[0].parameters.flat.size)
-section.claim("deep beats shallow at equal parameters", error["deep"], "<", error["shallow"])
+section.number("squared error, test, PCA-6", squared_error(PCA(X, 6)))
+section.claim("deeper beats shallower at equal parameters", error["deep"], "<", error["shallow"])
 
 # %% [markdown]
 # ## A deep stack of sigmoids, from random weights and pretrained
 # The derivative of a sigmoid is at most ¼, so the gradient fades on its way down through the layers, and at first the
-# code carries nothing. Greedy pretraining starts the same training from weights that already pass x through.
+# code carries nothing. Greedy pretraining starts the same training from weights that already pass x through. For
+# fairness, the stack from random weights gets as many epochs more as pretraining took. The published 3.00 had RBMs and
+# 250 epochs, which is out of reach of minutes.
 
 # %%
 stack = dict(sizes=section.pick((784, 200, 100, 30), (784, 500, 250, 30), (784, 1000, 500, 250, 30)))
 stack |= dict(activation="sigmoid", code="identity", **options)
 greedy, fine = section.pick((4, 4), (8, 12), (4, 8))
 lr_greedy, lr = section.pick((1e-2, 5e-3), (5e-3, 3e-3), (5e-3, 2e-3))
-random_weights = train(UndercompleteAutoencoder(**stack, seed=section.seed), fine, section.seed, lr)
-error_random = section.number("squared error, test, sigmoids, random weights", squared_error(random_weights))
+random_weights = train(UndercompleteAutoencoder(**stack, seed=section.seed), fine + greedy, section.seed, lr)
+error_random = section.number("squared error, test, sigmoids, random weights, one seed", squared_error(random_weights))
 rescued, before = [], []
 for seed in section.seeds:
     model = UndercompleteAutoencoder(**stack, seed=seed)
@@ -81,9 +86,11 @@ for seed in section.seeds:
     start = model.parameters.flat.copy()
     rescued.append(squared_error(train(model, fine, seed, lr)))
 section.number("  pretrained, before fine-tuning", before)
-published = "3.00 with RBMs and 250 epochs (seen; Hinton and Salakhutdinov 2006)"
-error_rescued = section.number("  pretrained and fine-tuned", rescued, published=published)
-section.claim("pretraining rescues the stack", error_rescued, "<", 0.5 * error_random)
+published = f"3.00, RBMs and 250 epochs (seen; {source}"
+error_rescued = section.number("  pretrained and fine-tuned", rescued, published)
+section.claim(
+    "pretraining rescues the stack: error over that from random weights", error_rescued / error_random, "<", 0.7
+)
 section.claim("its error over that of PCA", error_rescued / error_pca, "<=", section.pick(1.0, 0.9, 0.5))
 moved = model.parameters.views(section.backend.to_numpy(abs(model.parameters.flat - start)))
 still = [name for name, change in moved.items() if change.max() < 1e-4]
@@ -98,7 +105,8 @@ section.figure(plots.images(rows, "Test digits from 30 numbers, by a stack of si
 # below it frozen, then all of them, the lower ones at half the rate.
 
 # %%
-sizes, accuracy, histories = (784, 200, 200), {"softmax on pixels": [], "frozen": [], "fine-tuned": []}, {}
+sizes, histories = (784, 200, 200), {}
+accuracy = {"softmax on pixels": [], "random weights": [], "frozen": [], "fine-tuned": []}
 epochs = section.pick(4, 10, 12)
 y, y_test = digits.train_labels.astype(int), digits.test_labels.astype(int)
 
@@ -118,17 +126,20 @@ for seed in section.seeds:
     model = Classifier(sizes, **form)
     copy_encoder(autoencoder, model)
     fit_labels("frozen", model, seed, 1e-2, f1=0, f2=0)
-    below = model.parameters["W1"].copy(), model.parameters["W2"].copy()
+    stayed = [abs(model.parameters[name] - autoencoder.parameters[name]).max() for name in ("W1", "W2")]
     fit_labels("fine-tuned", model, seed, 5e-3, f1=0.5, f2=0.5)
+    moved = [abs(model.parameters[name] - autoencoder.parameters[name]).max() for name in ("W1", "W2")]
+    fit_labels("random weights", Classifier(sizes, **form), seed, 5e-3)
     fit_labels("softmax on pixels", Classifier((784,), **form), seed, 3e-3)
 seen = {"softmax on pixels": "92.2", "frozen": "87.7", "fine-tuned": "97.6"}
 for name, values in accuracy.items():
-    accuracy[name] = section.number(f"accuracy %, test, {name}", values, published=f"{seen[name]} (seen; UFLDL notes)")
+    published = f"{seen[name]} (seen; UFLDL notes)" if name in seen else None
+    accuracy[name] = section.number(f"accuracy %, test, {name}", values, published)
 section.claim("fine-tuning gains over the frozen stack", accuracy["fine-tuned"], ">", accuracy["frozen"])
 section.claim("and over a softmax on pixels", accuracy["fine-tuned"], ">", accuracy["softmax on pixels"])
 section.claim("accuracy % of the stack", accuracy["fine-tuned"], ">=", section.pick(88, 93, 97))
-frozen_moved = [float(abs(model.parameters[name] - W).max()) for name, W in zip(("W1", "W2"), below, strict=True)]
-section.claim("fine-tuning moves the layers below the softmax", min(frozen_moved), ">", 1e-3)
+section.claim("frozen layers stay as they were", float(max(stayed)), "<=", 0)
+section.claim("fine-tuning moves the layers below the softmax", float(min(moved)), ">", 1e-3)
 section.figure(plots.curves(histories, ylabel="−log p(y | x), nats"), "fine_tuning")
 
 section.finish()

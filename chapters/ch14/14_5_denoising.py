@@ -77,21 +77,22 @@ section.figure(plots.fields(panels, curve, "Figure 14.4: where r sends x̃, and 
 # %% [markdown]
 # ## Denoising layers make better stacks
 # A classifier of three layers of sigmoids: from random weights, pretrained by plain autoencoders (SAE), or by denoising
-# ones (SDAE). The problems: digits, and digits before a background of random pixels; labels are few. Differences of a
-# point need the full size, 10,000 labels and three seeds, and are asserted there.
+# ones (SDAE). The problems: digits, and digits before a background of random pixels; labels are few. For fairness, the
+# stack from random weights has as many epochs as a pretrained one has for a layer and for fine-tuning. Differences of
+# a point need the full size, 10,000 labels and three seeds, and are asserted there.
 
 # %%
 digits = data.mnist(full=section.size == "full")
 images, labels = np.vstack([digits.train, digits.test]), np.r_[digits.train_labels, digits.test_labels].astype(int)
 n, n_test = section.pick((1000, 2000), (3000, 3000), (10000, 50000))
 test = slice(len(images) - n_test, None)
-width, greedy, fine = section.pick((100, 4, 8), (300, 10, 15), (500, 20, 25))
+width, greedy, fine = section.pick((100, 4, 8), (300, 10, 15), (500, 12, 25))
 batch, lr = section.pick((20, 2e-3), (50, 1e-3), (100, 1e-3))
 noisy = np.maximum(images, np.random.default_rng(0).random(images.shape, dtype=np.float32))
 problems = {"basic": (images, 0.1)} | ({} if section.size == "quick" else {"bg-rand": (noisy, 0.4)})
 published = {
-    "basic": {"none": None, "SAE": "3.46 (seen; Vincent et al. 2010)", "SDAE": "2.84 (seen; Vincent et al. 2010)"},
-    "bg-rand": {"none": None, "SAE": "11.28 (seen; Vincent et al. 2010)", "SDAE": "10.30 (seen; Vincent et al. 2010)"},
+    "basic": {"none": "SVM-RBF 3.03", "SAE": "3.46", "SDAE": "2.84"},
+    "bg-rand": {"none": "SVM-RBF 14.58", "SAE": "11.28", "SDAE": "10.30"},
 }
 
 
@@ -104,7 +105,7 @@ def test_error(images, layer, options, seed):
     stack = Classifier((784, width, width, width), activation="sigmoid", seed=seed, backend=section.backend)
     if layer:
         pretrain(stack, images[:n], layer, options=options, seed=seed, **adam(greedy))
-    stack.fit(images[:n], labels[:n], seed=seed, **adam(fine))
+    stack.fit(images[:n], labels[:n], seed=seed, **adam(fine if layer else fine + greedy))
     return 100 * float((stack.predict(images[test]) != labels[test]).mean())
 
 
@@ -116,14 +117,12 @@ for problem, (images, level) in problems.items():
     for name, (layer, options) in layers.items():
         errors = [test_error(images, layer, options, seed) for seed in section.seeds]
         label = f"test error %, {problem}, {name}" + (f" ({level:.0%})" if name == "SDAE" else "")
-        error[problem, name] = section.number(label, errors, published=published[problem][name])
+        error[problem, name] = section.number(label, errors, f"{published[problem][name]} (seen; Vincent et al. 2010)")
 gain = {name: error["basic", "none"] - error["basic", name] for name in ("SAE", "SDAE")}
 if section.size == "full":
     section.claim("basic: points gained by pretraining, SAE", gain["SAE"], ">=", 0.5)
     section.claim("basic: points gained by pretraining, SDAE", gain["SDAE"], ">=", 0.5)
     points = error["bg-rand", "SAE"] - error["bg-rand", "SDAE"]
     section.claim("bg-rand: points gained by denoising over plain layers", points, ">=", 1.5)
-else:
-    section.claim("basic: points lost by pretraining", -min(gain.values()), "<=", section.pick(5, 0, 0))
 
 section.finish()

@@ -8,10 +8,9 @@ decomposition trains an encoder to predict the outcome of the optimisation:     
 
     J = ‖x − g(h)‖² + λ |h|₁ + γ ‖h − f(x)‖²
 
-Training alternates: h is optimised at fixed f and g, from h = f(x) on; then f and g make a gradient step at that h.
-Once trained, nothing is optimised: f alone gives the features.
+Training alternates: h is optimised at fixed f and g; then f and g make a gradient step at that h. In use, f is enough.
 
-minae's J is half of (14.19), with L = ½ ‖x − g(h)‖² = −log p(x | h): the book's λ is twice ours, its γ is ours.
+minae's J is half of it, E(h) = ½‖x − h V − c‖² + λ|h|₁ + ½ γ‖h − f(x)‖², g(h) = h V + c: the book's λ is twice ours.
 Symbols: minae/NOTATION.md. Inference: minae/inference.py. Models: predictive_sparse and lista in minae/autoencoders.
 """
 
@@ -40,8 +39,8 @@ form = dict(sizes=(144, pick(160, 256, 256)), lam=1.0, backend=section.backend)
 
 # %% [markdown]
 # ## A dictionary and its encoder
-# f(x) = shrink(x W + b, θ) is one learned step of the inference; G ⊙ tanh(x W + b) is the encoder of Kavukcuoglu et
-# al. (2008), which cannot say 0. Below, h* is the minimiser at γ = 0, pure sparse coding, on test patches.
+# f(x) = shrink(x W + b, θ), thresholds θ, is one learned step of the inference; G ⊙ tanh(x W + b), gains G, is the
+# encoder of Kavukcuoglu et al. (2008), which cannot say 0. Below, h* is the minimiser at γ = 0, on test patches.
 
 
 # %%
@@ -72,8 +71,7 @@ section.claim("the inferred code is sparse: share on", on, "<", pick(0.35, 0.25,
 section.claim("f(x) agrees with h*: correlation", r, ">", pick(0.7, 0.8, 0.8))
 section.claim("an encoder that can say 0 comes nearer to the minimum", energy, "<", energy_tanh)
 
-V = to_numpy(runs[0][0].parameters["V1"])
-V = V[np.argsort(-to_numpy(abs(runs[0][3]).sum(axis=0)))]
+V = to_numpy(runs[0][0].parameters["V1"])[np.argsort(-to_numpy(abs(runs[0][3]).sum(axis=0)))]
 V = 0.5 + 0.5 * V / np.abs(V).max(axis=1, keepdims=True)  # grey is 0
 rows = {f"{k + 1}–{k + 20}": V[k : k + 20] for k in range(0, len(V) - 19, 20)}
 section.figure(plots.images(rows, "Atoms, the most used first", shape=(12, 12), columns=20), "atoms")
@@ -140,10 +138,12 @@ series = {"ISTA": (steps * each[0], curves["ISTA"][0]), "FISTA": (steps * each[1
 series["f(x), then FISTA"] = ms[0, 0] + np.r_[0, steps] * each[1], [excess(E, f, h), *curves["FISTA from f(x)"][0]]
 learned_ms = clock(*(lambda s=s: s.encode(x) for s in students[: len(lista)]))
 series[f"LISTA, {', '.join(map(str, lista))} steps"] = learned_ms, [values[0] for values in lista.values()]
-axes = dict(xlabel="ms for 1000 patches", ylabel="E(h) / E(h*) − 1", xscale="log", yscale="log")
-section.figure(plots.levels(series, title="Energy against time", **axes), "energy")
+fig = plots.levels(series, "ms for 1000 patches", "E(h) / E(h*) − 1", "Energy against time", "log", "log")
+fig.axes[0].xaxis.set_major_formatter("{x:g}")
+fig.axes[0].xaxis.set_minor_formatter("{x:g}")
+fig.axes[0].tick_params(axis="x", which="both", labelsize=7)
+section.figure(fig, "energy")
 
-# %%
 worst = check_gradient(model, X_test[:4], entries=10).worst.error
 section.claim("the gradient is that of J", section.number("gradient check, largest error", worst), "<=", 1e-7)
 

@@ -5,9 +5,9 @@ from minae.penalties import Contraction
 
 
 class ContractiveAutoencoder(Autoencoder):
-    r"""The contractive autoencoder.     J = L(x, g(f(x))) + Ω     (14.10)
+    r"""The contractive autoencoder.     J = L(x, g(f(x))) + λ Ω     (14.10)
 
-        Ω = λ ‖∂f(x)/∂x‖²_F       mean over the batch     (14.18; Rifai et al. 2011)
+        Ω = ‖∂f(x)/∂x‖²_F       mean over the batch     (14.18; Rifai et al. 2011)
 
     Exact for one layer in closed form, and exact for a deep encoder of any of our activations; with `probes`, an
     estimate by random projections of the Jacobian for codes that are large. With V free, f could shrink by a factor

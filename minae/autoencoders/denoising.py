@@ -14,13 +14,13 @@ class DenoisingAutoencoder(Autoencoder):
         h = f(x_tilde)
         L = −log p(x | h)         of the CLEAN x     (14.14)
 
-    The minimum over f and g of E ‖g(f(x̃)) − x‖² is r(x̃) = E[x | x̃], which points from x̃ back to where the data are
-    dense. So `score` estimates ∇ log p, and `langevin` and `walkback` draw from the p that was learned.
+    The minimum over f and g of E ‖g(f(x̃)) − x‖² is r(x̃) = E[x | x̃], and r(x̃) − x̃ points back to where the data are
+    dense. So `score` estimates ∇ log p, and `langevin` and `chain` draw from the p that was learned.
 
     corruption: gaussian, masking or salt_and_pepper
     level:      standard deviation, or share of the components that are spoiled
-    walks:      steps of its own chain that x̃ has gone before the cost sees it: walkback training, which undoes the
-                modes that the chain would find and the data do not have (Bengio et al. 2013). By default 0.
+    walks:      steps of its own chain that x̃ has gone before the cost sees it: walk-back training, which undoes the
+                modes that the chain would find and the data do not have (20.11.3; Bengio et al. 2013). By default 0.
     The other arguments are those of `Autoencoder`. The code may be wider than x: the corruption forbids the copy.
     """
 
@@ -80,9 +80,9 @@ class DenoisingAutoencoder(Autoencoder):
             path.append(X)
         return np.stack(path)
 
-    def walkback(self, X, steps, seed=0):
-        """x̃ ~ C(x̃ | x), then x ~ p(x | f(x̃)), again and again from each row of X: a chain whose stationary distribution
-        estimates p(x) (Bengio et al. 2013).  Returns the means r(x̃) of its steps:  -> (steps, rows, n)"""
+    def chain(self, X, steps, seed=0):
+        """x̃ ~ C(x̃ | x), then x ~ p(x | f(x̃)), again and again from each row of X: a Markov chain whose stationary
+        distribution estimates p(x) (20.11.1; Bengio et al. 2013).  Returns its means r(x̃):  -> (steps, rows, n)"""
         path, x, rng = [], self.backend.from_numpy(np.asarray(X, self.dtype)), self.backend.generator(seed, 0, 0, 0, 0)
         for _ in range(steps):
             s = self.g.forward(self.code(self.corruption(x, rng)))[0]

@@ -4,15 +4,15 @@ from minae.penalties import KLSparsity, Laplace
 
 
 class SparseAutoencoder(Autoencoder):
-    r"""The sparse autoencoder.     J = L(x, g(h)) + Ω(h),  h = f(x)     (14.2)
+    r"""The sparse autoencoder.     J = L(x, g(h)) + λ Ω(h),  h = f(x)     (14.2)
 
-        penalty="l1":  Ω = λ Σ_j |h_j|     (14.6), −log of a Laplace prior on h     (14.5, 14.7)
-        penalty="kl":  Ω = λ Σ_j KL(ρ ‖ ρ̂_j),            ρ̂_j = mean of h_j over the batch  (Ng, UFLDL notes)
+        penalty="l1":  Ω = Σ_j |h_j|     (14.6), λ Ω being −log of a Laplace prior on h     (14.5, 14.7)
+        penalty="kl":  Ω = Σ_j KL(ρ ‖ ρ̂_j),            ρ̂_j = mean of h_j over the batch  (Ng, UFLDL notes)
 
     With L1, J is −log p(h, x) = −log p(h) − log p(x | h) at h = f(x), but for a constant     (14.4).
     The h that is penalised is the h that is decoded. The code may be wider than x: the penalty forbids the copy.
 
-    lam: weight λ > 0 of Ω.  rho: target ρ in (0, 1) of "kl", which needs a sigmoid code.
+    lam: weight λ of Ω, which the book's Ω contains.  rho: target ρ in (0, 1) of "kl", which needs a sigmoid code.
     The other arguments are those of `Autoencoder`.
     """
 

@@ -4,9 +4,9 @@ from minae.errors import InputError
 
 
 class VariationalAutoencoder(Autoencoder):
-    r"""The variational autoencoder.     J = L + β KL,  β = 1: −ELBO     (20.76; Kingma and Welling 2014)
+    r"""The variational autoencoder.     J = L + β KL,  β = 1: −ELBO     (20.10.3; Kingma and Welling 2014)
 
-        mu, log_var = f(x)                  q(z | x) = N(mu, diag e^log_var), p_encoder     (14.12)
+        mu, log_var = f(x)                  q(z | x) = N(mu, diag e^log_var), for p_encoder     (14.12)
         z = mu + e^{log_var/2} eps          eps ~ N(0, I), drawn outside
         L  = −log p(x | z)                  p_decoder of 14.4, by `loss`     (14.13)
         KL = ½ Σ mu² + e^log_var − log_var − 1          KL(q(z | x) ‖ N(0, I)) in closed form
