@@ -9,9 +9,9 @@ from minae.autoencoders import Classifier
 from minae.optimizers import Adam, Cosine
 
 
-def probe_error(h, h_test, digits, seed=0, epochs=10):
+def probe_error(h, h_test, digits, seed=0, backend=None, epochs=10):
     """Error in % on h_test of a softmax regression that is trained on h: codes of the digits, in their order."""
-    probe = Classifier((h.shape[1],), seed=seed)
+    probe = Classifier((h.shape[1],), seed=seed, backend=backend)
     y, optimizer = digits.train_labels.astype(int), Adam(Cosine(3e-3, steps=epochs * -(-len(h) // 128)))
     probe.fit(h, y, epochs=epochs, optimizer=optimizer, seed=seed)
     return 100 * float((probe.predict(h_test) != digits.test_labels).mean())

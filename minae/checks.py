@@ -68,10 +68,11 @@ class GradientReport:
         return "\n".join([*lines, f"{verdict}: {worst}, tolerance {self.tolerance:g}"])
 
 
-def check_gradient(model, x, *, terms=None, noise=None, entries=200, tolerance=TOLERANCE, seed=0):
+def check_gradient(model, x, y=None, *, terms=None, noise=None, entries=200, tolerance=TOLERANCE, seed=0):
     """Compare ∂J/∂θ of `model` at the rows of x with central differences. Returns a GradientReport.
 
     x:       (B, n) of the host, B > 1 so that terms that couple the batch are seen; the model is copied to float64
+    y:       targets, as `fit` takes them, for a model that has them
     terms:   costs to check, each a tuple of names of cost terms; by default all terms together and each one alone
     noise:   the other arguments of `cost_and_grad`, held fixed; what is not given is drawn once from `seed`
     entries: how many entries of a parameter are differenced: all where there are no more, else half of them the
@@ -87,7 +88,9 @@ def check_gradient(model, x, *, terms=None, noise=None, entries=200, tolerance=T
     model = model.copy(dtype="float64")
     backend, rng = model.backend, np.random.default_rng(seed)
     x = backend.from_numpy(np.array(backend.to_numpy(x) if backend.owns(x) else x, dtype=np.float64))
-    noise = model.draw(x, seed) | (noise or {})
+    targets = model.targets(y, len(x)) if y is not None or (model.supervised and "y" not in (noise or {})) else None
+    given = {} if targets is None else {"y": backend.from_numpy(np.asarray(targets, dtype=np.float64))}
+    noise = model.draw(x, seed) | given | (noise or {})
 
     weights, rows = dict(model.weights), []
     for group in terms:

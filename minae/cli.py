@@ -212,7 +212,7 @@ def _results(args):
     try:
         results = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
         page = chapters.summary(results, args.note)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"a results.json under {args.folder} is damaged ({error}): run its section again") from error
     files.replace(args.output, page.encode())
     print(f"saved {args.output}: {len(results)} sections")
@@ -296,6 +296,8 @@ def _build(args, n):
         name, equals, value = option.partition("=")
         if not equals:
             raise InputError(f"--option {option!r}: expected NAME=VALUE, such as level=0.3")
+        if name in ("sizes", "backend", "dtype", "seed"):
+            raise InputError(f"--option {option!r}: {name} has an option of its own, --{name}")
         try:
             form[name] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
@@ -328,6 +330,8 @@ def _reconstruct(args):
     model, X = _load(args), _read(args)
     side = round(X.shape[1] ** 0.5)
     if args.picture:
+        if model.supervised:
+            raise InputError(f"a {model.variant} model gives no picture of x: leave out --picture")
         if args.picture.suffix != ".png":
             raise InputError(f"cannot draw {args.picture}: its name must end in .png")
         if side**2 != X.shape[1]:

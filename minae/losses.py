@@ -102,6 +102,12 @@ class Categorical(Loss):
         """L of each example, (B,)."""
         return -(x * ops.log_softmax(s)).sum(axis=1)
 
+    def sample(self, s, rng):
+        xp = namespace(s)
+        below = xp.exp(ops.log_softmax(s)).cumsum(axis=1) <= rng.random((len(s), 1), dtype=s.dtype)
+        chosen = xp.minimum(below.sum(axis=1), s.shape[1] - 1)  # how many classes the draw has passed
+        return (chosen[:, None] == xp.arange(s.shape[1])).astype(s.dtype)
+
     def check(self, x, low, high, what):
         advice = "encode the classes, or use loss='gaussian'"
         if low < 0 or high > 1:

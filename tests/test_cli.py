@@ -200,6 +200,7 @@ def test_train_every_variant(options, minae, X, tmp_path):
         ("sparse --option roh=0.1", "sparse cannot be built with roh=0.1"),
         ("sparse --option rho=2 --code sigmoid", "rho is 2"),
         ("denoising --lam 0.1", "has no penalty"),
+        ("sparse --option seed=9", "an option of its own"),
         ("k_sparse", "cannot be built with this"),
     ],
 )

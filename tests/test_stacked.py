@@ -7,8 +7,12 @@ from minae import (
     Classifier,
     DenoisingAutoencoder,
     InputError,
+    KSparseAutoencoder,
+    PredictiveSparseDecomposition,
+    SemanticHashingAutoencoder,
     UndercompleteAutoencoder,
     VariationalAutoencoder,
+    check_gradient,
     copy_encoder,
     load,
     pretrain,
@@ -54,8 +58,43 @@ def test_pretraining_with_denoising_layers(digits, backend):
     assert len(histories) == 2
     with pytest.raises(InputError, match="options has 1 entries and the encoder 2 layers"):
         pretrain(model, digits.train[:200], DenoisingAutoencoder, options=options[:1])
+    with pytest.raises(InputError, match="validation is not for pretrain"):
+        pretrain(model, digits.train[:200], epochs=1, validation=digits.test)
+    linear = UndercompleteAutoencoder((784, 5), activation="identity", backend=backend)
+    with pytest.raises(InputError, match="encoder is more than"):
+        pretrain(linear, digits.train[:200], VariationalAutoencoder, epochs=1)
+    with pytest.raises(InputError, match="KSparseAutoencoder cannot be a layer"):
+        pretrain(model, digits.train[:200], KSparseAutoencoder, epochs=1)
     with pytest.raises(InputError, match="has none"):
         pretrain(VariationalAutoencoder((784, 12, 5)), digits.train[:200])
+
+
+def test_a_tied_model_keeps_the_encoder_that_was_trained(digits):
+    X = digits.train[:200]
+    model, part = UndercompleteAutoencoder((784, 9), tied=True), UndercompleteAutoencoder((784, 9), tied=True)
+    pretrain(model, X, epochs=1)
+    part.fit(X, epochs=1)
+    assert flat(model).tobytes() == flat(part).tobytes()
+
+
+def test_the_softmax_of_a_classifier_is_no_decoder(rng):
+    X = rng.uniform(size=(30, 10))
+    for sizes, classes in (((10, 6), 10), ((12, 6), 3)):
+        model = Classifier(sizes, classes)
+        V = model.parameters["V1"].copy()
+        pretrain(model, rng.uniform(size=(30, sizes[0])), epochs=1)
+        np.testing.assert_array_equal(model.parameters["V1"], V)
+    assert check_gradient(model, rng.uniform(size=(3, 12)), np.array([0, 2, 1]))
+    with pytest.raises(InputError, match="y is missing"):
+        check_gradient(model, X[:3, :10])
+
+
+def test_a_hash_is_pretrained_as_the_sigmoid_that_it_is(rng):
+    X = rng.uniform(size=(300, 12))
+    model = SemanticHashingAutoencoder((12, 10, 6))
+    before = np.square(model.reconstruct(X) - X).sum(axis=1).mean()
+    pretrain(model, X, epochs=200, optimizer=Adam(0.01))
+    assert np.square(model.reconstruct(X) - X).sum(axis=1).mean() < before
 
 
 def test_pretraining_lowers_the_cost_of_a_sigmoid_stack(digits):
@@ -184,5 +223,14 @@ def test_copy_encoder(tiny):
     target = Classifier((7, 5), classes=2, dtype="float64")
     copy_encoder(source, target)
     np.testing.assert_array_equal(target.encode(X), source.f.layers[0].forward(X))
-    with pytest.raises(InputError, match=r"layers of \[5, 3\] units, the target's \[4\]"):
-        copy_encoder(source, Classifier((7, 4)))
+    for other in (Classifier((7, 4)), Classifier((7, 5), activation="tanh")):
+        with pytest.raises(InputError, match=r"layers \['sigmoid 5', 'sigmoid 3'\], the target's \['.*'\]: build"):
+            copy_encoder(source, other)
+
+
+def test_copy_encoder_between_backends_and_with_every_parameter(backend):
+    source = PredictiveSparseDecomposition((12, 8), seed=1)
+    target = PredictiveSparseDecomposition((12, 8), seed=2, backend=backend)
+    copy_encoder(source, target)
+    for name in ("W1", "b1", "theta1"):
+        np.testing.assert_array_equal(backend.to_numpy(target.parameters[name]), source.parameters[name])

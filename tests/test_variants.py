@@ -284,6 +284,16 @@ def test_the_chain_is_one_of_corruption_and_draws(backend, digits):
     assert (path != model.chain(digits.train[:4], steps=3, seed=1)).any()
 
 
+def test_a_categorical_draw_has_the_probabilities_of_the_softmax(backend):
+    from minae.backend import Arena
+
+    s = np.log(np.tile([0.1, 0.2, 0.7], (20_000, 1)))
+    x = LOSSES["categorical"](Arena(backend, "float64")).sample(backend.from_numpy(s), backend.generator(0))
+    x = backend.to_numpy(x)
+    assert (x.sum(axis=1) == 1).all() and set(np.unique(x)) == {0.0, 1.0}
+    np.testing.assert_allclose(x.mean(axis=0), [0.1, 0.2, 0.7], atol=0.02)
+
+
 def test_walks_take_x_tilde_further_from_x(digits):
     x, away = digits.train[:50], []
     for walks in (0, 4):
@@ -386,6 +396,16 @@ def test_loss_of_each_row(name, backend, rng):
         (lambda: ContractiveAutoencoder((7, 5), probes=0), "probes"),
         (lambda: HigherOrderContractiveAutoencoder((7, 5), gamma=-1.0), "gamma is -1.0"),
         (lambda: HigherOrderContractiveAutoencoder((7, 5), sigma=0.0), "sigma 0.0"),
+        (lambda: KSparseAutoencoder((7, 5), k=2.5), "k is 2.5: expected an integer"),
+        (lambda: ContractiveAutoencoder((7, 5), probes=1.5), "probes is 1.5"),
+        (lambda: UndercompleteAutoencoder((7, 5), tied="no"), "tied is 'no'"),
+        (lambda: UndercompleteAutoencoder((7, 5), activation="foo", code="relu"), "unknown activation 'foo'"),
+        (lambda: UndercompleteAutoencoder((7, 5), lam="0.1"), "lam is '0.1'"),
+        (lambda: KSparseAutoencoder((7, 5), k=2).encode(np.zeros((2, 7)), k=6), "k is 6 and the code has 5"),
+        (lambda: DenoisingAutoencoder((7, 5), walks=1, loss="gaussian"), "walks needs"),
+        (lambda: DenoisingAutoencoder((7, 5)).chain(np.full((2, 7), np.nan), 2), "NaN"),
+        (lambda: DenoisingAutoencoder((7, 5)).chain(np.zeros((2, 7)), 0), "steps is 0"),
+        (lambda: DenoisingAutoencoder((7, 5), loss="gaussian").chain(np.zeros((2, 7)), 1), "langevin"),
         (lambda: KSparseAutoencoder((7, 5), k=6), "k is 6 and the code has 5 units"),
         (lambda: KSparseAutoencoder((7, 5), k=0), "k is 0"),
         (lambda: DenoisingAutoencoder((7, 5), walks=-1), "walks is -1"),

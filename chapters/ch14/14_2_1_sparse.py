@@ -134,13 +134,13 @@ section.figure(plots.images(rows, "What a code of 1000 units lets through"), "co
 
 # %% k-sparse codes: the k largest linear units are kept, weights are tied. A softmax regression reads the digit off it
 units, epochs, source = section.pick(200, 1000, 1000), section.pick(4, 15, 8), "(recalled; Makhzani and Frey 2013)"
-errors = {"pixels": [probe_error(X, X_test, digits, seed) for seed in section.seeds]}
+errors = {"pixels": [probe_error(X, X_test, digits, seed, section.backend) for seed in section.seeds]}
 for k, published in section.pick({25: 1.35}, {25: 1.35}, {25: 1.35, 40: 1.54}).items():
     errors[k] = []
     for seed in section.seeds:
         model = minae.KSparseAutoencoder((784, units), k=k, loss="gaussian", tied=True, seed=seed, **on)
         model.fit(X, epochs=epochs, optimizer=Adam(Cosine(1e-3, steps=epochs * -(-len(X) // 128))), seed=seed)
-        errors[k].append(probe_error(model.encode(X), model.encode(X_test), digits, seed))
+        errors[k].append(probe_error(model.encode(X), model.encode(X_test), digits, seed, section.backend))
     section.number(f"error %, softmax on a k-sparse code, k = {k}", errors[k], f"{published} {source}")
 pixels = section.number("error %, softmax on pixels", errors["pixels"], f"7.20 {source}")
 if section.size != "quick":

@@ -101,11 +101,14 @@ section.figure(plots.images(rows, "Weights into one unit"), "features")
 
 # %%
 def error_of(model, seed):
-    return probe_error(model.encode(X), model.encode(X_test), digits, seed)
+    return probe_error(model.encode(X), model.encode(X_test), digits, seed, section.backend)
 
 
 source = "(recalled; Rifai et al. 2011, fine-tuned)"
-pixels = section.number("error %, softmax on pixels", [probe_error(X, X_test, digits, seed) for seed in section.seeds])
+pixels = section.number(
+    "error %, softmax on pixels",
+    [probe_error(X, X_test, digits, seed, section.backend) for seed in section.seeds],
+)
 error = {}
 for name, models in {"plain": plain, **denoisers}.items():
     published = {"plain": f"1.78 {source}", "gaussian": f"1.18 {source}", "masking": f"1.57 {source}"}.get(name)

@@ -128,11 +128,13 @@ section.number("DAE-g, σ = 0.01: extra error by noise over σ² ‖∂r/∂x‖
 # the DAE and then the AE come out a little ahead of the pixels; the CAE at λ = 10 has given up too much and comes last.
 
 # %%
-errors = [probe_error(X, X_test, digits, seed) for seed in section.seeds]
+errors = [probe_error(X, X_test, digits, seed, section.backend) for seed in section.seeds]
 section.number("error %, softmax on pixels", errors)
 for name in kinds:
     pairs = zip(models[name], section.seeds, strict=True)
-    errors = [probe_error(model.encode(X), model.encode(X_test), digits, seed) for model, seed in pairs]
+    errors = [
+        probe_error(model.encode(X), model.encode(X_test), digits, seed, section.backend) for model, seed in pairs
+    ]
     section.number(f"error %, softmax on the code, {name}", errors)
 
 worst = check_gradient(contractive, X_test[:3], entries=30).worst.error

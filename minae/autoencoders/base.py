@@ -10,6 +10,7 @@ from minae.backend import Arena, get_backend, namespace
 from minae.errors import InputError
 from minae.losses import LOSSES
 from minae.networks import Dense, Network
+from minae.ops import ACTIVATIONS
 from minae.parameters import Parameters
 
 VARIANTS = {}  # name -> class, in the order of the book
@@ -78,12 +79,15 @@ class Autoencoder:
             raise InputError(f"unknown loss {loss!r}: choose one of {', '.join(LOSSES)}")
         if str(dtype) not in ("float32", "float64"):
             raise InputError(f"dtype is {dtype!r}: choose 'float32' (to train) or 'float64' (to check gradients)")
-        if not (np.isfinite(lam) and lam >= 0):
+        if activation not in ACTIVATIONS:
+            raise InputError(f"unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}")
+        if not isinstance(tied, bool | np.bool_):
+            raise InputError(f"tied is {tied!r}: expected True or False")
+        if not (isinstance(lam, int | float | np.number) and np.isfinite(lam) and lam >= 0):
             raise InputError(f"lam is {lam!r}: the weight of a penalty is a number ≥ 0")
         if lam and not self.penalised:
             raise InputError(f"lam is {lam!r}, and a model of kind {self.variant!r} has no penalty Ω: leave lam out")
-        if seed < 0:
-            raise InputError(f"seed is {seed}: expected an integer ≥ 0")
+        seed = whole(seed, "seed", 0)
         self.config = dict(
             sizes=sizes, activation=activation, code=code, loss=loss, tied=bool(tied), lam=float(lam), seed=int(seed)
         )
@@ -286,6 +290,17 @@ def load(path, *, backend=None, dtype=None):
             f"{path} does not hold a whole minae model ({error}): was it written by another version?"
         ) from error
     return model
+
+
+def whole(value, name, lowest):
+    """An argument that counts something, as int. Raises InputError for another kind, and below `lowest`."""
+    try:
+        count = lowest - 1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        count = lowest - 1
+    if count < lowest:
+        raise InputError(f"{name} is {value!r}: expected an integer ≥ {lowest}")
+    return count
 
 
 def _checked_sizes(sizes, fewest):

@@ -1,6 +1,6 @@
 import numpy as np
 
-from minae.autoencoders.base import Autoencoder
+from minae.autoencoders.base import Autoencoder, whole
 from minae.errors import InputError
 from minae.networks import Dense, Network
 from minae.penalties import WeightDecay
@@ -26,11 +26,9 @@ class Classifier(Autoencoder):
     fewest_sizes = 1
 
     def __init__(self, sizes, classes=10, *, lam=0.0, **options):
-        if classes < 2:
-            raise InputError(f"classes is {classes}: expected at least two")
+        self.classes = whole(classes, "classes", 2)
         if options.setdefault("loss", "categorical") != "categorical" or options.get("tied"):
             raise InputError("a classifier has the categorical loss and no decoder to tie: leave out loss and tied")
-        self.classes = int(classes)
         super().__init__(sizes, lam=lam, **options)
         self.config |= dict(classes=self.classes)
         self.penalty = WeightDecay(self.parameters)
@@ -42,12 +40,14 @@ class Classifier(Autoencoder):
         """One-hot rows, (rows, classes), from labels 0 … classes − 1."""
         if y is None:
             raise InputError("y is missing: a classifier learns from X and its labels, and a validation set is (X, y)")
-        y = np.asarray(y)
+        y = self.backend.to_numpy(y) if self.backend.owns(y) else np.asarray(y)
         if y.shape != (rows,) or y.dtype.kind not in "iu":
             raise InputError(f"y is {y.dtype} {y.shape}: expected an integer label for each of the {rows} rows")
         if y.min() < 0 or y.max() >= self.classes:
             raise InputError(f"y has labels {y.min()} to {y.max()}: expected 0 to {self.classes - 1}, or more classes")
-        return np.eye(self.classes, dtype=self.dtype)[y]
+        one_hot = np.zeros((rows, self.classes), self.dtype)
+        one_hot[np.arange(rows), y] = 1
+        return one_hot
 
     def probabilities(self, X):
         """p(y | x):  (rows, n) -> (rows, classes)."""

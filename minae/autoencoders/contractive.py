@@ -1,6 +1,5 @@
-from minae.autoencoders.base import Autoencoder
+from minae.autoencoders.base import Autoencoder, whole
 from minae.backend import standard_normal
-from minae.errors import InputError
 from minae.penalties import Contraction
 
 
@@ -22,8 +21,7 @@ class ContractiveAutoencoder(Autoencoder):
     penalised = True
 
     def __init__(self, sizes, *, lam=0.1, tied=True, probes=None, **options):
-        if probes is not None and probes < 1:
-            raise InputError(f"probes is {probes}: expected a number ≥ 1, or None for the exact penalty")
+        probes = probes if probes is None else whole(probes, "probes", 1)
         super().__init__(sizes, lam=lam, tied=tied, **options)
         self.warn_of_a_copy()
         self.penalty = Contraction(self.f, self.arena)

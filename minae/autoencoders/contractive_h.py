@@ -1,4 +1,4 @@
-from minae.autoencoders.base import Autoencoder
+from minae.autoencoders.base import Autoencoder, whole
 from minae.backend import standard_normal
 from minae.errors import InputError
 from minae.penalties import Contraction, ContractionChange
@@ -20,14 +20,15 @@ class HigherOrderContractiveAutoencoder(Autoencoder):
     penalised = True
 
     def __init__(self, sizes, *, lam=0.1, gamma=0.1, sigma=0.1, draws=1, tied=True, **options):
-        if not (0 <= gamma < float("inf") and 0 < sigma < float("inf") and draws >= 1):
-            raise InputError(f"gamma is {gamma}, sigma {sigma}, draws {draws}: expected γ ≥ 0, σ > 0 and draws ≥ 1")
+        if not (0 <= gamma < float("inf") and 0 < sigma < float("inf")):
+            raise InputError(f"gamma is {gamma} and sigma {sigma}: expected γ ≥ 0 and σ > 0")
+        draws = whole(draws, "draws", 1)
         super().__init__(sizes, lam=lam, tied=tied, **options)
         self.penalty, self.change = Contraction(self.f, self.arena), ContractionChange(self.f, self.arena)
         if not gamma:
             self.warn_of_a_copy()
         self.weights["H"] = float(gamma)
-        self.config |= dict(gamma=float(gamma), sigma=float(sigma), draws=int(draws))
+        self.config |= dict(gamma=float(gamma), sigma=float(sigma), draws=draws)
 
     def noise(self, x, rng):
         """x_near = x + ε, (draws, B, n)."""

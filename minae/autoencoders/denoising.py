@@ -2,8 +2,9 @@ import math
 
 import numpy as np
 
-from minae.autoencoders.base import Autoencoder
+from minae.autoencoders.base import Autoencoder, whole
 from minae.corruptions import CORRUPTIONS
+from minae.data.rows import Rows
 from minae.errors import InputError
 
 
@@ -30,10 +31,13 @@ class DenoisingAutoencoder(Autoencoder):
         super().__init__(sizes, **options)
         if corruption not in CORRUPTIONS:
             raise InputError(f"unknown corruption {corruption!r}: choose one of {', '.join(CORRUPTIONS)}")
-        if walks < 0:
-            raise InputError(f"walks is {walks}: expected a number of steps ≥ 0")
+        walks = whole(walks, "walks", 0)
+        if walks and self.config["loss"] == "gaussian":
+            raise InputError(
+                "walks needs a loss whose p(x | h) can be drawn from, bernoulli or categorical: leave it out"
+            )
         self.corruption = CORRUPTIONS[corruption](level)
-        self.config |= dict(corruption=corruption, level=float(level), walks=int(walks))
+        self.config |= dict(corruption=corruption, level=float(level), walks=walks)
 
     def noise(self, x, rng):
         x_tilde = self.corruption(x, rng, self.arena)
@@ -72,20 +76,32 @@ class DenoisingAutoencoder(Autoencoder):
 
     def langevin(self, X, steps, size=None, seed=0):
         """x ← x + δ/2 score(x) + √δ ε from each row of X, by default with δ = σ²:  -> (steps, rows, n)"""
-        rng, X = np.random.default_rng(seed), np.array(X, dtype=self.dtype)
-        size, path = self.config["level"] ** 2 if size is None else size, []
+        if not steps >= 1 or (size is not None and not size > 0):
+            raise InputError(f"steps is {steps} and size {size}: expected steps ≥ 1 and a size δ > 0")
+        x, rng, path = self._start(X), np.random.default_rng(seed), []
+        size = self.config["level"] ** 2 if size is None else size
         for _ in range(steps):
-            noise = rng.standard_normal(X.shape, dtype=X.dtype)
-            X = X + self.dtype.type(size / 2) * self.score(X) + self.dtype.type(math.sqrt(size)) * noise
-            path.append(X)
+            noise = rng.standard_normal(x.shape, dtype=x.dtype)
+            x = x + self.dtype.type(size / 2) * self.score(x) + self.dtype.type(math.sqrt(size)) * noise
+            path.append(x)
         return np.stack(path)
 
     def chain(self, X, steps, seed=0):
         """x̃ ~ C(x̃ | x), then x ~ p(x | f(x̃)), again and again from each row of X: a Markov chain whose stationary
         distribution estimates p(x) (20.11.1; Bengio et al. 2013).  Returns its means r(x̃):  -> (steps, rows, n)"""
-        path, x, rng = [], self.backend.from_numpy(np.asarray(X, self.dtype)), self.backend.generator(seed, 0, 0, 0, 0)
+        if not steps >= 1 or self.config["loss"] == "gaussian":
+            raise InputError(
+                f"steps is {steps} and loss {self.config['loss']!r}: expected steps ≥ 1 and a p(x | h) to draw from, "
+                "bernoulli or categorical; for gaussian there is `langevin`"
+            )
+        path, x, rng = [], self.backend.from_numpy(self._start(X)), self.backend.generator(seed, 0, 0, 0, 0)
         for _ in range(steps):
             s = self.g.forward(self.code(self.corruption(x, rng)))[0]
             path.append(self.backend.to_numpy(self.loss.mean(s)))
             x = self.loss.sample(s, rng)
         return np.stack(path)
+
+    def _start(self, X):
+        """The rows that a chain begins with, checked, on the host."""
+        x = Rows(self, X, "X").take(np.arange(len(X)))
+        return np.array(self.backend.to_numpy(x) if self.backend.owns(x) else x)

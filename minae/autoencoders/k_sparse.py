@@ -1,4 +1,4 @@
-from minae.autoencoders.base import Autoencoder
+from minae.autoencoders.base import Autoencoder, whole
 from minae.errors import InputError
 from minae.kept import FromKept, IntoKept, keep, keep_backward
 from minae.ops import top_k
@@ -23,10 +23,14 @@ class KSparseAutoencoder(Autoencoder):
 
     def __init__(self, sizes, *, k, code="identity", **options):
         super().__init__(sizes, code=code, **options)
-        if not 1 <= k <= self.config["sizes"][-1]:
+        self.k = self._checked(k)
+        self.config |= dict(k=self.k)
+
+    def _checked(self, k):
+        k = whole(k, "k", 1)
+        if k > self.config["sizes"][-1]:
             raise InputError(f"k is {k} and the code has {self.config['sizes'][-1]} units: expected 1 ≤ k ≤ code size")
-        self.config |= dict(k=int(k))
-        self.k = int(k)
+        return k
 
     def encoder(self, sizes, activation, code):
         """f, its last layer one that knows Γ and has W by columns."""
@@ -49,7 +53,7 @@ class KSparseAutoencoder(Autoencoder):
 
     def encode(self, X, k=None):
         """h_Γ, with the k largest units kept: another k than in training, if given (the paper keeps more)."""
-        former, self.k = self.k, self.k if k is None else k
+        former, self.k = self.k, self.k if k is None else self._checked(k)
         try:
             return super().encode(X)
         finally:

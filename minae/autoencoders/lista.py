@@ -104,9 +104,13 @@ class LISTA(Autoencoder):
 
     def imitate(self, V, c=None):
         """Take a dictionary V (m, n), c (n,), such as another model's V1 and c1, and become K steps of ISTA on it."""
-        own = self.parameters
+        own, backend = self.parameters, self.backend
+        V, c = (W if W is None or backend.owns(W) else backend.from_numpy(np.asarray(W, self.dtype)) for W in (V, c))
         if V.shape != own["V1"].shape or (c is not None and c.shape != own["c1"].shape):
             raise InputError(f"V has shape {V.shape}: expected {own['V1'].shape}, and c {own['c1'].shape} or None")
+        size = float(abs(V).sum()) + (0.0 if c is None else float(abs(c).sum()))
+        if not 0 < size < float("inf"):
+            raise InputError("V is 0 everywhere, or V or c has NaN or infinite values: give a dictionary")
         own["V1"][...], own["c1"][...] = V, 0.0 if c is None else c
         coding = SparseCoding(own["V1"], lam=self.config["lam"])
         own["W1"][...] = own["V1"].T / coding.lipschitz

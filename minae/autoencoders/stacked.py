@@ -28,15 +28,29 @@ def pretrain(model, X, layer=UndercompleteAutoencoder, *, loss="bernoulli", seed
     options = options if isinstance(options, list) else [options or {}] * depth
     if len(options) != depth:
         raise InputError(f"options has {len(options)} entries and the encoder {depth} layers: give one dict for each")
-    for k, into in enumerate(model.f.layers):
+    if given := {"validation", "patience", "checkpoint", "resume"} & set(fit):
+        raise InputError(f"{', '.join(sorted(given))} is not for pretrain, whose layers are a run each: leave it out")
+    f, g = model.f.layers, model.g.layers[::-1]
+    mirrored = not model.supervised and [(layer.m, layer.n) for layer in f] == [(layer.n, layer.m) for layer in g]
+    for k, into in enumerate(f):
         if k:
-            loss = "bernoulli" if model.f.layers[k - 1].activation == "sigmoid" else "gaussian"
-        form = dict(code=into.activation, activation=into.activation, loss=loss, seed=seed + k)
-        part = layer((into.n, into.m), **form | options[k], backend=model.backend, dtype=model.dtype.name)
+            loss = "bernoulli" if f[k - 1].activation == "sigmoid" else "gaussian"
+        phi = into.activation if k + 1 < depth else model.config["code"]
+        form = dict(code=phi, activation=phi, loss=loss, seed=seed + k)
+        if mirrored and g[k].transposed:
+            form["tied"] = True
+        try:
+            part = layer((into.n, into.m), **form | options[k], backend=model.backend, dtype=model.dtype.name)
+        except TypeError as error:
+            raise InputError(f"{layer.__name__} cannot be a layer with {options[k]}: {error}") from error
+        if part.code_parts != 1 or len(part.f.layers) != 1:
+            raise InputError(
+                f"layer is {layer.__name__}: its encoder is more than h = φ(x W + b), so it cannot be kept"
+            )
         histories.append(part.fit(h, seed=seed + k, **fit))
-        _copy(part.f.layers[0], into)
-        if len(model.g.layers) == depth:
-            _copy(part.g.layers[0], model.g.layers[depth - 1 - k])
+        _copy(model, into.names, part, part.f.layers[0].names)
+        if mirrored:
+            _copy(model, g[k].names, part, part.g.layers[0].names)
         if k + 1 < depth:
             h = part.encode(h)
     return histories
@@ -45,13 +59,15 @@ def pretrain(model, X, layer=UndercompleteAutoencoder, *, loss="bernoulli", seed
 def copy_encoder(source, target):
     """Give the layers of `source`'s encoder to `target`'s, from x up, as many as `target` has."""
     a, b = source.f.layers, target.f.layers
-    shapes = [[(type(layer), layer.shapes()) for layer in layers] for layers in (a, b)]
-    if shapes[0][: len(b)] != shapes[1]:
-        widths = [[layer.m for layer in layers] for layers in (a, b)]
-        raise InputError(f"the source's encoder has layers of {widths[0]} units, the target's {widths[1]}: build alike")
+    form = [[(type(p), getattr(p, "activation", None), list(p.shapes().values())) for p in layers] for layers in (a, b)]
+    if form[0][: len(b)] != form[1]:
+        about = [[f"{getattr(layer, 'activation', '')} {layer.m}".strip() for layer in layers] for layers in (a, b)]
+        raise InputError(f"the source's encoder has the layers {about[0]}, the target's {about[1]}: build them alike")
     for p, q in zip(a, b, strict=False):
-        _copy(p, q)
+        _copy(target, q.names, source, p.names)
 
 
-def _copy(source, target):
-    target.W[...], target.b[...] = source.W, source.b
+def _copy(target, into, source, names):
+    for name, other in zip(into, names, strict=True):
+        W = source.backend.to_numpy(source.parameters[other])
+        target.parameters[name][...] = target.backend.from_numpy(W.astype(target.dtype))
