@@ -109,7 +109,7 @@ class Section:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot make the folder {self.out}: {error.strerror}; give another with --out") from error
-        self.numbers, self.claims, self.figures = {}, [], []
+        self.numbers, self.claims, self.figures, self.heading = {}, [], [], ""
         print(
             f"Section {self.about['number']}, {self.about['title']} ({self.size} size, backend {self.backend.name})\n"
         )
@@ -130,7 +130,10 @@ class Section:
         """
         values = [float(value) for value in (values if isinstance(values, list) else [values])]
         mean = sum(values) / len(values)
-        self.numbers[name] = {"mean": mean, "values": values} | ({"published": published} if published else {})
+        # an indented name belongs to the last one that is not: "  its error" may come more than once
+        self.heading = self.heading if name.startswith(" ") else name
+        key = f"{self.heading}: {name.strip()}" if name.startswith(" ") else name
+        self.numbers[key] = {"mean": mean, "values": values} | ({"published": published} if published else {})
         spread = f"   ({min(values):.4g} to {max(values):.4g} over {len(values)} seeds)" if len(values) > 1 else ""
         print(f"  {name:58} {mean:10.4g}{spread}", flush=True)
         return mean

@@ -75,12 +75,16 @@ def test_a_claim_that_fails_stops_the_script_after_the_results_are_written(monke
     s = section(monkeypatch, tmp_path, "--quick", "--seed", "4")
     assert s.pick(1, 2, 3) == 1 and s.seeds == [4]
     s.claim("water is wet", s.number("wetness", [0.5, 0.7]), ">", 0.5)
+    for name in ("of rain", "of snow"):
+        s.number(f"wetness {name}", 1.0)
+        s.number("  its error", 0.1, "0.2 (recalled)")
     s.claim("pigs fly", 0, ">", 1)
     s.figure(plots.curves({"a": _History()}), "curve")
     with pytest.raises(AssertionError, match="pigs fly"):
         s.finish()
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["numbers"]["wetness"] == {"mean": 0.6, "values": [0.5, 0.7]}
+    assert "wetness of rain: its error" in results["numbers"] and "wetness of snow: its error" in results["numbers"]
     assert [claim["holds"] for claim in results["claims"]] == [True, False]
     assert "FAILS  pigs fly" in capsys.readouterr().out
 
