@@ -97,6 +97,8 @@ class Section:
     """What a run of a script was asked for, and what it leaves: figures, numbers, and claims that hold or fail."""
 
     def __init__(self, docstring):
+        if docstring is None:  # `python -OO` takes docstrings away
+            docstring = ast.get_docstring(ast.parse(Path(sys.argv[0]).read_text(encoding="utf-8")))
         self.about, self.started = _about(docstring), time.perf_counter()
         parser = options(argparse.ArgumentParser(description=self.about["title"]))
         interactive = hasattr(sys, "ps1") or "ipykernel" in sys.modules  # cells in an editor: argv is not ours

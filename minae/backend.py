@@ -154,6 +154,13 @@ class Arena:
     def __exit__(self, *_):
         self._reuse = False
 
+    def mark(self):
+        """Where the requests of a step stand now; `rewind` to it gives the memory of the later ones out again."""
+        return self._next
+
+    def rewind(self, mark):
+        self._next = mark
+
     def empty(self, *shape, dtype=None, xp=None):
         """An uninitialised array of this shape; `xp=numpy` for one on the host."""
         request = (shape, dtype or self.dtype, xp or self.backend.xp)

@@ -137,7 +137,7 @@ def _check(J, model, name, gradient, terms, entries, tolerance, rng):
 
     analytic, numeric = np.array(analytic), np.array(numeric)
     difference, size = np.linalg.norm(analytic - numeric), np.linalg.norm(analytic + numeric)
-    resolution = np.finfo(np.float64).eps * max(1.0, abs(J())) / STEPS[0] * math.sqrt(len(analytic))
+    resolution = np.finfo(np.float64).eps * abs(J()) / STEPS[0] * math.sqrt(len(analytic))
     # two zeros agree: where both are below what differences of J can resolve there is no ratio to take
     both_zero = max(np.linalg.norm(analytic), np.linalg.norm(numeric)) <= resolution
     error = 0.0 if both_zero else float(difference / size) if size else math.inf

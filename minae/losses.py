@@ -22,10 +22,6 @@ class Loss:
     def __init__(self, arena):
         self.arena = arena
 
-    def sample(self, s, rng):
-        """One draw x ~ p(x | h), (B, n); where p has a variance that is not the data's, its mean."""
-        return self.mean(s)
-
     def check(self, x, low, high, what):
         """Refuse rows that p(x | h) gives no probability to; low and high are their smallest and largest value."""
 
@@ -69,6 +65,7 @@ class Bernoulli(Loss):
         return (ops.softplus(s) - x * s).sum(axis=1)
 
     def sample(self, s, rng):
+        """One draw x ~ p(x | h), (B, n)."""
         p = ops.sigmoid(s, out=self.arena.empty(*s.shape))
         u = uniform(rng, out=self.arena.empty(*s.shape))
         return namespace(s).less(u, p, out=u)
@@ -103,6 +100,7 @@ class Categorical(Loss):
         return -(x * ops.log_softmax(s)).sum(axis=1)
 
     def sample(self, s, rng):
+        """One draw x ~ p(x | h), one-hot rows (B, n), by the inverse of the cumulative distribution."""
         xp = namespace(s)
         below = xp.exp(ops.log_softmax(s)).cumsum(axis=1) <= rng.random((len(s), 1), dtype=s.dtype)
         chosen = xp.minimum(below.sum(axis=1), s.shape[1] - 1)  # how many classes the draw has passed

@@ -87,7 +87,9 @@ def fit(
         raise InputError(f"patience is {patience}: expected a number ≥ 1 together with validation data")
     if isinstance(optimizer, LBFGS):
         noisy = model.draw(rows.take(np.arange(2)), 0)
-        if "constrain" in vars(type(model)):
+        from minae.autoencoders.base import Autoencoder
+
+        if type(model).constrain is not Autoencoder.constrain:
             raise InputError(f"lbfgs cannot confine parameters, as a {model.variant} model needs it: use adam")
         if checkpoint is not None or resume or patience is not None or batch_size != n or noisy:
             raise InputError("lbfgs takes all rows at once, and no checkpoint, resume, patience or noise: use adam")

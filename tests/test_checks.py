@@ -153,6 +153,23 @@ def test_a_small_weight_does_not_hide_a_forgotten_penalty(tiny):
     assert not report
 
 
+def test_a_wrong_sign_of_a_tiny_term_is_caught(rng):
+    from minae import HigherOrderContractiveAutoencoder
+
+    class Uphill(HigherOrderContractiveAutoencoder):
+        variant = None
+
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            right = self.change.backward
+            self.change.backward = lambda cache, near, kept, weight: right(cache, near, kept, -weight)
+
+    x = rng.uniform(size=(4, 7))
+    right = HigherOrderContractiveAutoencoder((7, 5), sigma=1e-6, seed=1)
+    assert not check_gradient(Uphill((7, 5), sigma=1e-6, seed=1), x, terms=[("H",)])
+    assert check_gradient(right, x).rows
+
+
 def test_one_wrong_entry_among_thousands_is_caught(digits):
     """Sampled entries can miss it; the random direction through all entries cannot."""
 

@@ -352,6 +352,16 @@ def test_the_bound_is_a_bound_of_the_exact_likelihood(rng):
     assert elbo < exact.mean() and few.mean() < many.mean() + 0.5
 
 
+def test_more_samples_of_the_bound_take_no_more_memory(rng):
+    model, X, held = VariationalAutoencoder((7, 5, 3)), rng.uniform(size=(50, 7)).astype("float32"), []
+    for samples in (2, 40):
+        model.log_likelihood(X, samples=samples)
+        held.append(sum(array.nbytes for array in model.arena._slots.values()))
+    assert held[0] == held[1]
+    with pytest.raises(InputError, match="samples is 0"):
+        model.log_likelihood(X, samples=0)
+
+
 def test_raising_beta_lowers_the_kl(digits):
     KL = []
     for beta in (0.0, 1.0, 10.0):

@@ -48,12 +48,15 @@ def corrupt(name, x, seed=section.seed):
     return CORRUPTIONS[name](levels[name])(x, np.random.default_rng(seed))
 
 
+def with_one(x):
+    return np.hstack([x, np.ones((len(x), 1), x.dtype)])
+
+
 def linear_filter(name, x_tilde):
     """r = x̃ A, A = argmin Σ ‖x − x̃ A‖² + ε ‖A‖², with a 1 beside the pixels, from two corrupted copies of X."""
-    one = lambda x: np.hstack([x, np.ones((len(x), 1), x.dtype)])  # noqa: E731
-    copies = [one(corrupt(name, X, seed + 1)) for seed in range(2)]
+    copies = [with_one(corrupt(name, X, seed + 1)) for seed in range(2)]
     A = np.linalg.solve(sum(c.T @ c for c in copies) + 1e-3 * len(X) * np.eye(785), sum(c.T @ X for c in copies))
-    return one(x_tilde) @ A.astype(x_tilde.dtype)
+    return with_one(x_tilde) @ A.astype(x_tilde.dtype)
 
 
 # %% [markdown]

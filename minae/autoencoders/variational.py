@@ -1,4 +1,4 @@
-from minae.autoencoders.base import Autoencoder
+from minae.autoencoders.base import Autoencoder, whole
 from minae.backend import namespace, standard_normal
 from minae.errors import InputError
 
@@ -53,13 +53,16 @@ class VariationalAutoencoder(Autoencoder):
         """log 1/K Σ_k p(x | z_k) p(z_k) / q(z_k | x), z_k ~ q(z | x): a bound of log p(x) = log Σ_h p(h, x)     (14.3)
         that K = `samples` tightens (Burda et al. 2016).  With the Gaussian loss, without its constant ½ n log 2π.
         (rows, n) -> (rows,)"""
+        whole(samples, "samples", 1)
         return self._map(X, "X", 0, lambda x: self._log_weights(x, samples, seed))[:, 0]
 
     def _log_weights(self, x, samples, seed):
         xp, m, log_w = namespace(x), self.config["sizes"][-1], []
         y, _ = self.f.forward(x)
         mu, log_var = y[:, :m], y[:, m:]
+        at = self.arena.mark()
         for k in range(samples):
+            self.arena.rewind(at)  # each sample in the memory of the one before
             eps = self.backend.generator(seed, 0, 0, 0, k).standard_normal(mu.shape, dtype=x.dtype)
             z, _ = self.reparametrise(mu, log_var, eps)
             s, _ = self.g.forward(z)
