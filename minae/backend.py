@@ -18,6 +18,7 @@ class Backend:
 
     name = "numpy"
     xp = np
+    block = 1 << 19  # numbers of an array that is worked on block by block, so that the next pass finds it in a cache
 
     def owns(self, array):
         return isinstance(array, np.ndarray)
@@ -49,6 +50,7 @@ class Backend:
 
 class CupyBackend(Backend):
     name = "cupy"
+    block = 1 << 26  # large enough to occupy a GPU
 
     def __init__(self):
         try:

@@ -130,7 +130,9 @@ def _parser():
     sub.add_argument("--seconds", type=float, default=1.5, help="of a contestant in a round (default 1.5)")
     sub.add_argument("--no-compile", action="store_true", help="leave out torch.compile, which takes minutes")
     sub.add_argument("--curves", action="store_true", help="also scaling over batch, width, depth and data size")
-    sub.add_argument("--out", type=Path, metavar="FOLDER", help="write bench.json, and with --curves curves.png")
+    sub.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write bench.json, bench.md, and curves.png of --curves"
+    )
     _backend(sub)
     _json(sub)
 
@@ -389,6 +391,7 @@ def _bench(args):
     found["bars"] = report.bars(found)
     if args.out:
         files.replace(args.out / "bench.json", json.dumps(found, indent=1).encode())
+        files.replace(args.out / "bench.md", report.markdown(found).encode())
         if args.curves:
             from minae import plots
 

@@ -5,22 +5,25 @@ import importlib.util
 import os
 import platform
 import time
+import warnings
 
 import numpy as np
 
 from minae import __version__, data
 from minae.backend import get_backend
 from minae.errors import InputError
+from minae.training import turns_lost
 
 
 def examine():
-    parts = (_python, _blas, _threads, _kernels, _kernel_cache, _cupy, _numba_cuda, _sample, _mnist)
+    parts = (_python, _blas, _threads, _kernels, _kernel_cache, _cupy, _numba_cuda, _crossover, _sample, _mnist)
     findings = []
     for part in parts:
         try:
-            findings.append(part())
+            finding = part()
         except Exception as error:  # a doctor reports what breaks; it does not break
-            findings.append((part.__name__.strip("_"), "broken", f"{type(error).__name__}: {error}", ""))
+            finding = part.__name__.strip("_"), "broken", f"{type(error).__name__}: {error}", ""
+        findings += [finding] if finding else []
     return findings
 
 
@@ -49,7 +52,20 @@ def _threads():
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     limits = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name in os.environ}
     said = ", ".join(f"{name}={value}" for name, value in limits.items()) or "no limit set"
-    return "threads", "ok", f"{cores} cores for this process, {said}", ""
+    advice = ""
+    if _turns_lost() > 50:
+        advice = "other processes keep these cores busy, and BLAS threads that wait for each other lose their turns"
+        advice += ": set OPENBLAS_NUM_THREADS=1 while they run (kernels/README.md)"
+    return "threads", "ok", f"{cores} cores for this process, {said}", advice
+
+
+def _turns_lost(products=200):
+    """How often a core was taken from this process during so many small matrix products, some 20 ms in all."""
+    x, W = np.ones((100, 784), np.float32), np.ones((784, 30), np.float32)
+    before = turns_lost()
+    for _ in range(products):
+        x @ W
+    return turns_lost() - before
 
 
 def _kernels():
@@ -91,6 +107,40 @@ def _numba_cuda():
     if kernels.cuda_works():
         return "CUDA kernels", "ok", "numba-cuda compiles for this driver", ""
     return "CUDA kernels", "missing", "numba-cuda does not work here", "the plain CuPy formulas serve instead"
+
+
+def _crossover(gpu="cupy", widths=(16, 64, 256, 1024, 4096)):
+    """From which width of the code on a training step is faster on the GPU; None where there is none."""
+    try:
+        get_backend(gpu)
+    except InputError:
+        return None
+    slower = [m for m in widths if _step("numpy", m) < _step(gpu, m)]
+    if not slower:
+        return "CPU or GPU", "ok", f"a step of 784-m, batch 128, is faster on the GPU from m = {widths[0]} on", ""
+    at = next((f"from m = {m} on" for m in widths if m > slower[-1]), "for no m that was tried")
+    advice = f"backend='numpy' for codes of {slower[-1]} and less"
+    return "CPU or GPU", "ok", f"a step of 784-m, batch 128, is faster on the GPU {at}", advice
+
+
+def _step(backend, m, steps=20):
+    """Seconds of a training step of 784-m, batch 128: the best of three times `steps`."""
+    from minae import UndercompleteAutoencoder
+    from minae.optimizers import Adam
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a code wider than x, without a penalty, is meant here
+        model = UndercompleteAutoencoder((784, m), backend=backend)
+    x, optimizer, times = model.backend.from_numpy(np.full((128, 784), 0.5, np.float32)), Adam(), []
+    for _ in range(4):  # the first compiles
+        start = time.perf_counter()
+        for _ in range(steps):
+            with model.arena:
+                model.cost_and_grad(x)
+                optimizer.step(model.parameters)
+        model.backend.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times[1:]) / steps
 
 
 def _sample():

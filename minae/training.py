@@ -6,7 +6,10 @@ a checkpoint holds parameters, optimizer state, epoch and position, and no gener
 
 import dataclasses
 import math
+import os
+import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +20,8 @@ from minae.data.rows import Rows
 from minae.errors import Diverged, InputError
 from minae.optimizers import LBFGS, OPTIMIZERS, Optimizer
 from minae.progress import Bar, CtrlC
+
+LOST_PER_SECOND = 100  # turns; 0 to 5 on a quiet machine, 500 where a process beside it makes a step 20 times as long
 
 
 class History(list):
@@ -111,7 +116,7 @@ def fit(
     bar = Bar(progress, total=epochs * n, done=run.epoch * n + run.position * batch_size)
     with bar, CtrlC() as ctrl_c, np.errstate(all="ignore"):  # a cost that overflows is found by _Run.terms
         while run.epoch < epochs and not run.stopped:
-            started, first = time.perf_counter(), run.position
+            started, first, lost = time.perf_counter(), run.position, turns_lost()
             order = Backend().generator(seed, run.epoch).permutation(n)
             for k in range(first, run.steps):
                 with model.arena:
@@ -125,6 +130,7 @@ def fit(
                     bar.show(run, epochs)
                 if ctrl_c.asked:
                     raise run.interrupted()
+            _advise(turns_lost() - lost, time.perf_counter() - started)
             run.end_epoch(started, first, order[-((n - 1) % batch_size + 1) :], patience)
             if any([callback(model, run.history) for callback in callbacks]):
                 run.stopped = True
@@ -133,6 +139,28 @@ def fit(
     if patience is not None and run.best is not None:
         model.parameters.flat[...] = run.best
     return run.history
+
+
+def turns_lost():
+    """How often a core was taken from this process so far; 0 where the system does not say."""
+    if sys.platform != "linux":
+        return 0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+def _advise(lost, seconds):
+    """BLAS's threads wait for each other without giving way. Where other processes keep the cores busy, the system puts
+    two of them on one core, and each product costs some of its time slices (kernels/README.md)."""
+    one = "1" in (os.environ.get("OPENBLAS_NUM_THREADS"), os.environ.get("OMP_NUM_THREADS"))
+    if lost > LOST_PER_SECOND * max(seconds, 1) and not one:
+        warnings.warn(
+            "other processes keep this machine busy, and BLAS's threads lose much time waiting for each other: set "
+            "OPENBLAS_NUM_THREADS=1 before Python starts, until they are done",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
 class _Run:

@@ -38,6 +38,7 @@ def measured(tmp_path_factory):
     assert code == 0 and len(printed) == 1
     found = json.loads(printed[0])
     assert found == json.loads((folder / "bench.json").read_text())
+    assert (folder / "bench.md").read_text() == report.markdown(found)
     return found
 
 
@@ -50,6 +51,13 @@ def test_a_report(measured):
     assert all(grown < 4 * 100 * 784 for grown in result["allocated_bytes"].values())  # no array of the batch's size
     assert "784-30" in report.text("workload", "784-30", result) and "minae" in report.text("machine", None, measured)
     assert report.closing(measured)
+
+
+def test_a_report_in_tables(measured):
+    tables = report.markdown(measured).split("\n\n")
+    assert "784-30" in tables[1] and "minae / products" in tables[1]
+    for table in tables[1:]:
+        assert len({line.count("|") for line in table.strip().splitlines()}) == 1  # as many cells in every row
 
 
 def test_a_report_without_torch(measured):

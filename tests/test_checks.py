@@ -170,6 +170,29 @@ def test_a_wrong_sign_of_a_tiny_term_is_caught(rng):
     assert check_gradient(right, x).rows
 
 
+@pytest.mark.parametrize("fault", [0.0, 1e-3])
+def test_data_that_are_not_scaled(rng, fault):
+    """J of 10⁶ leaves the differences fewer digits: a right gradient passes, and one that is off by 10⁻³ does not."""
+
+    class Wrong(UndercompleteAutoencoder):
+        variant = None
+
+        def cost_and_grad(self, x, **options):
+            cost = super().cost_and_grad(x, **options)
+            self.parameters.grad[...] *= 1 + fault
+            return cost
+
+    x = 255 * rng.uniform(size=(4, 60))
+    report = check_gradient(Wrong((60, 5), code="identity", loss="gaussian", seed=1), x)
+    assert bool(report) == (fault == 0) and any(row.resolution > 1e-9 for row in report.rows)
+
+
+def test_what_rounding_hides_is_said(rng):
+    x = 1e9 * rng.uniform(size=(4, 60))
+    report = check_gradient(UndercompleteAutoencoder((60, 5), code="sigmoid", loss="gaussian", seed=1), x)
+    assert not report and "scale the data" in str(report)
+
+
 def test_one_wrong_entry_among_thousands_is_caught(digits):
     """Sampled entries can miss it; the random direction through all entries cannot."""
 

@@ -263,6 +263,14 @@ def test_doctor(minae):
     assert all(finding["part"] in minae("doctor").out for finding in findings[:1])
 
 
+def test_the_crossover_of_cpu_and_gpu():
+    from minae import doctor
+
+    assert doctor._crossover("cupy") is None or doctor._crossover("cupy")[1] == "ok"
+    _, state, finding, _ = doctor._crossover("guard", widths=(4, 8))  # the stand-in is slower, or little faster
+    assert state == "ok" and "784-m" in finding
+
+
 SCRIPT = """'''99.9 A test\n\nEquations: none\n'''
 from minae.chapters import Section
 section = Section(__doc__)

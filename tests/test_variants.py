@@ -112,6 +112,20 @@ def test_a_jacobian_too_large_for_memory(monkeypatch, backend, rng):
         model.jacobian(np.zeros((50, 7)))
 
 
+@pytest.mark.parametrize("variant", [ContractiveAutoencoder, HigherOrderContractiveAutoencoder])
+def test_the_deep_penalty_is_the_same_in_blocks_of_rows(variant, backend, rng):
+    """One row at a time, three (of 7, so that the last block is smaller), and all at once."""
+    x, found = rng.uniform(size=(7, 6)), []
+    for block in (1, 3 * 3 * 5, 10**6):
+        model = shake(variant((6, 5, 4, 3), backend=backend, **F64), np.random.default_rng(1))
+        model.backend.block = block
+        rows = model.backend.from_numpy(x)
+        cost = model.cost_and_grad(rows, **model.draw(rows, 0))
+        found.append([float(cost["Omega"]), *model.backend.to_numpy(model.parameters.grad)])
+    np.testing.assert_allclose(found[0], found[2], rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(found[1], found[2], rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("variant", [VariationalAutoencoder, UndercompleteAutoencoder, KSparseAutoencoder])
 def test_the_jacobian_is_that_of_the_code(variant, rng):
     model = shake(variant((7, 5, 3), **({"k": 2} if variant is KSparseAutoencoder else {}), **F64), rng)

@@ -74,7 +74,7 @@ section.claim("deeper beats shallower at equal parameters", error["deep"], "<", 
 # %%
 stack = dict(sizes=section.pick((784, 200, 100, 30), (784, 500, 250, 30), (784, 1000, 500, 250, 30)))
 stack |= dict(activation="sigmoid", code="identity", **options)
-greedy, fine = section.pick((4, 4), (8, 12), (4, 8))
+greedy, fine = section.pick((4, 4), (8, 12), (3, 7))
 lr_greedy, lr = section.pick((1e-2, 5e-3), (5e-3, 3e-3), (5e-3, 2e-3))
 random_weights = train(UndercompleteAutoencoder(**stack, seed=section.seed), fine + greedy, section.seed, lr)
 error_random = section.number("squared error, test, sigmoids, random weights, one seed", squared_error(random_weights))
@@ -107,7 +107,7 @@ section.figure(plots.images(rows, "Test digits from 30 numbers, by a stack of si
 # %%
 sizes, histories = (784, 200, 200), {}
 accuracy = {"softmax on pixels": [], "random weights": [], "frozen": [], "fine-tuned": []}
-epochs = section.pick(4, 10, 12)
+epochs = section.pick(4, 10, 10)
 y, y_test = digits.train_labels.astype(int), digits.test_labels.astype(int)
 
 

@@ -130,8 +130,8 @@ class HalfContraction(Contraction):
 class FloorContraction(Contraction):
     """`//` for the mean over the batch: whole numbers, whose derivative is 0."""
 
-    def value(self, cache, v=None):
-        return super().value(cache)[0] * len(cache[0]) // len(cache[0]), None
+    def value(self, cache, v=None, need_grad=True):
+        return super().value(cache, need_grad=need_grad)[0] * len(cache[0]) // len(cache[0]), None
 
     def backward(self, cache, kept, weight):
         return None
@@ -140,8 +140,8 @@ class FloorContraction(Contraction):
 class ContractionOfTheSum(Contraction):
     """‖Σ_j ∇h_j‖² for Σ_j ‖∇h_j‖²: a probe in one direction of the code."""
 
-    def value(self, cache, v=None):
-        return super().value(cache, np.ones((len(cache[0]), 1, cache[-1].shape[1])))
+    def value(self, cache, v=None, need_grad=True):
+        return super().value(cache, np.ones((len(cache[0]), 1, cache[-1].shape[1])), need_grad)
 
 
 class OnSigmoid(Laplace):

@@ -45,7 +45,7 @@ class ContractiveAutoencoder(Autoencoder):
         L, ds = self.loss(s, x, weights["L"])  # L = −log p(x | h), and ds = ∂J/∂s
         cost = self.cost(L=L)
         if "Omega" in weights:
-            cost["Omega"], kept = self.penalty.value(f_cache, v)  # ‖Jf‖²
+            cost["Omega"], kept = self.penalty.value(f_cache, v, need_grad)  # ‖Jf‖²
         if not need_grad:
             return cost
 

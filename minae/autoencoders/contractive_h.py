@@ -47,8 +47,8 @@ class HigherOrderContractiveAutoencoder(Autoencoder):
         L, ds = self.loss(s, x, weights["L"])  # L = −log p(x | h), and ds = ∂J/∂s
         cost = self.cost(L=L)
         if "Omega" in weights:
-            cost["Omega"], kept = self.penalty.value(f_cache)  # ‖Jf(x)‖²
-        changes = [self.change.value(f_cache, cache) for cache in near]  # ‖Jf(x) − Jf(x + ε)‖²
+            cost["Omega"], kept = self.penalty.value(f_cache, None, need_grad)  # ‖Jf(x)‖²
+        changes = [self.change.value(f_cache, cache, need_grad) for cache in near]  # ‖Jf(x) − Jf(x + ε)‖²
         cost["H"] = sum(value for value, _ in changes) / K
         if not need_grad:
             return cost

@@ -117,6 +117,66 @@ def closing(report):
     return "\n".join(lines)
 
 
+# ---- Markdown, as it stands in kernels/README.md
+
+
+def markdown(report):
+    """The same in tables: ms and ratios are medians of the rounds, with their range in brackets."""
+    torch = f"PyTorch {report['torch']}" if report["torch_takes_part"] else "without PyTorch"
+    how = f"{report['rounds']} rounds of {report['seconds']:g} s, {torch}" + (", compiled too" * report["compiled"])
+    lines = [f"`minae bench`, {report['date']}, {how}; {report['machine']}.", ""]
+    head = ["workload", "minae ms", "PyTorch ms, its best", "products ms", "minae / PyTorch", "minae / products"]
+    rows = []
+    for name, result in report["workloads"].items():
+        times = {one: _times(rows) for one, rows in result["results"].items()}
+        forms = {one: statistics.median(t) for one, t in times.items() if one.startswith("torch") and t}
+        best, ratios, mb = min(forms, key=forms.get, default=None), result["ratios"], result["memory_mb"]
+        rival = best and min((one for one in forms if mb.get(one)), key=lambda one: mb[one], default=None)
+        rows.append(
+            [
+                name,
+                _spread(times["minae"]),
+                f"{_spread(times[best])} {best.removeprefix('torch ')}" if best else "",
+                _spread(times.get("products")),
+                _spread(ratios.get("minae / torch"), ".2f"),
+                _spread(ratios.get("minae / products"), ".2f"),
+                f"{statistics.median(row['first'] for row in result['results']['minae']):.0f}",
+                f"{mb['minae']:.1f}",
+                f"{mb[rival]:.1f}" if rival else "",
+            ]
+        )
+    lines += _table([*head, "first step ms", "memory MB", "PyTorch's"], rows)
+    stand_apart = [
+        [key, name, _spread(result["ratios"].get(key), ".2f")]
+        for name, result in report["workloads"].items()
+        for key in ("minae / plain step", "generic / minae")
+        if key in result["ratios"]
+    ]
+    lines += ["", *_table(["ratio", "workload", "median (range)"], stand_apart)] if stand_apart else []
+    for axis, points in report["curves"].items():
+        keys = ("minae", "torch", "products")
+        rows = [[str(value), *(_spread(point[key]) for key in keys)] for value, point in points.items()]
+        lines += ["", *_table([axis, "minae ms", "PyTorch ms", "products ms"], rows)]
+    rows = [[r["bar"], f"{r['value']:.2f}", r["limit"], "yes" if r["reached"] else "**no**"] for r in report["bars"]]
+    return "\n".join([*lines, "", *_table(["bar", "measured", "limit", "reached"], rows)]) + "\n"
+
+
+def _times(rows):
+    return [row["median"] for row in rows if "median" in row]
+
+
+def _spread(values, digits=None):
+    if not values:
+        return ""
+    digits = digits or (".3g" if max(values) < 1000 else ".0f")
+    low, middle, high = (f"{value:{digits}}" for value in (min(values), statistics.median(values), max(values)))
+    return middle if low == high else f"{middle} ({low}–{high})"
+
+
+def _table(head, rows):
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+
+
 # ---- picture
 
 

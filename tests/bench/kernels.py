@@ -1,13 +1,14 @@
-"""Each kernel's plain NumPy form against its Numba form, float32, in turns within one process.
+"""Each kernel's plain form against the kernel, float32, in turns within one process.
 
-    python tests/bench/kernels.py [--repeats 200]
+    python tests/bench/kernels.py [--repeats 200] [--backend cupy]
 
-µs a call: median, and the 5 % and 95 % quantiles of the repeats. `plain/numba` is the median of the ratios of
-neighbours.
+A table for kernels/README.md, in µs a call: median, and the 5 % and 95 % quantiles of the repeats; then the median of
+the ratios of neighbours, and for a kernel that walks through its arrays once, the bytes that it moves in a second.
 """
 
 import argparse
 import itertools
+import math
 import statistics
 import time
 
@@ -17,6 +18,7 @@ import minae  # noqa: F401  (before NumPy: sets up its threads)
 import numpy as np
 
 from minae import kernels
+from minae.backend import get_backend
 from minae.kernels import adam, bernoulli, contraction, hamming, kl_sparsity, sigmoid, slopes, sparse_rows, top_k
 
 LAYERS = [(128, 500), (128, 784)]
@@ -39,34 +41,29 @@ def plainly(function):
     return call
 
 
-def cases(rng):
-    """name, plain form, Numba form: calls without arguments that write to arrays of their own."""
-    for shape in LAYERS:
-        a = rng.standard_normal(shape, "f")
-        one, two = np.empty_like(a), np.empty_like(a)
-        yield (
-            f"sigmoid {shape[0]} x {shape[1]}",
-            lambda a=a, out=one: sigmoid.plain(a, out),
-            lambda a=a, out=two: sigmoid.sigmoid(a, out),
-        )
-    for shape in LAYERS:
-        s, x = rng.standard_normal(shape, "f"), rng.random(shape, "f")
-        one, two = np.empty_like(s), np.empty_like(s)
-        yield (
-            f"bernoulli {shape[0]} x {shape[1]}",
-            lambda s=s, x=x, ds=one: bernoulli.plain(s, x, ds, 1.0),
-            lambda s=s, x=x, ds=two: bernoulli.loss(s, x, ds, 1.0),
-        )
-    g = rng.standard_normal(PARAMETERS, "f") * np.float32(1e-2)
-    one, two = ([rng.standard_normal(PARAMETERS, "f"), np.zeros_like(g), np.zeros_like(g)] for _ in range(2))
+def elementwise(rng, backend):
+    """name, plain form, the kernel, and how many numbers the kernel reads and writes. The calls have arrays of their
+    own."""
+    put, xp = backend.from_numpy, backend.xp
+    gpu = [(8192, 4096)] if backend.name == "cupy" else []
+    for shape in [*LAYERS, *gpu]:
+        s, x, out = put(rng.standard_normal(shape, "f")), put(rng.random(shape, "f")), put(np.empty(shape, "f"))
+        h, size = put(rng.random(shape, "f")), math.prod(shape)
+        calls = {  # the activation's slope reads h and dh
+            "sigmoid": (lambda s=s, out=out: sigmoid.sigmoid(s, out), 2),
+            "bernoulli": (lambda s=s, x=x, out=out: bernoulli.loss(s, x, out, 1.0), 3),
+            "sigmoid'": (lambda x=x, h=h, out=out: slopes.backward(x, h, "sigmoid", out), 3),
+            "softplus'": (lambda x=x, h=h, out=out: slopes.backward(x, h, "softplus", out), 3),
+        }
+        for name, (call, numbers) in calls.items():
+            yield f"{name} {shape[0]} × {shape[1]}", plainly(call), call, numbers * size
+    for size in [PARAMETERS, *(math.prod(shape) for shape in gpu)]:
+        w, g, s, r = put(rng.standard_normal(size, "f")), *(xp.full(size, 1e-3, "f") for _ in range(3))
 
-    def plain(w=one[0], s=one[1], r=one[2]):  # the same scalars as adam.update at a late t
-        adam.plain(w, g, s, r, 0.0, 0.9, 1 - 0.9, 0.999, 1 - 0.999, 1e-3, 1.0, 1e-8)
+        def step(w=w, g=g, s=s, r=r):
+            adam.update(w, g, s, r, 10_000, 1e-3, 0.9, 0.999, 1e-8, 0.0)
 
-    def fused(w=two[0], s=two[1], r=two[2]):
-        adam.update(w, g, s, r, 10_000, 1e-3, 0.9, 0.999, 1e-8, 0.0)
-
-    yield f"adam {PARAMETERS}", plain, fused
+        yield f"adam {size}", plainly(step), step, 7 * size
 
 
 def penalties(rng):
@@ -86,14 +83,8 @@ def penalties(rng):
             contraction.add_scaled(dW, W, c)
             slopes.backward(dh, h, "sigmoid", out, da)
 
-        yield f"kl_sparsity {B} x {m}", plainly(sparsity), sparsity
-        yield f"contraction {B} x {m}", plainly(contract), contract
-        for activation in ("sigmoid", "softplus"):
-
-            def slope(h=h, dh=dh, out=out, activation=activation):
-                slopes.backward(dh, h, activation, out)
-
-            yield f"{activation}' {B} x {m}", plainly(slope), slope
+        yield f"kl_sparsity {B} × {m}", plainly(sparsity), sparsity
+        yield f"contraction {B} × {m}", plainly(contract), contract
     B, m, n = CHAIN
     dA, C, p_n, p_m, WT = (rng.random(shape, "f") for shape in (CHAIN, CHAIN, (B, n), (B, m), (m, n)))
     dp_n, dp_m, dWT = np.empty_like(p_n), np.empty_like(p_m), np.empty_like(WT)
@@ -105,8 +96,8 @@ def penalties(rng):
     def top():
         contraction.top_backward(C, p_m, WT, dp_m, dWT)
 
-    yield f"chain {B} x {m} x {n}", plainly(chain), chain
-    yield f"its top {B} x {m} x {n}", plainly(top), top
+    yield f"chain {B} × {m} × {n}", plainly(chain), chain
+    yield f"its top {B} × {m} × {n}", plainly(top), top
 
 
 def codes(rng):
@@ -127,27 +118,32 @@ def codes(rng):
     yield "ball of 10⁶ codes", lambda: hamming.ball_plain(words, asked, 16), lambda: hamming.ball(words, asked, 16)
 
 
-def microseconds(call):
+def microseconds(call, backend):
+    backend.synchronize()
     start = time.perf_counter()
     call()
+    backend.synchronize()
     return (time.perf_counter() - start) * 1e6
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=200)
-    repeats = parser.parse_args().repeats
-    print(f"{'kernel':<22} {'plain':>7}  {'5..95 %':>13} {'numba':>7}  {'5..95 %':>13}  plain/numba")
-    rng = np.random.default_rng(0)
-    for name, plain, fused in itertools.chain(cases(rng), penalties(rng), codes(rng)):
+    parser.add_argument("--backend", default="numpy", help="numpy, or cupy: the kernels that have a CUDA form")
+    args = parser.parse_args()
+    print("| kernel, size | plain | kernel | plain / kernel | GB/s |\n| --- | --- | --- | --- | --- |")
+    rng, backend = np.random.default_rng(0), get_backend(args.backend)
+    on_host = [penalties(rng), codes(rng)] if backend.name == "numpy" else []
+    for name, plain, fused, *numbers in itertools.chain(elementwise(rng, backend), *on_host):
         for _ in range(10):  # compiles, or loads what is compiled
             plain(), fused()
-        pairs = [(microseconds(plain), microseconds(fused)) for _ in range(repeats)]
+        pairs = [[microseconds(call, backend) for call in (plain, fused)] for _ in range(args.repeats)]
         columns = ""
         for times in zip(*pairs, strict=True):
             low, high = np.quantile(times, [0.05, 0.95])
-            columns += f" {statistics.median(times):7.0f}  {f'{low:.0f}..{high:.0f}':>13}"
-        print(f"{name:<22}{columns}  {statistics.median(p / q for p, q in pairs):11.1f}")
+            columns += f" {statistics.median(times):.0f} ({low:.0f}–{high:.0f}) |"
+        speed = f"{4e-3 * numbers[0] / statistics.median(fused for _, fused in pairs):.0f}" if numbers else ""
+        print(f"| {name} |{columns} {statistics.median(p / q for p, q in pairs):.1f} | {speed} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,105 @@
+"""A training step under several settings of OpenBLAS's threads, alone and beside one busy process, in turns.
+
+    python tests/bench/threads.py [--rounds 3] [--seconds 1] [SETTING ...]
+
+A table for kernels/README.md: ms a step, median of the rounds' medians, and their range. Each measurement is a process
+of its own. "minae first" is what a script does that imports minae, and then perhaps NumPy.
+"""
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+NETWORKS = ("784-30", "784-500")
+SETTINGS = {  # name -> modules in the order of their import, environment, contestant
+    "minae first": (["minae"], {}, "minae"),
+    "NumPy first": (["numpy", "minae"], {}, "minae"),
+    "PyTorch first": (["torch", "minae"], {}, "minae"),
+    "sleep at once": (["minae"], {"OPENBLAS_THREAD_TIMEOUT": "4"}, "minae"),
+    "OpenBLAS's own": (["minae"], {"OPENBLAS_THREAD_TIMEOUT": "26"}, "minae"),
+    "one thread": (["minae"], {"OPENBLAS_NUM_THREADS": "1"}, "minae"),
+    "PyTorch eager": (["torch"], {}, "torch eager"),
+}
+
+
+def child(job):
+    for name in job["imports"]:
+        importlib.import_module(name)
+    from minae.bench import measure
+    from minae.bench.workloads import WORKLOADS
+
+    runner = measure.contestant_of(job["contestant"], WORKLOADS[job["network"]], measure.Env(job))
+    times, end = [], time.perf_counter() + job["seconds"]
+    for _ in range(20):
+        runner.step()
+    while time.perf_counter() < end or len(times) < 20:
+        start = time.perf_counter()
+        runner.step()
+        times.append((time.perf_counter() - start) * 1e3)
+    print(json.dumps(statistics.median(times)))
+
+
+def measured(job, environment):
+    command = [sys.executable, __file__, "--child", json.dumps(job)]
+    return float(subprocess.run(command, env=os.environ | environment, check=True, stdout=subprocess.PIPE).stdout)
+
+
+@contextlib.contextmanager
+def busy():
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("settings", nargs="*", metavar="SETTING", help=", ".join(SETTINGS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--child", type=json.loads, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        return child(args.child)
+
+    import numpy as np
+
+    from minae import data
+    from minae.bench import measure
+    from minae.bench.workloads import WORKLOADS
+
+    chosen = args.settings or SETTINGS
+    places = {"alone": contextlib.nullcontext, "beside one": busy}
+    times = {(name, network, place): [] for name in chosen for network in NETWORKS for place in places}
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder, "train.npy"), np.ascontiguousarray(data.mnist().train, dtype=np.float32))
+        job = {"folder": folder, "backend": "numpy", "threads": os.cpu_count(), "seconds": args.seconds}
+        for network in NETWORKS:
+            WORKLOADS[network].prepare(measure.Env(job))
+        for _ in range(args.rounds):
+            for name, network, place in times:
+                imports, environment, contestant = SETTINGS[name]
+                one = job | {"imports": imports, "contestant": contestant, "network": network}
+                with places[place]():
+                    times[name, network, place].append(measured(one, environment))
+    columns = [(network, place) for network in NETWORKS for place in places]
+    print(f"| setting | {' | '.join(f'{network}, {place}' for network, place in columns)} |")
+    print("| --- |" + " --- |" * len(columns))
+    for name in chosen:
+        cells = [times[name, *column] for column in columns]
+        cells = [f"{statistics.median(row):.2f} ({min(row):.2f}–{max(row):.2f})" for row in cells]
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
