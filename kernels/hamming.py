@@ -14,6 +14,7 @@ from minae import kernels
 PAIRS, FOURS, BYTES = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333), np.uint64(0x0F0F0F0F0F0F0F0F)
 ONES, ONE, TWO, FOUR, TOP = np.uint64(0x0101010101010101), np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(56)
 BLOCK = 64
+FEW = 256  # more than these are found by sorting
 
 
 def distances(words, asked, out):
@@ -33,6 +34,15 @@ def ball(words, asked, radius):
     return index[:n].copy(), d[:n]
 
 
+def nearest(words, asked, k):
+    """The k nearest rows, ties in the order of index: int64 (k,)."""
+    if k > FEW or not words.flags.c_contiguous or kernels._jit_is_off():
+        return nearest_plain(words, asked, k)
+    index, d = np.empty(k, np.int64), np.empty(k, np.int16)
+    nearest_cpu(words, asked, index, d)
+    return index
+
+
 def plain(words, asked, out):
     """The reference: NumPy's XOR and popcount, word by word."""
     np.copyto(out, np.bitwise_count(words[0] ^ asked[0]))
@@ -45,6 +55,12 @@ def ball_plain(words, asked, radius):
     plain(words, asked, d)
     inside = np.flatnonzero(d <= radius)
     return inside, d[inside]
+
+
+def nearest_plain(words, asked, k):
+    d = np.empty(words.shape[1], np.int16)
+    distances(words, asked, d)
+    return np.argsort(d, kind="stable")[:k]
 
 
 @numba.njit(inline="always")
@@ -65,20 +81,46 @@ def cpu(words, asked, out):
             out[i] += popcount(words[w, i] ^ asked[w])
 
 
+@numba.njit(inline="always")
+def measure(words, asked, start, rows, radius, block):
+    """Distances of some rows, which stay in the cache, and how many of them are within the radius."""
+    for i in range(rows):
+        block[i] = popcount(words[0, start + i] ^ asked[0])
+    for w in range(1, words.shape[0]):
+        for i in range(rows):
+            block[i] += popcount(words[w, start + i] ^ asked[w])
+    within = 0
+    for i in range(rows):
+        within += block[i] <= radius
+    return within
+
+
+@kernels.cached(error_model="numpy", nogil=True)
+def nearest_cpu(words, asked, index, d):
+    """The list of the nearest so far is kept sorted; in most blocks nothing is nearer than its last."""
+    k, found, block = len(d), 0, np.empty(BLOCK, np.int16)
+    for start in range(0, words.shape[1], BLOCK):
+        rows = min(BLOCK, words.shape[1] - start)
+        if not measure(words, asked, start, rows, d[k - 1] - 1 if found == k else 32767, block):
+            continue
+        for i in range(rows):
+            if found == k and block[i] >= d[k - 1]:
+                continue
+            found = min(found + 1, k)
+            at = found - 1
+            while at > 0 and d[at - 1] > block[i]:  # behind those that are as near, which have a smaller index
+                d[at], index[at] = d[at - 1], index[at - 1]
+                at -= 1
+            d[at], index[at] = block[i], start + i
+
+
 @kernels.cached(error_model="numpy", nogil=True)
 def ball_cpu(words, asked, radius, index, d):
-    """By blocks, whose distances lie in the cache; in most of them nothing is within the radius."""
+    """In most blocks nothing is within the radius."""
     found, block = 0, np.empty(BLOCK, np.int16)
     for start in range(0, words.shape[1], BLOCK):
         rows = min(BLOCK, words.shape[1] - start)
-        for i in range(rows):
-            block[i] = popcount(words[0, start + i] ^ asked[0])
-        for w in range(1, words.shape[0]):
-            for i in range(rows):
-                block[i] += popcount(words[w, start + i] ^ asked[w])
-        within = 0
-        for i in range(rows):
-            within += block[i] <= radius
+        within = measure(words, asked, start, rows, radius, block)
         if within:
             for i in range(rows):
                 if block[i] <= radius:

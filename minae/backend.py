@@ -141,8 +141,8 @@ class Arena:
 
     A step asks for the same arrays in the same order as the step before it. So inside `with arena:` the k-th request is
     served from the k-th slot, which grows when a larger array is asked for, and a steady-state step allocates nothing.
-    What was handed out is valid until the next `with arena:`. Outside of one, `empty` is a plain new array that nobody
-    else will write to.
+    What was handed out is valid until the next `with arena:`, or a `rewind` to before it. Outside of one, `empty` is a
+    plain new array that nobody else will write to.
     """
 
     def __init__(self, backend, dtype):

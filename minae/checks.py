@@ -59,19 +59,21 @@ class GradientReport:
         return max(self.rows, key=lambda row: math.inf if math.isnan(row.error) else row.error)
 
     def to_json(self):
-        return json.dumps({"passed": bool(self), "tolerance": self.tolerance, "rows": [asdict(r) for r in self.rows]})
+        rows = [{key: _finite(value) for key, value in asdict(row).items()} for row in self.rows]
+        return json.dumps({"passed": bool(self), "tolerance": self.tolerance, "rows": rows}, allow_nan=False)
 
     def __str__(self):
         lines = [f"{'cost':10} {'parameter':10} {'error':>8}  {'worst entry':14} {'analytic':>14} {'numeric':>14}"]
         for r in self.rows:
             index = "[" + ", ".join(map(str, r.index)) + "]"
-            mark = "" if r.passed else "   WRONG" if not r.error <= r.resolution else "   lost in the rounding of J"
+            mark = "" if r.error <= self.tolerance else "   within rounding" if r.passed else "   WRONG"
+            mark = "   lost in rounding" if not r.passed and r.error <= r.resolution else mark
             lines.append(
                 f"{r.terms:10} {r.parameter:10} {r.error:8.1e}  {index:14} {r.analytic:14.6e} {r.numeric:14.6e}{mark}"
             )
         worst = f"largest error {self.worst.error:.1e}"
         wrong = any(not row.passed and not row.error <= row.resolution for row in self.rows)
-        doubt = "a gradient is wrong" if wrong else "J is too large to tell: scale the data"
+        doubt = "a gradient is wrong" if wrong else "rounding leaves open whether it is right: scale the data"
         verdict = "every gradient is right" if self else doubt
         return "\n".join([*lines, f"{verdict}: {worst}, tolerance {self.tolerance:g}"])
 
@@ -111,13 +113,30 @@ def check_gradient(model, x, y=None, *, terms=None, noise=None, entries=200, tol
         def J():
             return float(model.cost_and_grad(x, need_grad=False, **noise))
 
-        views = model.parameters.views(gradient)
+        views, rounding = model.parameters.views(gradient), _rounding(J, model, rng)
         for name in model.parameters:
-            rows.append(_check(J, model, name, views[name], "+".join(group), entries, tolerance, rng))
+            rows.append(_check(J, model, name, views[name], "+".join(group), entries, tolerance, rng, rounding))
     return GradientReport(rows, tolerance)
 
 
-def _check(J, model, name, gradient, terms, entries, tolerance, rng):
+def _rounding(J, model, rng):
+    """How far rounding moves J: eps |J|, or more where J < 1 is what is left of larger numbers; the last bits of θ
+    tell."""
+    flat, backend, eps = model.parameters.flat, model.backend, np.finfo(np.float64).eps
+    before, J0 = backend.to_numpy(flat).copy(), J()
+    largest, size = eps * abs(J0), eps * (np.abs(before) + np.abs(before).mean())
+    for _ in range(3):
+        flat[...] = backend.from_numpy(before + size * rng.choice([-1.0, 1.0], before.shape))
+        largest = max(largest, abs(J() - J0))
+    flat[...] = backend.from_numpy(before)
+    return min(largest, eps * max(1.0, abs(J0)))  # what is more is a jump of J, not rounding
+
+
+def _finite(value):
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _check(J, model, name, gradient, terms, entries, tolerance, rng, rounding):
     W, from_numpy = model.parameters[name], model.backend.from_numpy
     before, flat = model.backend.to_numpy(W).copy(), gradient.reshape(-1)
 
@@ -135,26 +154,26 @@ def _check(J, model, name, gradient, terms, entries, tolerance, rng):
     for i in chosen:
         e = np.zeros(before.size)
         e[i] = 1
-        found.append(_derivative(at(e.reshape(before.shape))))
+        found.append(_derivative(at(e.reshape(before.shape)), rounding))
     if len(chosen) < flat.size:
         v = rng.standard_normal(before.shape)
         v /= np.linalg.norm(v)
         analytic.append(float((gradient * v).sum()))
-        found.append(_derivative(at(v)))
+        found.append(_derivative(at(v), rounding))
     W[...] = from_numpy(before)
 
-    analytic, (numeric, rounding) = np.array(analytic), np.array(found).T
+    analytic, (numeric, noise) = np.array(analytic), np.array(found).T
     difference, size = np.linalg.norm(analytic - numeric), np.linalg.norm(analytic + numeric)
-    resolution = np.finfo(np.float64).eps * abs(J()) / STEPS[0] * math.sqrt(len(analytic))
     # two zeros agree: where both are below what differences of J can resolve there is no ratio to take
-    both_zero = max(np.linalg.norm(analytic), np.linalg.norm(numeric)) <= resolution
+    largest = max(np.linalg.norm(analytic), np.linalg.norm(numeric))
+    both_zero = math.isfinite(rounding) and largest <= 10 * np.linalg.norm(noise)
     error = 0.0 if both_zero else float(difference / size) if size else math.inf
-    noise = 10 * float(np.linalg.norm(rounding) / size) if size else 0.0  # ten times: J is a sum of rounded numbers
+    resolution = 10 * float(np.linalg.norm(noise) / size) if size else 0.0  # ten times: J is a sum of rounded numbers
     k = int(np.argmax(np.abs(analytic - numeric)))
     index = np.unravel_index(chosen[k], before.shape) if k < len(chosen) else ("direction",)
     index = tuple(int(i) if not isinstance(i, str) else i for i in index)
-    passed = error <= max(tolerance, min(ROUNDING, noise))  # False for NaN
-    return Row(terms, name, error, noise, index, float(analytic[k]), float(numeric[k]), len(chosen), passed)
+    passed = error <= max(tolerance, min(ROUNDING, resolution))  # False for NaN
+    return Row(terms, name, error, resolution, index, float(analytic[k]), float(numeric[k]), len(chosen), passed)
 
 
 def _choose(gradient, entries, rng):
@@ -164,22 +183,22 @@ def _choose(gradient, entries, rng):
     return sorted({*largest.tolist(), *rng.choice(gradient.size, entries - entries // 2, replace=False).tolist()})
 
 
-def _derivative(J):
+def _derivative(J, rounding):
     """dJ/dh at 0, by Richardson's extrapolation, at the largest step over which J is smooth; and its rounding error.
 
     Over a smooth stretch the two central differences agree to O(h²); across a kink they do not, whatever h is.
     """
-    best, best_gap, best_rounding = math.nan, math.inf, math.inf
+    best, best_gap, best_noise = math.nan, math.inf, math.inf
     for h in STEPS:
         up, down = J(h), J(-h)
         near, far = (up - down) / (2 * h), (J(2 * h) - J(-2 * h)) / (4 * h)
-        rounding = np.finfo(np.float64).eps * abs(up) / h
-        gap = abs(near - far) + rounding
+        noise = rounding / h
+        gap = abs(near - far) + noise
         if gap < best_gap:
-            best, best_gap, best_rounding = (4 * near - far) / 3, gap, rounding
-        if gap <= 1e-6 * abs(near) + 10 * rounding:
+            best, best_gap, best_noise = (4 * near - far) / 3, gap, noise
+        if gap <= 1e-6 * abs(near) + 10 * noise:
             break
-    return best, best_rounding
+    return best, best_noise
 
 
 def cases(backend=None):

@@ -147,29 +147,18 @@ class SparseCoding:
     def _descend(self, x, f, h, momentum, steps=1000, tolerance=None, trace=None):
         if steps < 1 or (tolerance is not None and not tolerance > 0):
             raise InputError(f"steps is {steps} and tolerance {tolerance}: expected steps ≥ 1, tolerance > 0 or None")
+        from minae.kernels import shrinkage
+
         xp = namespace(x)
         q, rho0 = self._constants(x, f)
         if h is not None and h.shape != q.shape:
             raise InputError(f"h has shape {h.shape}: expected {q.shape}, a code for each row of x")
         h = xp.zeros_like(q) if h is None else h.astype(q.dtype)  # a copy: the start stays as it is
-        y, t = h.copy(), xp.ones_like(h[:, :1])
-        a, new, found, rows = xp.empty_like(h), xp.empty_like(h), xp.empty_like(h), xp.arange(len(h))
+        y, t = h.copy(), xp.ones_like(h[:, 0])
+        a, found, rows = xp.empty_like(h), xp.empty_like(h), xp.arange(len(h))
         for k in range(1, steps + 1):
             xp.matmul(y, self.S, out=a)
-            a += q
-            shrink(a, self.lam / self.lipschitz, out=new)  # the step from y
-            if momentum:
-                xp.subtract(new, h, out=a)
-                y -= new
-                y *= a
-                against = (y.sum(axis=1, keepdims=True) > 0).astype(h.dtype)  # (y − new)·(new − h) > 0
-                t -= (t - 1) * against  # t = 1 there
-                before, t = t, 0.5 * (1 + xp.sqrt(1 + 4 * t * t))
-                xp.multiply(a, (before - 1) / t, out=y)
-                y += new
-            else:
-                y[...] = new
-            h, new = new, h
+            shrinkage.step(a, q, self.lam / self.lipschitz, h, y, t, momentum)
             if trace:
                 trace(k, h)
             if tolerance is None or (k % 10 and k < steps):
@@ -182,6 +171,6 @@ class SparseCoding:
                 found[rows[done]] = h[done]
                 more = xp.equal(done, False)
                 rows, q, rho0, h, y, t = (array[more] for array in (rows, q, rho0, h, y, t))
-                a, new = xp.empty_like(h), xp.empty_like(h)
+                a = xp.empty_like(h)
         found[rows] = h
         return found

@@ -206,11 +206,12 @@ class Contraction:
         K, B, backend = self.layers[-1].m if v is None else v.shape[1], cache[0].shape[0], self.arena.backend
         widths = [layer.m for layer in self.layers]
         count = min(B, max(1, backend.block // (K * max(widths))))
-        self._fits(3 * count * K * sum(widths) * cache[0].dtype.itemsize)
+        self._fits(3 * count * K * sum(widths) * cache[0].dtype.itemsize, count)
         mark = self.arena.mark()
         for start in range(0, B, count):
             self.arena.rewind(mark)
             yield slice(start, start + count)
+        self.arena.rewind(mark)
 
     def _add(self, sums, scale):
         """What the blocks have added up to goes to the gradients, times `scale`; das are scaled in place."""
@@ -223,12 +224,12 @@ class Contraction:
         for layer, dW in zip(self.layers[1:], sums.dWs, strict=True):
             layer.dW.add(dW.array)
 
-    def _fits(self, need):
+    def _fits(self, need, rows):
         have = self.arena.backend.memory()
         if need > have:
             raise InputError(
-                f"the exact ‖Jf‖² of this batch takes {need / 2**30:.3g} GiB and the machine has {have / 2**30:.3g}: "
-                "use the estimate, probes=1, or a smaller batch"
+                f"‖Jf‖² of {rows} rows takes {need / 2**30:.3g} GiB and the machine has {have / 2**30:.3g}: "
+                "use the estimate, probes=1"
             )
 
 

@@ -49,15 +49,13 @@ def ball(codes, queries, radius):
 
 def nearest(codes, queries, k):
     """The k codes nearest to each query, ties in the order of index:  -> (queries, k) indices."""
+    from minae.kernels import hamming as kernel
+
     k = _integer(k, "k", 1)
     words, asked = _words(codes, queries)
     if k > len(words[0]):
         raise InputError(f"k is {k} and there are {len(words[0])} codes: expected 1 to that number")
-    d, found = np.empty(len(words[0]), np.int16), np.empty((len(asked[0]), k), np.intp)
-    for i in range(len(found)):
-        _distances(words, asked, i, out=d)
-        found[i] = np.argsort(d, kind="stable")[:k]
-    return found
+    return np.array([kernel.nearest(words, asked[:, i], k) for i in range(len(asked[0]))], dtype=np.intp)
 
 
 def average_precision(distances, labels, query_labels):

@@ -130,12 +130,12 @@ def fit(
                     bar.show(run, epochs)
                 if ctrl_c.asked:
                     raise run.interrupted()
-            _advise(turns_lost() - lost, time.perf_counter() - started)
             run.end_epoch(started, first, order[-((n - 1) % batch_size + 1) :], patience)
             if any([callback(model, run.history) for callback in callbacks]):
                 run.stopped = True
             if checkpoint is not None and (run.epoch % every == 0 or run.epoch >= epochs or run.stopped):
                 run.save()
+            _advise(turns_lost() - lost, time.perf_counter() - started)
     if patience is not None and run.best is not None:
         model.parameters.flat[...] = run.best
     return run.history
@@ -154,10 +154,11 @@ def _advise(lost, seconds):
     """BLAS's threads wait for each other without giving way. Where other processes keep the cores busy, the system puts
     two of them on one core, and each product costs some of its time slices (kernels/README.md)."""
     one = "1" in (os.environ.get("OPENBLAS_NUM_THREADS"), os.environ.get("OMP_NUM_THREADS"))
-    if lost > LOST_PER_SECOND * max(seconds, 1) and not one:
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
+    if lost > LOST_PER_SECOND * max(seconds, 1) and not one and "openblas" in blas:
         warnings.warn(
-            "other processes keep this machine busy, and BLAS's threads lose much time waiting for each other: set "
-            "OPENBLAS_NUM_THREADS=1 before Python starts, until they are done",
+            f"cores were taken from this process {lost / seconds:.0f} times a second, and OpenBLAS's threads lose much "
+            "time then, waiting for each other: set OPENBLAS_NUM_THREADS=1 before Python starts, while others are busy",
             RuntimeWarning,
             stacklevel=4,
         )

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from minae import UndercompleteAutoencoder, check_gradient
+from minae import UndercompleteAutoencoder, VariationalAutoencoder, check_gradient
 from minae.checks import TOLERANCE, cases
 from minae.errors import InputError
 from minae.networks import Dense
@@ -165,14 +165,18 @@ def test_a_wrong_sign_of_a_tiny_term_is_caught(rng):
             self.change.backward = lambda cache, near, kept, weight: right(cache, near, kept, -weight)
 
     x = rng.uniform(size=(4, 7))
-    right = HigherOrderContractiveAutoencoder((7, 5), sigma=1e-6, seed=1)
-    assert not check_gradient(Uphill((7, 5), sigma=1e-6, seed=1), x, terms=[("H",)])
-    assert check_gradient(right, x).rows
+    wrong, right = (
+        check_gradient(variant((7, 5), sigma=1e-6, seed=1), x, terms=[("H",)], noise={"x_near": x[None] + near})
+        for variant in (Uphill, HigherOrderContractiveAutoencoder)
+        for near in [1e-6 * rng.standard_normal(x.shape)]
+    )
+    assert not wrong and wrong.worst.error > 1 and "WRONG" in str(wrong)
+    assert right, f"\n{right}"
 
 
 @pytest.mark.parametrize("fault", [0.0, 1e-3])
 def test_data_that_are_not_scaled(rng, fault):
-    """J of 10⁶ leaves the differences fewer digits: a right gradient passes, and one that is off by 10⁻³ does not."""
+    """A large J leaves its differences fewer digits: a right gradient passes, and one that is off by 10⁻³ does not."""
 
     class Wrong(UndercompleteAutoencoder):
         variant = None
@@ -182,15 +186,33 @@ def test_data_that_are_not_scaled(rng, fault):
             self.parameters.grad[...] *= 1 + fault
             return cost
 
-    x = 255 * rng.uniform(size=(4, 60))
+    x = 1e6 * rng.uniform(size=(4, 60))
     report = check_gradient(Wrong((60, 5), code="identity", loss="gaussian", seed=1), x)
-    assert bool(report) == (fault == 0) and any(row.resolution > 1e-9 for row in report.rows)
+    assert bool(report) == (fault == 0)
+    assert (fault > 0) == ("WRONG" in str(report)) and (fault == 0) == ("within rounding" in str(report))
 
 
 def test_what_rounding_hides_is_said(rng):
     x = 1e9 * rng.uniform(size=(4, 60))
     report = check_gradient(UndercompleteAutoencoder((60, 5), code="sigmoid", loss="gaussian", seed=1), x)
     assert not report and "scale the data" in str(report)
+
+
+def test_a_term_that_is_zero_by_cancellation(rng):
+    """KL = ½ Σ μ² + σ² − 1 − log σ² = 0 at μ = log σ² = 0, of numbers of size 1: its rounding is not that of 0."""
+    model = VariationalAutoencoder((7, 5, 3), activation="tanh", dtype="float64")
+    model.f.layers[-1].W[...] = 0
+    report = check_gradient(model, rng.uniform(size=(4, 7)), terms=[("KL",)])
+    assert report, f"\n{report}"
+
+
+def test_a_cost_that_is_not_finite_is_not_right(rng):
+    model = VariationalAutoencoder((7, 5, 3), activation="identity", loss="gaussian", seed=1)
+    model.parameters.flat[...] *= 1e3
+    with np.errstate(all="ignore"):
+        report = check_gradient(model, 1e3 * rng.uniform(size=(4, 7)))
+    assert not any(row.passed for row in report.rows if row.terms == "KL")
+    assert json.loads(report.to_json())["rows"][0]["error"] is None
 
 
 def test_one_wrong_entry_among_thousands_is_caught(digits):

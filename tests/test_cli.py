@@ -263,12 +263,18 @@ def test_doctor(minae):
     assert all(finding["part"] in minae("doctor").out for finding in findings[:1])
 
 
-def test_the_crossover_of_cpu_and_gpu():
+@pytest.mark.parametrize(
+    "slower, text, advice",
+    [((), "from m = 4 on", ""), ((4,), "from m = 8 on", "of 4 and less"), ((4, 8, 16), "for no m", "of 16 and less")],
+)
+def test_the_crossover_of_cpu_and_gpu(slower, text, advice, monkeypatch):
     from minae import doctor
 
-    assert doctor._crossover("cupy") is None or doctor._crossover("cupy")[1] == "ok"
-    _, state, finding, _ = doctor._crossover("guard", widths=(4, 8))  # the stand-in is slower, or little faster
-    assert state == "ok" and "784-m" in finding
+    assert doctor._step("guard", 4, steps=1) > 0  # the step that is timed runs
+    assert doctor._crossover("no such backend") is None
+    monkeypatch.setattr(doctor, "_step", lambda backend, m: 2.0 if backend == "guard" and m in slower else 1.0)
+    _, state, finding, said = doctor._crossover("guard", widths=(4, 8, 16))
+    assert state == "ok" and text in finding and said.endswith(advice)
 
 
 SCRIPT = """'''99.9 A test\n\nEquations: none\n'''

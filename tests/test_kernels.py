@@ -9,7 +9,7 @@ import pytest
 from scipy.special import expit
 
 from minae import kernels, ops
-from minae.kernels import adam, bernoulli, contraction, exponential, kl_sparsity, sigmoid, slopes
+from minae.kernels import adam, bernoulli, contraction, exponential, kl_sparsity, shrinkage, sigmoid, slopes
 
 SHAPES = [(1, 1), (3, 7), (2, 0), (5, 64), (129, 785)]
 TYPES = [("float32", 3e-6), ("float64", 1e-12)]
@@ -68,6 +68,23 @@ def test_adam(size, dtype, tolerance, rng):
     for a, b in zip(fast, plain, strict=True):
         assert a.dtype == dtype
         np.testing.assert_allclose(a, b, rtol=10 * tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("momentum", [True, False])
+@pytest.mark.parametrize("dtype, tolerance", TYPES)
+@pytest.mark.parametrize("shape", [*SHAPES, (0, 3)])
+def test_shrinkage(shape, dtype, tolerance, momentum, rng, monkeypatch):
+    a, q, h, y = (rng.standard_normal(shape).astype(dtype) for _ in range(4))
+    t = 1 + rng.random(shape[0]).astype(dtype)
+
+    def step(a, q, h, y, t):
+        shrinkage.step(a, q, 0.3, h, y, t, momentum)
+
+    plain, fast = both(monkeypatch, step, a, q, h, y, t)
+    if not momentum:
+        plain[-1] = fast[-1] = None  # t has no use
+    plain[1] = fast[1] = None  # a is used up
+    agree(plain, fast, tolerance)
 
 
 @pytest.mark.parametrize("dtype, tolerance", TYPES)

@@ -215,3 +215,7 @@ def test_hamming_distances(bits, rows, rng):
             ):
                 assert one.dtype == two.dtype
                 np.testing.assert_array_equal(one, two)
+        for k in {1, min(5, rows), min(300, rows)}:
+            np.testing.assert_array_equal(
+                hamming.nearest(words, asked[:, i], k), hamming.nearest_plain(words, asked[:, i], k)
+            )

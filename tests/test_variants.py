@@ -112,16 +112,32 @@ def test_a_jacobian_too_large_for_memory(monkeypatch, backend, rng):
         model.jacobian(np.zeros((50, 7)))
 
 
-@pytest.mark.parametrize("variant", [ContractiveAutoencoder, HigherOrderContractiveAutoencoder])
-def test_the_deep_penalty_is_the_same_in_blocks_of_rows(variant, backend, rng):
-    """One row at a time, three (of 7, so that the last block is smaller), and all at once."""
+@pytest.mark.parametrize(
+    "variant, options",
+    [
+        (ContractiveAutoencoder, {}),
+        (ContractiveAutoencoder, {"probes": 2}),
+        (HigherOrderContractiveAutoencoder, {"draws": 2}),
+    ],
+)
+@pytest.mark.parametrize("width, by_G", [(5, True), (30, False)])
+def test_the_deep_penalty_is_the_same_in_blocks_of_rows(variant, options, width, by_G, backend, rng):
+    """One row at a time, three (of 7, so that the last block is smaller), and all at once; by G = W_1ᵀW_1 and by
+    A_1 W_1ᵀ; in the reused memory of a second step."""
     x, found = rng.uniform(size=(7, 6)), []
-    for block in (1, 3 * 3 * 5, 10**6):
-        model = shake(variant((6, 5, 4, 3), backend=backend, **F64), np.random.default_rng(1))
+    K = options.get("probes", 3)
+    for block in (1, 3 * K * width, 10**6):
+        model = shake(variant((6, width, 4, 3), backend=backend, lam=0.1, **F64, **options), np.random.default_rng(1))
         model.backend.block = block
         rows = model.backend.from_numpy(x)
-        cost = model.cost_and_grad(rows, **model.draw(rows, 0))
-        found.append([float(cost["Omega"]), *model.backend.to_numpy(model.parameters.grad)])
+        noise = model.draw(rows, 0)
+        for _ in range(2):
+            with model.arena:
+                cost = model.cost_and_grad(rows, **noise)
+                if K == 3:
+                    assert (model.penalty._sums([rows, rows]).G is not None) == by_G
+        terms = [float(cost[name]) for name in model.weights]
+        found.append([*terms, *model.backend.to_numpy(model.parameters.grad)])
     np.testing.assert_allclose(found[0], found[2], rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(found[1], found[2], rtol=1e-10, atol=1e-12)
 

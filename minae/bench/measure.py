@@ -1,16 +1,16 @@
 """One contestant in a process of its own: time of a step, of the first one, its costs, and its memory.
 
-`minae bench` starts these processes; a description of the job as JSON is their argument, and the last line of their
-output is JSON. minae is the first import of each, as in a user's script.
+`minae bench` starts these processes; a description of the job as JSON is their argument, and each line of their output
+that begins with MARK is an answer in JSON. minae is the first import of each, as in a user's script.
 """
 
 import contextlib
 import dataclasses
 import gc
+import inspect
 import itertools
 import json
 import os
-import statistics
 import sys
 import time
 import warnings
@@ -21,6 +21,7 @@ import numpy as np
 from minae.bench.kinds import SEED
 from minae.bench.workloads import WORKLOADS
 
+MARK = "minae: "
 WARM_STEPS = 3  # at least, and for a second where a measurement takes as long
 ON_GPU = 20  # steps between two readings of the clock there, since each reading waits for the device
 
@@ -90,7 +91,9 @@ def machine(job, env, workload):
     return {"blas": f"{blas['name']} {blas['version']}", "torch": "sees no GPU" if lacks else None}
 
 
-def timed(job, env, workload):
+def turns(job, env, workload):
+    """A contestant at the ready. It says what its first step took, its costs, and the length of a step; then, for each
+    line of its input, a number of seconds, the times of the steps that it did in them."""
     contestant, few = job["contestant"], job["contestant"].removeprefix("torch ") in workload.generic
     try:
         if contestant.startswith("torch"):
@@ -104,32 +107,46 @@ def timed(job, env, workload):
     except Exception as error:
         if not contestant.startswith("torch"):
             raise
-        return {"error": f"{type(error).__name__}: {(str(error).strip() or '?').splitlines()[0]}"}
+        yield _failed(error)
+        return
     done, end = 0, time.perf_counter() + min(1.0, job["seconds"])
     while not few and (time.perf_counter() < end or done < (WARM_STEPS if workload.first > 1 else 1)):
         runner.step()
         done += 1
-    chunk = ON_GPU if env.backend == "cupy" and workload.first > 1 and not few else 1
     runner.synchronize()
-    times, others, began = [], _others(), time.perf_counter()
-    while len(times) < 2 or (time.perf_counter() - began < job["seconds"] and not few):
+    chunk = ON_GPU if env.backend == "cupy" and workload.first > 1 and not few else 1
+    said = {"first": first * 1e3, "costs": costs, "threads": _threads(), "chunk": chunk}
+    said["step"] = min(_times(runner, chunk, 0.0, few))
+    on_gpu = contestant == "products" and env.backend == "cupy"
+    yield said | ({"bytes_ms": _bytes(workload, env)} if on_gpu else {})
+    for line in sys.stdin:
+        try:
+            yield {"times": _times(runner, chunk, float(line), few)}
+        except Exception as error:
+            if not contestant.startswith("torch"):
+                raise
+            yield _failed(error)
+
+
+def _failed(error):
+    return {"error": f"{type(error).__name__}: {(str(error).strip() or '?').splitlines()[0]}"}
+
+
+def _times(runner, chunk, seconds, few):
+    """ms a step of the steps that fit into so many seconds, one at least. Another contestant has used the caches, so
+    the steps of the first 20 ms do not count."""
+    start = time.perf_counter()
+    while not few and time.perf_counter() - start < 0.02:
+        runner.step()
+    runner.synchronize()
+    times, began = [], time.perf_counter()
+    while not times or (time.perf_counter() - began < seconds and not few):
         start = time.perf_counter()
         for _ in range(chunk):
             runner.step()
         runner.synchronize()
         times.append((time.perf_counter() - start) * 1e3 / chunk)
-    elapsed = (time.perf_counter() - began) * (os.cpu_count() or 1)
-    row = {
-        "median": statistics.median(times),
-        "min": min(times),
-        "steps": len(times) * chunk,
-        "first": first * 1e3,
-        "rss_mb": _peak() / 2**20,
-        "costs": costs,
-        "threads": _threads(),
-        "others": None if others is None else min(1.0, max(0.0, (_others() - others) / elapsed)),
-    }
-    return row | (_bytes(workload, env, row["median"]) if contestant == "products" and env.backend == "cupy" else {})
+    return times
 
 
 def memory(job, env, workload):
@@ -150,7 +167,7 @@ def memory(job, env, workload):
     except Exception as error:
         if not name.startswith("torch"):
             raise
-        return {"error": f"{type(error).__name__}: {(str(error).strip() or '?').splitlines()[0]}"}
+        return _failed(error)
     return {"mb": (_peak(env) - before) / 2**20}
 
 
@@ -220,9 +237,9 @@ def found(workload, env):
     return workload.found(env) if hasattr(workload, "found") else workload
 
 
-def _bytes(workload, env, median):
-    """On a GPU the floor is the larger of the products and the bytes over the memory's bandwidth: each product reads
-    its factors and writes its result once; Adam reads θ, g, s and r, and writes θ, s and r."""
+def _bytes(workload, env):
+    """On a GPU the floor is the larger of the products and this, in ms: the bytes over the memory's bandwidth, where
+    each product reads its factors and writes its result once, and Adam reads θ, g, s and r, and writes θ, s and r."""
     from minae.backend import get_backend
 
     backend, size = get_backend(env.backend), 1 << 28
@@ -233,11 +250,12 @@ def _bytes(workload, env, median):
         b[...] = a
         backend.synchronize()
         best = min(best, time.perf_counter() - start)
+    del a, b
+    backend.xp.get_default_memory_pool().free_all_blocks()
     numbers = sum(m * k + k * n + m * n for _, m, k, n, _ in found(workload, env).products)
     if hasattr(workload, "model"):
         numbers += 7 * workload.model("numpy").parameters.flat.size
-    milliseconds = 4e3 * numbers / (2 * size / best)
-    return {"products_ms": median, "bytes_ms": milliseconds, "median": max(median, milliseconds)}
+    return 4e3 * numbers / (2 * size / best)
 
 
 # ---- what the system says
@@ -274,14 +292,16 @@ def _peak(env=None):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _others():
-    """Seconds of CPU that other processes and the host have used so far, or None where /proc does not say."""
+def others(own):
+    """Seconds of CPU that the processes other than these, and the host, have used so far; None where /proc does not
+    say."""
     try:
         user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+        ours = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13] for pid in own]
     except OSError:
         return None
-    own = os.times()
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK") - own.user - own.system
+    ticks = user + nice + system + irq + softirq + steal - sum(int(tick) for pair in ours for tick in pair)
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _threads():
@@ -294,7 +314,7 @@ def _threads():
     return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=None)
 
 
-JOBS = {"machine": machine, "prepare": prepare, "timed": timed, "memory": memory, "allocations": allocations}
+JOBS = {"machine": machine, "prepare": prepare, "turns": turns, "memory": memory, "allocations": allocations}
 
 
 def child(argument):
@@ -306,4 +326,5 @@ def child(argument):
         change = {key: tuple(value) if isinstance(value, list) else value for key, value in change.items()}
         workload = dataclasses.replace(workload, **change)
     answer = JOBS[job["job"]](job, Env(job), workload)
-    print("\n" + json.dumps(answer))
+    for each in answer if inspect.isgenerator(answer) else [answer]:
+        print(f"\n{MARK}{json.dumps(each)}", flush=True)

@@ -10,6 +10,7 @@ PRODUCTS = {"784-500": 1.2, "denoising": 1.2}  # all layers ≥ 500 wide
 PLAIN = {"sparse": 1.15, "contractive": 1.35}  # of the plain step of the same network
 GENERIC = {"contractive": 150.0, "deep-contractive": 1.5}  # times faster than an automatic Jacobian
 MEAN, WORST, ESTIMATE, MEMORY, GENERIC_MEMORY = 0.7, 1.0, 0.7, 0.6, 0.5
+IMPORT, COLD, WARM = 300, 20_000, 1500  # ms: import, first step with an empty kernel cache and with a full one
 
 
 def bars(report):
@@ -43,6 +44,14 @@ def bars(report):
         bar(f"memory, minae / torch, geometric mean of {len(taken)}", _mean(taken.values()), MEMORY)
         most = max(taken, key=taken.get)
         bar(f"memory, minae / torch, the largest ({most})", taken[most], MEMORY)
+    if "import_ms" in report:
+        bar("import, ms", report["import_ms"], IMPORT)
+    if cold := {name: result["cold_ms"] for name, result in found.items() if "cold_ms" in result}:
+        slowest = max(cold, key=cold.get)
+        bar(f"first step, cold kernel cache, ms, the slowest ({slowest})", cold[slowest], COLD)
+        warm = {name: found[name]["warm_ms"] for name in cold}
+        slowest = max(warm, key=warm.get)
+        bar(f"first step, warm kernel cache, ms, the slowest ({slowest})", warm[slowest], WARM)
     return rows
 
 
@@ -85,6 +94,9 @@ def _workload(name, result):
         lines.append(f"{'memory, ' + key:<32} {value:.2f}")
     if result["difference"] is not None:
         lines.append(f"costs of the first steps: largest relative difference {result['difference']:.1e}")
+    if "cold_ms" in result:
+        warm, cold = result["warm_ms"], result["cold_ms"]
+        lines.append(f"first step of minae: {warm:.0f} ms, with an empty kernel cache {cold:.0f} ms")
     if "allocated_bytes" in result:
         grown = ", ".join(f"{v} bytes (batch {k})" for k, v in result["allocated_bytes"].items())
         lines.append(f"a step of minae allocates at most {grown}")
@@ -123,7 +135,9 @@ def closing(report):
 def markdown(report):
     """The same in tables: ms and ratios are medians of the rounds, with their range in brackets."""
     torch = f"PyTorch {report['torch']}" if report["torch_takes_part"] else "without PyTorch"
-    how = f"{report['rounds']} rounds of {report['seconds']:g} s, {torch}" + (", compiled too" * report["compiled"])
+    how = f"{report['rounds']} rounds of {report['seconds']:g} s, {torch}" + (
+        ", compiled too" * (report["compiled"] and report["torch_takes_part"])
+    )
     lines = [f"`minae bench`, {report['date']}, {how}; {report['machine']}.", ""]
     head = ["workload", "minae ms", "PyTorch ms, its best", "products ms", "minae / PyTorch", "minae / products"]
     rows = []
@@ -140,12 +154,12 @@ def markdown(report):
                 _spread(times.get("products")),
                 _spread(ratios.get("minae / torch"), ".2f"),
                 _spread(ratios.get("minae / products"), ".2f"),
-                f"{statistics.median(row['first'] for row in result['results']['minae']):.0f}",
+                f"{result['warm_ms']:.0f} / {result['cold_ms']:.0f}" if "cold_ms" in result else "",
                 f"{mb['minae']:.1f}",
                 f"{mb[rival]:.1f}" if rival else "",
             ]
         )
-    lines += _table([*head, "first step ms", "memory MB", "PyTorch's"], rows)
+    lines += _table([*head, "first step ms, warm / cold", "memory MB", "PyTorch's"], rows)
     stand_apart = [
         [key, name, _spread(result["ratios"].get(key), ".2f")]
         for name, result in report["workloads"].items()

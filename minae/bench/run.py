@@ -1,24 +1,31 @@
 """The contestants in turns: rounds, the ones that other processes disturbed, and what follows from them."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
 import math
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from datetime import date
 from pathlib import Path
 
 import minae
+from minae.bench.measure import MARK, others
 from minae.bench.workloads import CURVES, WORKLOADS
 from minae.errors import InputError
 
 TOLERANCE = 1e-4  # of the costs of the first steps, relative
 BUSY = 0.05  # a round in which other processes took more of the machine than this is measured again
+MB = 1.0  # the least memory that is told apart
+TURNS = 10  # of a contestant in a round; one whose steps are long takes fewer and longer ones
+SHARES = (1, 2, 5, 10)
 
 
 @dataclasses.dataclass
@@ -33,12 +40,8 @@ class Settings:
 
     def child(self, job, **more):
         """The answer of a process that does this job."""
-        job = {"job": job, "folder": self.folder, "backend": self.backend, "threads": self.threads, **more}
-        command = [sys.executable, "-c", "from minae.bench import measure as m; import sys; m.child(sys.argv[1])"]
-        done = subprocess.run([*command, json.dumps(job)], capture_output=True, text=True, env=self.environment())
-        if done.returncode:
-            raise RuntimeError(f"the benchmark's process {json.dumps(job)} failed:\n{done.stderr}")
-        return json.loads(done.stdout.splitlines()[-1])
+        with Child(self, job, **more) as child:
+            return child.answer()
 
     def environment(self):
         libraries = ("OPENBLAS", "OMP", "MKL", "NUMBA")
@@ -66,6 +69,76 @@ class Settings:
         ]
 
 
+class Child:
+    """A process that does a job of `measure`, until it is closed."""
+
+    def __init__(self, settings, job, environment=None, **more):
+        self.job = {"job": job, "folder": settings.folder, "backend": settings.backend, "threads": settings.threads}
+        self.job |= more
+        code = "from minae.bench import measure as m; import sys; m.child(sys.argv[1])"
+        command, pipe = [sys.executable, "-c", code, json.dumps(self.job)], subprocess.PIPE
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed with the process)
+        options = dict(stdin=pipe, stdout=pipe, stderr=self.errors, text=True, start_new_session=os.name == "posix")
+        self.process = subprocess.Popen(command, env=settings.environment() | (environment or {}), **options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(OSError):  # gone already
+            # with it go the processes that torch.compile starts, which are of its session
+            os.killpg(self.process.pid, signal.SIGKILL) if os.name == "posix" else self.process.kill()
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+        self.errors.close()
+
+    def answer(self):
+        for line in self.process.stdout:
+            if line.startswith(MARK):
+                return json.loads(line.removeprefix(MARK))
+        self.errors.seek(0)
+        raise RuntimeError(f"the benchmark's process {json.dumps(self.job)} failed:\n{self.errors.read()}")
+
+
+class Competitor(Child):
+    """A process that does steps when it is its turn."""
+
+    def __init__(self, settings, name, few, where):
+        super().__init__(settings, "turns", contestant=name, seconds=settings.seconds, **where)
+        try:
+            self.said = self.answer()
+        except BaseException:
+            self.__exit__()
+            raise
+        fit = 1 if few or "error" in self.said else settings.seconds * 1e3 / (4 * self.said["step"])
+        self.turns = max(turns for turns in SHARES if turns <= max(1, fit))  # short ones, but of four steps
+        self.seconds = settings.seconds / self.turns
+
+    def turn(self, k):
+        """ms a step, of the k-th of TURNS turns of a round; nothing where it leaves that one out, or has failed."""
+        if "error" in self.said or k % (TURNS // self.turns):
+            return []
+        with contextlib.suppress(BrokenPipeError):  # `answer` says why
+            self.process.stdin.write(f"{self.seconds}\n")
+            self.process.stdin.flush()
+        answer = self.answer()
+        if "error" in answer:
+            self.said = answer
+        return answer.get("times", [])
+
+    def row(self, times, busy):
+        """What is kept of a round."""
+        if "error" in self.said:
+            return self.said
+        row = {"median": statistics.median(times), "min": min(times), "steps": len(times) * self.said["chunk"]}
+        row |= {"others": busy, **self.said}
+        if "bytes_ms" in row:  # on a GPU
+            row |= {"products_ms": row["median"], "median": max(row["median"], row["bytes_ms"])}
+        return row
+
+
 def bench(names=(), *, rounds=5, seconds=1.5, backend="numpy", compiled=True, curves=False, each=print):
     """Measure these workloads, by default all. each(kind, name, result) is called as results come. Returns the report.
 
@@ -89,6 +162,7 @@ def bench(names=(), *, rounds=5, seconds=1.5, backend="numpy", compiled=True, cu
             "torch": settings.torch or importlib.metadata.version("torch"),
             "torch_takes_part": not settings.torch,
             "compiled": compiled,
+            "import_ms": _import(settings),
             "workloads": {},
             "curves": {},
         }
@@ -102,11 +176,18 @@ def bench(names=(), *, rounds=5, seconds=1.5, backend="numpy", compiled=True, cu
     return report
 
 
+def _import(settings):
+    """ms that `import minae` takes: the fastest of five processes, as the others wait for the disk."""
+    code = "import time; t = time.perf_counter(); import minae; print((time.perf_counter() - t) * 1e3)"
+    options = dict(env=settings.environment(), capture_output=True, text=True, check=True)
+    return min(float(subprocess.run([sys.executable, "-c", code], **options).stdout) for _ in range(5))
+
+
 def _workload(settings, name):
     workload = WORKLOADS[name]
     settings.child("prepare", workload=name)
     contestants = settings.contestants(workload)
-    results, thrown = _rounds(settings, contestants, workload=name)
+    results, thrown = _rounds(settings, contestants, workload=workload)
     rivals, generic = settings.rivals(workload), settings.generic(workload)
     memory = {
         one: settings.child("memory", workload=name, contestant=one)
@@ -122,9 +203,13 @@ def _workload(settings, name):
     mb = result["memory_mb"]
     for key, hows in {"minae / torch": rivals + generic, "minae / generic": generic}.items():
         if taken := [mb[how] for how in hows if mb.get(how)]:
-            result.setdefault("memory_ratios", {})[key] = mb["minae"] / min(taken)
+            result.setdefault("memory_ratios", {})[key] = max(mb["minae"], MB) / max(min(taken), MB)
     if hasattr(workload, "model") and settings.backend == "numpy":
         result["allocated_bytes"] = settings.child("allocations", workload=name)
+        job = dict(workload=name, contestant="minae", seconds=0.0)
+        with tempfile.TemporaryDirectory() as cold:
+            result["cold_ms"] = settings.child("turns", environment={"NUMBA_CACHE_DIR": cold}, **job)["first"]
+        result["warm_ms"] = statistics.median(settings.child("turns", **job)["first"] for _ in range(3))
     return result
 
 
@@ -132,11 +217,10 @@ def _point(settings, axis, value):
     """One point of a curve: ms a step of minae, of the best of PyTorch, and of the products."""
     workload = WORKLOADS["784-500"]
     change = dict(CURVES[axis][value])
-    where = {"workload": workload.name, "rows": change.pop("rows", None)}
-    where["change"] = {"name": f"{axis}.{value}", **change}
-    settings.child("prepare", **where)
+    where = {"rows": change.pop("rows", None), "change": {"name": f"{axis}.{value}", **change}}
+    settings.child("prepare", workload=workload.name, **where)
     rivals = settings.rivals(workload)
-    results, thrown = _rounds(settings, ["minae", *rivals, "products"], **where)
+    results, thrown = _rounds(settings, ["minae", *rivals, "products"], workload=workload, **where)
     _difference(results, f"{axis} {value}")
     return {
         "minae": [row["median"] for row in results["minae"]],
@@ -148,15 +232,29 @@ def _point(settings, axis, value):
 
 def _rounds(settings, contestants, **where):
     """name -> one row a round, and how many rounds were thrown away because other processes were busy meanwhile. As
-    many rounds again may be thrown away; after that a round is kept as it is."""
-    results, thrown = {name: [] for name in contestants}, 0
-    while len(results["minae"]) < settings.rounds:
-        rows = {name: settings.child("timed", contestant=name, seconds=settings.seconds, **where) for name in results}
-        if thrown < settings.rounds and any((row.get("others") or 0) > BUSY for row in rows.values()):
-            thrown += 1
-            continue
-        for name, row in rows.items():
-            results[name].append(row)
+    many rounds again may be thrown away; after that a round is kept as it is.
+
+    All contestants are there the whole time, and in a round they take TURNS short turns each, but those whose steps are
+    long: so what disturbs this machine for a second or for a minute disturbs all of them."""
+    results, thrown, generic = {name: [] for name in contestants}, 0, settings.generic(where["workload"])
+    where = where | {"workload": where["workload"].name}
+    with contextlib.ExitStack() as stack:
+        there = {name: stack.enter_context(Competitor(settings, name, name in generic, where)) for name in contestants}
+        own, cores = [os.getpid(), *(one.process.pid for one in there.values())], os.cpu_count() or 1
+        while len(results["minae"]) < settings.rounds:
+            times, before, began = {name: [] for name in there}, others(own), time.perf_counter()
+            for k in range(TURNS):
+                for name in (
+                    contestants[k % len(there) :] + contestants[: k % len(there)]
+                ):  # another neighbour each time
+                    times[name] += there[name].turn(k)
+            elapsed, after = (time.perf_counter() - began) * cores, others(own)
+            busy = None if None in (before, after) else min(1.0, max(0.0, (after - before) / elapsed))
+            if thrown < settings.rounds and (busy or 0) > BUSY:
+                thrown += 1
+                continue
+            for name, one in there.items():
+                results[name].append(one.row(times[name], busy))
     return results, thrown
 
 

@@ -19,11 +19,23 @@ import numpy as np
 
 from minae import kernels
 from minae.backend import get_backend
-from minae.kernels import adam, bernoulli, contraction, hamming, kl_sparsity, sigmoid, slopes, sparse_rows, top_k
+from minae.kernels import (
+    adam,
+    bernoulli,
+    contraction,
+    hamming,
+    kl_sparsity,
+    shrinkage,
+    sigmoid,
+    slopes,
+    sparse_rows,
+    top_k,
+)
 
 LAYERS = [(128, 500), (128, 784)]
 CODES = [(100, 30), (128, 500)]  # of 784-30 and 784-500
 CHAIN = (64, 30, 128)  # (B, m, n) of 784-128-30
+FISTA = (1000, 256)  # rows, atoms
 PARAMETERS = 784_000
 KEPT, BITS = (128, 8192, 784, 32), 10**6  # (B, m, n, k) of a k-sparse 784-8192; number of codes
 
@@ -42,8 +54,7 @@ def plainly(function):
 
 
 def elementwise(rng, backend):
-    """name, plain form, the kernel, and how many numbers the kernel reads and writes. The calls have arrays of their
-    own."""
+    """name, plain form, the kernel, and how many numbers the kernel reads and writes."""
     put, xp = backend.from_numpy, backend.xp
     gpu = [(8192, 4096)] if backend.name == "cupy" else []
     for shape in [*LAYERS, *gpu]:
@@ -85,6 +96,13 @@ def penalties(rng):
 
         yield f"kl_sparsity {B} × {m}", plainly(sparsity), sparsity
         yield f"contraction {B} × {m}", plainly(contract), contract
+    a, q, h, y = (rng.standard_normal(FISTA, "f") for _ in range(4))
+    t = np.ones(FISTA[0], "f")
+
+    def descend():
+        shrinkage.step(a, q, 0.1, h, y, t, True)
+
+    yield f"shrinkage {FISTA[0]} × {FISTA[1]}", plainly(descend), descend
     B, m, n = CHAIN
     dA, C, p_n, p_m, WT = (rng.random(shape, "f") for shape in (CHAIN, CHAIN, (B, n), (B, m), (m, n)))
     dp_n, dp_m, dWT = np.empty_like(p_n), np.empty_like(p_m), np.empty_like(WT)
@@ -115,6 +133,11 @@ def codes(rng):
     for name, call in calls.items():
         yield name, plainly(call), call
     words, asked = rng.integers(2**63, size=(1, BITS), dtype=np.uint64), np.zeros(1, np.uint64)
+    yield (
+        "10 nearest of 10⁶ codes",
+        lambda: hamming.nearest_plain(words, asked, 10),
+        lambda: hamming.nearest(words, asked, 10),
+    )
     yield "ball of 10⁶ codes", lambda: hamming.ball_plain(words, asked, 16), lambda: hamming.ball(words, asked, 16)
 
 

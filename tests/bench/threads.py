@@ -37,9 +37,9 @@ def child(job):
     from minae.bench.workloads import WORKLOADS
 
     runner = measure.contestant_of(job["contestant"], WORKLOADS[job["network"]], measure.Env(job))
-    times, end = [], time.perf_counter() + job["seconds"]
     for _ in range(20):
         runner.step()
+    times, end = [], time.perf_counter() + job["seconds"]
     while time.perf_counter() < end or len(times) < 20:
         start = time.perf_counter()
         runner.step()
@@ -79,6 +79,8 @@ def main():
     from minae.bench.workloads import WORKLOADS
 
     chosen = args.settings or SETTINGS
+    if unknown := set(chosen) - set(SETTINGS):
+        parser.error(f"unknown setting {', '.join(unknown)}: choose of {', '.join(SETTINGS)}")
     places = {"alone": contextlib.nullcontext, "beside one": busy}
     times = {(name, network, place): [] for name in chosen for network in NETWORKS for place in places}
     with tempfile.TemporaryDirectory() as folder:
