@@ -140,6 +140,7 @@ def test_bars():
         "minae / torch, geometric mean of 2": True,
         "minae / torch, the slowest (784-500)": False,
         "minae / products, 784-500": True,
+        "minae / torch, contractive": True,
         "generic / minae, contractive": True,
     }
     text = report.closing({**found, "bars": report.bars(found)})

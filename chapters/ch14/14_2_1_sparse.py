@@ -67,7 +67,7 @@ x = 0.5 + 0.4 * (x / (3 * x.std())).clip(-1, 1)  # in [0.1, 0.9], as in the note
 rho, rates, errors, form = 0.01, [], [], dict(dtype="float64", loss="gaussian", **on)
 for seed in section.seeds:
     sparse = minae.SparseAutoencoder((64, 25), penalty="kl", rho=rho, lam=3.0, seed=seed, **form)
-    sparse.fit(x, optimizer="lbfgs", epochs=section.pick(100, 300, 400))
+    sparse.fit(x, optimizer="lbfgs", epochs=section.pick(80, 300, 400))
     rates.append(sparse.encode(x).mean(axis=0))
     errors.append(check_gradient(sparse, x[:10], entries=100).worst.error)
 section.number("mean of h over patches and units, ρ = 0.01", [rate.mean() for rate in rates])
@@ -114,7 +114,7 @@ for seed in section.seeds:
     for name, model in models.items():
         model.parameters.flat[...] *= 0.1
         callbacks = [stop_early] if name == "stopped early" else []
-        model.fit(few, epochs=section.pick(3, 12, 12), optimizer=Adam(1e-3), seed=seed, callbacks=callbacks)
+        model.fit(few, epochs=section.pick(2, 12, 12), optimizer=Adam(1e-3), seed=seed, callbacks=callbacks)
         passed[name].append(noise_that_passes(model))
         active[name].append((model.encode(X_test) > 1e-3).mean())
         error[name].append(np.square(model.reconstruct(X_test) - X_test).sum(axis=1).mean())
@@ -133,7 +133,7 @@ rows = {"x": x, "x + n": y} | {f"r, {name}": model.reconstruct(y) for name, mode
 section.figure(plots.images(rows, "What a code of 1000 units lets through"), "copies")
 
 # %% k-sparse codes: the k largest linear units are kept, weights are tied. A softmax regression reads the digit off it
-units, epochs, source = section.pick(200, 1000, 1000), section.pick(4, 15, 8), "(recalled; Makhzani and Frey 2013)"
+units, epochs, source = section.pick(200, 1000, 1000), section.pick(3, 15, 8), "(recalled; Makhzani and Frey 2013)"
 errors = {"pixels": [probe_error(X, X_test, digits, seed, section.backend) for seed in section.seeds]}
 for k, published in section.pick({25: 1.35}, {25: 1.35}, {25: 1.35, 40: 1.54}).items():
     errors[k] = []

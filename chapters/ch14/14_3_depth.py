@@ -53,7 +53,7 @@ error_pca = section.number("squared error, test, PCA-30", squared_error(PCA(X, 3
 # layers each way, the other in two.
 
 # %%
-epochs = section.pick(5, 15, 8)
+epochs = section.pick(4, 15, 8)
 shapes = {"deep": (784, 200, 100, 6), "shallow": (784, 225, 6)}
 relu, error = dict(activation="relu", code="identity"), {}
 for name, sizes in shapes.items():
@@ -107,7 +107,7 @@ section.figure(plots.images(rows, "Test digits from 30 numbers, by a stack of si
 # %%
 sizes, histories = (784, 200, 200), {}
 accuracy = {"softmax on pixels": [], "random weights": [], "frozen": [], "fine-tuned": []}
-epochs = section.pick(4, 10, 10)
+epochs, below = section.pick((3, 2), (10, greedy), (10, greedy))
 y, y_test = digits.train_labels.astype(int), digits.test_labels.astype(int)
 
 
@@ -122,7 +122,7 @@ for seed in section.seeds:
     form = dict(activation="sigmoid", seed=seed, **options)
     autoencoder = UndercompleteAutoencoder(sizes, **form)
     sparse = dict(layer=SparseAutoencoder, options=dict(penalty="kl", rho=0.1, lam=3.0))
-    pretrain(autoencoder, X, **sparse, epochs=greedy, batch_size=batch, optimizer=adam(lr_greedy, greedy), seed=seed)
+    pretrain(autoencoder, X, **sparse, epochs=below, batch_size=batch, optimizer=adam(lr_greedy, below), seed=seed)
     model = Classifier(sizes, **form)
     copy_encoder(autoencoder, model)
     fit_labels("frozen", model, seed, 1e-2, f1=0, f2=0)

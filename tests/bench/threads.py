@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+ENVIRONMENT = dict(os.environ)  # as it is before `import minae` sets anything
 NETWORKS = ("784-30", "784-500")
 SETTINGS = {  # name -> modules in the order of their import, environment, contestant
     "minae first": (["minae"], {}, "minae"),
@@ -49,7 +50,7 @@ def child(job):
 
 def measured(job, environment):
     command = [sys.executable, __file__, "--child", json.dumps(job)]
-    return float(subprocess.run(command, env=os.environ | environment, check=True, stdout=subprocess.PIPE).stdout)
+    return float(subprocess.run(command, env=ENVIRONMENT | environment, check=True, stdout=subprocess.PIPE).stdout)
 
 
 @contextlib.contextmanager
