@@ -1,10 +1,11 @@
-r"""What a step of ISTA or FISTA does beside its product y S, in one pass.     (`minae.inference`)
+r"""What a step of ISTA or FISTA does beside its product y S, in one pass.     (section 14.8; `minae.inference`)
 
     h′  = shrink(y S + q, θ)
     t   = 1 where (y − h′)·(h′ − h) > 0, row by row;     t′ = ½ (1 + √(1 + 4 t²))
     y′  = h′ + (t − 1)/t′ (h′ − h)                       ISTA: y′ = h′
 
-The plain form walks over memory some fifteen times. On a GPU it serves, too.
+(Beck and Teboulle 2009; the restart: O'Donoghue and Candès 2015.) The plain form walks over memory some fifteen times.
+On a GPU it serves, too.
 """
 
 import math
@@ -13,6 +14,7 @@ import numpy as np
 
 from minae import kernels
 from minae.backend import namespace
+from minae.inference import shrink
 
 ZERO, HALF, ONE, FOUR = (np.float32(value) for value in (0, 0.5, 1, 4))
 
@@ -28,7 +30,7 @@ def step(a, q, theta, h, y, t, momentum):
 def plain(a, q, theta, h, y, t, momentum):
     xp = namespace(a)
     a += q
-    new = a - xp.clip(a, -theta, theta)  # shrink
+    new = shrink(a, theta)
     if momentum:
         d = new - h
         against = (((y - new) * d).sum(axis=1) > 0).astype(h.dtype)

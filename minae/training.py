@@ -66,7 +66,8 @@ def fit(
 
     The same seed gives the same parameters, bit for bit, on one machine and backend; also through a kill and a resume.
 
-    Raises InputError for data or options out of range, Diverged when a cost term becomes NaN or infinite.
+    Raises InputError for data or options out of range, Diverged when a cost term becomes NaN or infinite. Warns where
+    other processes take the cores away so often that BLAS's threads wait for each other.
     """
     rows = Rows(model, X, "X", y=y)
     held_out = None

@@ -110,13 +110,22 @@ def test_a_difference_is_found(env):
 def test_the_floor_runs(name, env):
     workload = WORKLOADS[name].small()
     workload.prepare(env)
-    if measure.found(workload, env).products:
-        measure.products(workload, env).step()
+    products, done = measure.found(workload, env).products, []
+    patch = pytest.MonkeyPatch()
+    patch.setattr(np, "matmul", lambda A, B, out: done.append((*A.shape, B.shape[1], *out.shape)))
+    if products:
+        floor = measure.products(workload, env)
+        floor.step()
+    patch.undo()
+    assert done == [(m, k, n, m, n) for _, m, k, n, _ in products]
 
 
 def test_products_of_a_step():
     n, m, B = 784, 500, 128
-    count = lambda products: sum(m * k * n for _, m, k, n, _ in products)  # noqa: E731
+
+    def count(products):
+        return sum(m * k * n for _, m, k, n, _ in products)
+
     assert count(mirrored((n, m))(B)) == 5 * B * n * m  # two forward, three backward
     assert count(chain((n, m), probes=1)(B)) == 8 * B * n * m  # and a probe's three
     whole = chain((784, 500, 250, 30))(B)

@@ -210,7 +210,10 @@ class Inference:
         data, backend = env.load(self.name), get_backend(env.backend)
         V, x = backend.from_numpy(data["V"]), backend.from_numpy(data["x"])
         coding, steps = SparseCoding(V, lam=self.lam), int(data["steps"])
-        read = lambda h: [float(coding.energy(h, x).mean())]  # noqa: E731
+
+        def read(h):
+            return [float(coding.energy(h, x).mean())]
+
         return Contestant(lambda: coding.fista(x, steps=steps), read, backend.synchronize)
 
     def torch(self, env, how):

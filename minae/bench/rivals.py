@@ -172,14 +172,24 @@ def search(workload, env, how):
     """By a lookup table of popcounts, 16 bits at a time; or by the products of ±1, d = (64 − u·v)/2."""
     device, data = _device(env), env.load(workload.name)
     if how == "matmul":
-        bits = lambda codes: torch.from_numpy(codes).to(device)[:, :, None] >> torch.arange(8, device=device) & 1  # noqa: E731
-        signs = lambda codes: bits(codes).reshape(len(codes), 64).float() * 2 - 1  # noqa: E731
+
+        def signs(codes):
+            bits = torch.from_numpy(codes).to(device)[:, :, None] >> torch.arange(8, device=device) & 1
+            return bits.reshape(len(codes), 64).float() * 2 - 1
+
         C, Q = signs(data["codes"]), signs(data["queries"])
-        distances = lambda i: (64 - C @ Q[i]) * 0.5  # noqa: E731
+
+        def distances(i):
+            return (64 - C @ Q[i]) * 0.5
+
     else:
         table = torch.tensor([word.bit_count() for word in range(1 << 16)], dtype=torch.uint8, device=device)
         C, Q = (torch.from_numpy(data[key].view("int64")[:, 0]).to(device) for key in ("codes", "queries"))
-        distances = lambda i: table[((C ^ Q[i]).view(torch.int16).int() & 0xFFFF).view(-1, 4)].sum(1, dtype=torch.int32)  # noqa: E731
+
+        def distances(i):
+            parts = ((C ^ Q[i]).view(torch.int16).int() & 0xFFFF).view(-1, 4)
+            return table[parts].sum(1, dtype=torch.int32)
+
     distances = _compiled(distances, how.rpartition(" ")[2])
 
     @torch.no_grad()
