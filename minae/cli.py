@@ -126,7 +126,7 @@ def _parser():
 
     sub = command(_bench, "minae bench 784-500 contractive --rounds 3")
     sub.add_argument("workloads", metavar="WORKLOAD", nargs="*", help="names as the command prints them; default: all")
-    sub.add_argument("--rounds", type=int, default=5, help="turns of every contestant (default 5)")
+    sub.add_argument("--rounds", type=int, default=5, help="in each, every contestant takes its turns (default 5)")
     sub.add_argument("--seconds", type=float, default=1.5, help="of a contestant in a round (default 1.5)")
     sub.add_argument("--no-compile", action="store_true", help="leave out torch.compile, which takes minutes")
     sub.add_argument("--curves", action="store_true", help="also scaling over batch, width, depth and data size")
