@@ -6,6 +6,7 @@ buys. The modules import Numba, so the engine imports them when a kernel is firs
 
 import functools
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -39,11 +40,21 @@ def cached(**options):
 
     def compiled(function):
         try:
-            return numba.njit(cache=True, **options)(function)
+            kept = numba.njit(cache=True, **options)(function)
         except RuntimeError:  # no such folder: it compiles anew in each process
             return numba.njit(**options)(function)
+        if not _jit_is_off():
+            kept._cache._cache_file._source_stamp = _stamp()
+        return kept
 
     return compiled
+
+
+@functools.cache
+def _stamp():
+    """What the kept code was made of. Numba looks at the file of a function alone, and not at those that it calls."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files]
 
 
 @functools.cache

@@ -16,6 +16,7 @@ import numba
 
 from minae import kernels
 from minae.backend import namespace
+from minae.kernels import team
 
 
 def update(w, g, s, r, t, lr, rho1, rho2, delta, decay):
@@ -59,9 +60,9 @@ def body(w, g, s, r, decay, rho1, rest1, rho2, rest2, epsilon, correction, delta
 inlined = numba.njit(inline="always", error_model="numpy")(body)
 
 
-@kernels.cached(error_model="numpy", nogil=True)
-def cpu(w, g, s, r, decay, rho1, rest1, rho2, rest2, epsilon, correction, delta):
-    for i in range(w.size):
+@team.shared(align=64, error_model="numpy")
+def cpu(start, stop, w, g, s, r, decay, rho1, rest1, rho2, rest2, epsilon, correction, delta):
+    for i in range(start, stop):
         w[i], s[i], r[i] = inlined(w[i], g[i], s[i], r[i], decay, rho1, rest1, rho2, rest2, epsilon, correction, delta)
 
 

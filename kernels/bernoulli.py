@@ -16,10 +16,12 @@ import numpy as np
 
 from minae import kernels
 from minae.backend import namespace
+from minae.kernels import team
 from minae.kernels.exponential import exp, log1p
 
 ONE, ZERO = np.float32(1), np.float32(0)
 THREADS = 1 << 16  # of the GPU, at most: a sum each
+PIECES = np.uint64(64)  # of the rows: a sum each, however many threads of the CPU there are
 
 
 def loss(s, x, ds, weight):
@@ -29,7 +31,9 @@ def loss(s, x, ds, weight):
         return plain(s, x, ds, weight)
     scale = s.dtype.type(weight / len(s))
     if form == "cpu":
-        return cpu(s, x, ds, scale)
+        sums = np.empty(PIECES)
+        cpu(s, x, ds, scale, sums)
+        return sums.sum() / len(s)
     sums = namespace(s).empty(min(s.size, THREADS), s.dtype)
     kernels.launch(cuda_launch(), [array.reshape(-1) for array in (s, x, ds)] + [sums], scale, threads=sums.size)
     return sums.sum() / s.shape[0]
@@ -66,17 +70,18 @@ def bodies(exp, log1p):
 inlined = numba.njit(inline="always")(bodies(exp, log1p))
 
 
-@kernels.cached(error_model="numpy", fastmath={"contract", "reassoc"})
-def cpu(s, x, ds, scale):
-    L = 0.0
-    for b in range(s.shape[0]):  # float32 within a row, float64 over the rows
-        row = ZERO
-        for i in range(s.shape[1]):
-            L_bi, ds_bi = inlined(s[b, i], x[b, i])
-            row += L_bi
-            ds[b, i] = ds_bi * scale
-        L += row
-    return L / s.shape[0]
+@team.shared(pieces=PIECES, error_model="numpy", fastmath={"contract", "reassoc"})
+def cpu(start, stop, s, x, ds, scale, sums):
+    B = np.uint64(len(s))  # as start and stop are: with a signed one NumPy's rules would go over to float64
+    for piece in range(start, stop):
+        sums[piece] = 0.0
+        for b in range(piece * B // PIECES, (piece + 1) * B // PIECES):  # float32 within a row, float64 over the rows
+            row = ZERO
+            for i in range(s.shape[1]):
+                L_bi, ds_bi = inlined(s[b, i], x[b, i])
+                row += L_bi
+                ds[b, i] = ds_bi * scale
+            sums[piece] += row
 
 
 @functools.cache

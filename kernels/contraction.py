@@ -19,6 +19,7 @@ import numpy as np
 
 from minae import kernels, ops
 from minae.backend import namespace
+from minae.kernels import team
 from minae.kernels.slopes import KIND, slopes
 
 ZERO = np.float32(0)
@@ -38,7 +39,7 @@ def norms(W, out):
 def squares(h, activation, out):
     """c_j = Σ_b φ'(a_bj)², (m,)"""
     if kernels.form(h, out) == "cpu":
-        cpu_squares(KIND[activation], h, out)
+        cpu_squares(h, out, KIND[activation])
         return out
     p = _prime(h, activation)
     return (p * p).sum(axis=0, out=out)
@@ -47,7 +48,7 @@ def squares(h, activation, out):
 def slope_gradient(h, activation, w, scale, out):
     """da = scale w_j φ'(a) φ''(a), in `out`."""
     if kernels.form(h, w, out) == "cpu":
-        cpu_slope_gradient(KIND[activation], h, w, h.dtype.type(scale), out)
+        cpu_slope_gradient(h, w, h.dtype.type(scale), out, KIND[activation])
     else:
         namespace(h).multiply(_prime(h, activation) * ops.ACTIVATIONS[activation][2](h), scale * w, out=out)
     return out
@@ -56,7 +57,7 @@ def slope_gradient(h, activation, w, scale, out):
 def change_squares(h, h_near, activation, out):
     """c_j = Σ_b (φ'(a_bj) − φ'(a′_bj))², (m,)"""
     if kernels.form(h, h_near, out) == "cpu":
-        cpu_change_squares(KIND[activation], h, h_near, out)
+        cpu_change_squares(h, h_near, out, KIND[activation])
         return out
     d = _prime(h, activation) - _prime(h_near, activation)
     return (d * d).sum(axis=0, out=out)
@@ -65,7 +66,7 @@ def change_squares(h, h_near, activation, out):
 def change_gradient(h, h_near, activation, w, scale, da, da_near):
     """da and da′, in those two."""
     if kernels.form(h, h_near, w, da, da_near) == "cpu":
-        cpu_change_gradient(KIND[activation], h, h_near, w, h.dtype.type(scale), da, da_near)
+        cpu_change_gradient(h, h_near, w, h.dtype.type(scale), da, da_near, KIND[activation])
         return
     xp, second = namespace(h), ops.ACTIVATIONS[activation][2]
     d = (_prime(h, activation) - _prime(h_near, activation)) * (scale * w)
@@ -109,43 +110,47 @@ def chain_backward(dA, C, p, dp):
 # ---- the CPU's loops; a sum runs down the rows, so that its neighbours are summed side by side
 
 
-@kernels.cached(error_model="numpy", fastmath={"contract"}, nogil=True)
-def cpu_norms(W, out):
-    out[:] = ZERO
+by_row = team.shared(error_model="numpy", fastmath={"contract"})
+by_column = team.shared(axis=1, align=16, error_model="numpy", fastmath={"contract"})
+
+
+@by_column
+def cpu_norms(start, stop, W, out):
+    out[start:stop] = ZERO
     for i in range(W.shape[0]):
-        for j in range(W.shape[1]):
+        for j in range(start, stop):
             out[j] += W[i, j] * W[i, j]
 
 
-@kernels.cached(error_model="numpy", fastmath={"contract"}, nogil=True)
-def cpu_squares(kind, h, out):
-    out[:] = ZERO
+@by_column
+def cpu_squares(start, stop, h, out, kind):
+    out[start:stop] = ZERO
     for b in range(h.shape[0]):
-        for j in range(h.shape[1]):
+        for j in range(start, stop):
             p = slopes(kind, h[b, j])[0]
             out[j] += p * p
 
 
-@kernels.cached(error_model="numpy", fastmath={"contract"}, nogil=True)
-def cpu_slope_gradient(kind, h, w, scale, out):
-    for b in range(h.shape[0]):
+@by_row
+def cpu_slope_gradient(start, stop, h, w, scale, out, kind):
+    for b in range(start, stop):
         for j in range(h.shape[1]):
             p, second = slopes(kind, h[b, j])
             out[b, j] = scale * w[j] * p * second
 
 
-@kernels.cached(error_model="numpy", fastmath={"contract"}, nogil=True)
-def cpu_change_squares(kind, h, h_near, out):
-    out[:] = ZERO
+@by_column
+def cpu_change_squares(start, stop, h, h_near, out, kind):
+    out[start:stop] = ZERO
     for b in range(h.shape[0]):
-        for j in range(h.shape[1]):
+        for j in range(start, stop):
             d = slopes(kind, h[b, j])[0] - slopes(kind, h_near[b, j])[0]
             out[j] += d * d
 
 
-@kernels.cached(error_model="numpy", fastmath={"contract"}, nogil=True)
-def cpu_change_gradient(kind, h, h_near, w, scale, da, da_near):
-    for b in range(h.shape[0]):
+@by_row
+def cpu_change_gradient(start, stop, h, h_near, w, scale, da, da_near, kind):
+    for b in range(start, stop):
         for j in range(h.shape[1]):
             p, second = slopes(kind, h[b, j])
             p_near, second_near = slopes(kind, h_near[b, j])
@@ -154,18 +159,18 @@ def cpu_change_gradient(kind, h, h_near, w, scale, da, da_near):
             da_near[b, j] = -d * second_near
 
 
-@kernels.cached(error_model="numpy", fastmath={"contract"}, nogil=True)
-def cpu_add_scaled(dW, W, row):
-    for i in range(W.shape[0]):
+@by_row
+def cpu_add_scaled(start, stop, dW, W, row):
+    for i in range(start, stop):
         for j in range(W.shape[1]):
             dW[i, j] += row[j] * W[i, j]
 
 
-@kernels.cached(error_model="numpy", fastmath={"contract", "reassoc"}, nogil=True)
-def cpu_top_backward(dC, p, WT, dp, dWT):
-    dWT[:] = ZERO
+@team.shared(axis=1, error_model="numpy", fastmath={"contract", "reassoc"})
+def cpu_top_backward(start, stop, dC, p, WT, dp, dWT):
+    dWT[start:stop] = ZERO
     for b in range(dC.shape[0]):
-        for j in range(dC.shape[1]):
+        for j in range(start, stop):
             total, p_bj = ZERO * p[b, j], p[b, j]
             for i in range(dC.shape[2]):
                 total += dC[b, j, i] * WT[j, i]
@@ -173,10 +178,10 @@ def cpu_top_backward(dC, p, WT, dp, dWT):
             dp[b, j] = total
 
 
-@kernels.cached(error_model="numpy", fastmath={"contract"}, nogil=True)
-def cpu_chain_backward(dA, C, p, dp):
-    dp[:] = ZERO
-    for b in range(dA.shape[0]):
+@by_row
+def cpu_chain_backward(start, stop, dA, C, p, dp):
+    dp[start:stop] = ZERO
+    for b in range(start, stop):
         for k in range(dA.shape[1]):
             for i in range(dA.shape[2]):
                 dp[b, i] += dA[b, k, i] * C[b, k, i]

@@ -15,6 +15,7 @@ import numpy as np
 from minae import kernels
 from minae.backend import namespace
 from minae.inference import shrink
+from minae.kernels import team
 
 ZERO, HALF, ONE, FOUR = (np.float32(value) for value in (0, 0.5, 1, 4))
 
@@ -43,9 +44,9 @@ def plain(a, q, theta, h, y, t, momentum):
     h[...] = new
 
 
-@kernels.cached(error_model="numpy", fastmath={"contract", "reassoc"}, nogil=True)
-def cpu(a, q, theta, h, y, t, momentum):
-    for b in range(a.shape[0]):
+@team.shared(error_model="numpy", fastmath={"contract", "reassoc"})
+def cpu(start, stop, a, q, theta, h, y, t, momentum):
+    for b in range(start, stop):
         against = ZERO * theta
         for j in range(a.shape[1]):
             v = a[b, j] + q[b, j]

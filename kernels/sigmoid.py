@@ -11,6 +11,7 @@ import numpy as np
 
 from minae import kernels
 from minae.backend import namespace
+from minae.kernels import team
 from minae.kernels.exponential import exp
 
 ONE, ZERO = np.float32(1), np.float32(0)
@@ -54,10 +55,10 @@ def bodies(exp):
 inlined = numba.njit(inline="always")(bodies(exp))
 
 
-@kernels.cached(error_model="numpy", fastmath={"contract"})
-def cpu(a):
+@team.shared(align=64, error_model="numpy", fastmath={"contract"})
+def cpu(start, stop, a):
     """In place, and only so: two arguments that are one array would send the loop down its slow, unvectorised way."""
-    for i in range(a.size):
+    for i in range(start, stop):
         a[i] = inlined(a[i])
 
 

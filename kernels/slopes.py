@@ -21,6 +21,7 @@ import numpy as np
 
 from minae import kernels, ops
 from minae.backend import namespace
+from minae.kernels import team
 from minae.kernels.exponential import exp
 
 IDENTITY, SIGMOID, TANH, RELU, SOFTPLUS = range(5)
@@ -36,7 +37,7 @@ def backward(dh, h, activation, out, da=None):
         through_h = ops.ACTIVATIONS[activation][1](dh, h, out=out)
         return through_h if da is None else namespace(h).add(da, through_h, out=da)
     if form == "cpu":
-        cpu_backward(KIND[activation], add, dh.reshape(-1), h.reshape(-1), to.reshape(-1))
+        cpu_backward(h.reshape(-1), dh.reshape(-1), to.reshape(-1), KIND[activation], add)
     else:
         kernels.launch(cuda_launch(), [array.reshape(-1) for array in (h, dh, to)], KIND[activation], add)
     return to
@@ -47,7 +48,7 @@ def prime(h, activation, out):
     if activation == "identity":
         out[...] = 1
     elif kernels.form(h, out) == "cpu":
-        cpu_prime(KIND[activation], h.reshape(-1), out.reshape(-1))
+        cpu_prime(h.reshape(-1), out.reshape(-1), KIND[activation])
     else:
         ops.ACTIVATIONS[activation][1](1.0, h, out=out)
     return out
@@ -56,7 +57,7 @@ def prime(h, activation, out):
 def times_second(d, h, activation):
     """d ← d φ''(a); on a GPU by the plain form."""
     if kernels.form(d, h) == "cpu":
-        cpu_times_second(KIND[activation], d.reshape(-1), h.reshape(-1))
+        cpu_times_second(h.reshape(-1), d.reshape(-1), KIND[activation])
     else:
         d *= ops.ACTIVATIONS[activation][2](h)
     return d
@@ -83,27 +84,28 @@ def bodies(exp):
 
 
 slopes = numba.njit(inline="always")(bodies(exp))
+compiled = team.shared(align=64, error_model="numpy", fastmath={"contract"})
 
 
-@kernels.cached(error_model="numpy", fastmath={"contract"}, nogil=True)
-def cpu_backward(kind, add, dh, h, da):
+@compiled
+def cpu_backward(start, stop, h, dh, da, kind, add):
     if add:
-        for i in range(h.size):
+        for i in range(start, stop):
             da[i] += dh[i] * slopes(kind, h[i])[0]
     else:
-        for i in range(h.size):
+        for i in range(start, stop):
             da[i] = dh[i] * slopes(kind, h[i])[0]
 
 
-@kernels.cached(error_model="numpy", fastmath={"contract"}, nogil=True)
-def cpu_prime(kind, h, out):
-    for i in range(h.size):
+@compiled
+def cpu_prime(start, stop, h, out, kind):
+    for i in range(start, stop):
         out[i] = slopes(kind, h[i])[0]
 
 
-@kernels.cached(error_model="numpy", fastmath={"contract"}, nogil=True)
-def cpu_times_second(kind, d, h):
-    for i in range(h.size):
+@compiled
+def cpu_times_second(start, stop, h, d, kind):
+    for i in range(start, stop):
         d[i] *= slopes(kind, h[i])[1]
 
 

@@ -10,6 +10,7 @@ each of 2 B k n operations where the dense product has 2 B m n. With h_Γ for `v
 
 from minae import kernels
 from minae.backend import namespace
+from minae.kernels import team
 
 
 def combine(unit, value, R, y):
@@ -19,7 +20,10 @@ def combine(unit, value, R, y):
 
 def spread(unit, value, y, dR):
     """unit int32 (B, k), value (B, k), y (B, n); dR (m, n) is added to."""
-    (spread_cpu if kernels.form(value, unit, y, dR) == "cpu" else spread_plain)(unit, value, y, dR)
+    if kernels.form(value, unit, y, dR) == "cpu":
+        spread_cpu(y, unit, value, dR)
+    else:
+        spread_plain(unit, value, y, dR)
 
 
 def project(unit, y, R, value):
@@ -48,12 +52,13 @@ def take_plain(unit, h, value):
     value[...] = namespace(h).take_along_axis(h, unit.astype("int64"), axis=1)
 
 
-compiled = kernels.cached(error_model="numpy", nogil=True, fastmath={"contract", "reassoc"})
+by_row = team.shared(grain=1 << 10, error_model="numpy", fastmath={"contract", "reassoc"})
+by_column = team.shared(grain=1 << 10, axis=1, align=16, error_model="numpy", fastmath={"contract", "reassoc"})
 
 
-@compiled
-def combine_cpu(unit, value, R, y):
-    for b in range(y.shape[0]):
+@by_row
+def combine_cpu(start, stop, unit, value, R, y):
+    for b in range(start, stop):
         row = y[b]  # in the cache while k rows of R go by
         for j in range(unit.shape[1]):
             v, weights = value[b, j], R[unit[b, j]]
@@ -61,19 +66,19 @@ def combine_cpu(unit, value, R, y):
                 row[i] += v * weights[i]
 
 
-@compiled
-def spread_cpu(unit, value, y, dR):
+@by_column
+def spread_cpu(start, stop, y, unit, value, dR):  # a thread has columns: of two rows of y, either may go to one of dR
     for b in range(y.shape[0]):
-        row = y[b]
+        row = y[b, start:stop]
         for j in range(unit.shape[1]):
-            v, gradient = value[b, j], dR[unit[b, j]]
+            v, gradient = value[b, j], dR[unit[b, j], start:stop]
             for i in range(row.size):
                 gradient[i] += v * row[i]
 
 
-@compiled
-def project_cpu(unit, y, R, value):
-    for b in range(y.shape[0]):
+@by_row
+def project_cpu(start, stop, unit, y, R, value):
+    for b in range(start, stop):
         row = y[b]
         for j in range(unit.shape[1]):
             weights, v = R[unit[b, j]], value.dtype.type(0)
@@ -82,8 +87,8 @@ def project_cpu(unit, y, R, value):
             value[b, j] = v
 
 
-@compiled
-def take_cpu(unit, h, value):
-    for b in range(unit.shape[0]):
+@by_row
+def take_cpu(start, stop, unit, h, value):
+    for b in range(start, stop):
         for j in range(unit.shape[1]):
             value[b, j] = h[b, unit[b, j]]

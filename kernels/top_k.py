@@ -12,6 +12,7 @@ import numpy as np
 
 from minae import kernels, ops
 from minae.backend import namespace
+from minae.kernels import team
 
 BLOCK, HALVINGS = 16, 12
 
@@ -19,8 +20,7 @@ BLOCK, HALVINGS = 16, 12
 def top_k(h, k, unit, value):
     """h (B, m) -> unit int32 (B, k), value (B, k). A row with NaN gives NaN alone, and the first k columns."""
     if kernels.form(h, unit, value) == "cpu":
-        work = np.empty((3, h.shape[1]), h.dtype)  # of one row
-        cpu(h, k, unit, value, *work, np.empty(h.shape[1], np.int32))
+        cpu(h, k, unit, value)
     else:
         plain(h, k, unit, value)
 
@@ -71,12 +71,13 @@ def bound(block, k):
     return low
 
 
-@kernels.cached(error_model="numpy", nogil=True)
-def cpu(h, k, unit, value, block, candidate, heap, column):
+@team.shared(error_model="numpy")
+def cpu(start, stop, h, k, unit, value):
     m = h.shape[1]
     whole = m // BLOCK
-    block, heap = block[:whole], heap[:k]
-    for b in range(h.shape[0]):
+    block, candidate, heap = np.empty(whole, h.dtype), np.empty(m, h.dtype), np.empty(k, h.dtype)
+    column = np.empty(m, np.int32)
+    for b in range(start, stop):
         row, nan = h[b], 0
         for i in range(m):
             nan += row[i] != row[i]

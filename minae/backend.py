@@ -119,6 +119,24 @@ def namespace(array):
     return sys.modules[type(array).__module__.partition(".")[0]]
 
 
+def matmul(A, B, out=None):
+    """A B of two matrices, in `out` where it is given; by minae.kernels.products on the CPU."""
+    if not isinstance(A, np.ndarray):
+        return namespace(A).matmul(A, B, out=out)
+    from minae.kernels import products
+
+    return products.matmul(A, B, out)
+
+
+def dot(a, b):
+    """Σ a_i b_i over all of two arrays of one shape."""
+    if not isinstance(a, np.ndarray) or a.size <= 10_000:  # up to which NumPy's BLAS has one thread
+        return namespace(a).vdot(a, b)
+    from minae.kernels import products
+
+    return products.dot(a, b)
+
+
 def standard_normal(rng, out):
     """out ~ N(0, I), and returned: drawn into it by NumPy's generator, copied into it by one that takes no `out`."""
     return _draw(rng, rng.standard_normal, out)

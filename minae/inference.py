@@ -14,7 +14,7 @@ and ∇(h) the gradient of E's smooth part, E(h) − λ|h|₁ = ½ h H hᵀ − 
 
 import math
 
-from minae.backend import namespace
+from minae.backend import matmul, namespace
 from minae.errors import InputError
 
 
@@ -134,7 +134,7 @@ class SparseCoding:
 
     def _gap(self, h, q, rho0):
         """The duality gap and E, each (B,), in Gram form."""
-        xp, u = namespace(h), h @ self.S
+        xp, u = namespace(h), matmul(h, self.S)
         u += q
         u -= h  # −∇(h)/ℓ
         hq, hu = self.lipschitz * (h * q).sum(axis=1), self.lipschitz * (h * u).sum(axis=1)
@@ -157,7 +157,7 @@ class SparseCoding:
         y, t = h.copy(), xp.ones_like(h[:, 0])
         a, found, rows = xp.empty_like(h), xp.empty_like(h), xp.arange(len(h))
         for k in range(1, steps + 1):
-            xp.matmul(y, self.S, out=a)
+            matmul(y, self.S, a)
             shrinkage.step(a, q, self.lam / self.lipschitz, h, y, t, momentum)
             if trace:
                 trace(k, h)

@@ -12,7 +12,7 @@ ds is weight · ∂L/∂s; in one pass, because the two share their exponential.
 """
 
 from minae import ops
-from minae.backend import namespace, uniform
+from minae.backend import dot, namespace, uniform
 from minae.errors import InputError
 
 
@@ -32,7 +32,7 @@ class Gaussian(Loss):
     def __call__(self, s, x, weight=1.0):
         xp, B = namespace(s), s.shape[0]
         ds = xp.subtract(s, x, out=self.arena.empty(*s.shape))
-        L = 0.5 * xp.vdot(ds, ds) / B
+        L = 0.5 * dot(ds, ds) / B
         ds *= weight / B
         return L, ds
 
@@ -84,7 +84,7 @@ class Categorical(Loss):
     def __call__(self, s, x, weight=1.0):
         xp, B = namespace(s), s.shape[0]
         y = ops.log_softmax(s, out=self.arena.empty(*s.shape))
-        L = -xp.vdot(x, y) / B
+        L = -dot(x, y) / B
         ds = xp.exp(y, out=y)
         ds -= x
         ds *= weight / B

@@ -7,12 +7,12 @@ given it receives the result, so that a training step allocates nothing; the inc
 Every activation φ here has a derivative that follows from its value h = φ(a) alone, so `a` is not kept.
 """
 
-from minae.backend import namespace
+from minae.backend import matmul, namespace
 
 
 def affine(x, W, b, out=None):
     """a = x W + b.     x (B, n), W (n, m), b (m,) -> a (B, m)"""
-    a = namespace(x).matmul(x, W, out=out)
+    a = matmul(x, W, out)
     a += b
     return a
 
@@ -21,7 +21,7 @@ def affine_backward(da, x, W, dW, db, out=None, need_dx=True):
     """dW += xᵀ da;  db += Σ_rows da;  dx = da Wᵀ     (Deep Learning, 6.5.6)"""
     dW.add_product(x.T, da)
     db.add_sum(da)
-    return namespace(da).matmul(da, W.T, out=out) if need_dx else None
+    return matmul(da, W.T, out) if need_dx else None
 
 
 def identity(a, out=None):

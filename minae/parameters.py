@@ -5,7 +5,7 @@ A checkpoint, a gradient check, an optimizer step and (later) an all-reduce each
 
 import math
 
-from minae.backend import namespace
+from minae.backend import matmul, namespace
 from minae.errors import InputError
 
 
@@ -102,12 +102,11 @@ class Gradient:
 
     def add_product(self, A, B):
         """dW += A B"""
-        xp = namespace(A)
         if self.zero:
-            xp.matmul(A, B, out=self._array)
+            matmul(A, B, self._array)
             self.zero = False
         else:
-            self._array += xp.matmul(A, B, out=self._arena.empty(*self._array.shape))
+            self._array += matmul(A, B, self._arena.empty(*self._array.shape))
 
     def add(self, dW):
         """dW += a part of it"""

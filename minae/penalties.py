@@ -6,7 +6,7 @@ that it is given.
 
 from dataclasses import dataclass
 
-from minae.backend import namespace
+from minae.backend import dot, matmul, namespace
 from minae.errors import InputError
 from minae.parameters import Gradient
 
@@ -20,7 +20,7 @@ class WeightDecay:
 
     def value(self):
         W = [self.parameters[name] for name in self.names]
-        return 0.5 * sum(namespace(w).vdot(w, w) for w in W)
+        return 0.5 * sum(dot(w, w) for w in W)
 
     def backward(self, weight):
         """dW += weight · W"""
@@ -122,7 +122,7 @@ class Contraction:
             chain = self.chain(block, v if v is None else v[rows])
             A = chain[1][0]
             AG = self._times_G(A, sums, need_grad)
-            Omega += xp.vdot(AG, A)
+            Omega += dot(AG, A)
             if need_grad:  # ½ ∂Ω/∂A_1 = A_1 G
                 self.chain_backward(block, chain, AG, sums.dWs, [da[rows] for da in sums.das])
         return Omega / B, sums
@@ -158,7 +158,7 @@ class Contraction:
             if A[0] is None:
                 xp.multiply(p[-1][:, :, None], WT, out=C_l)  # C_l = A_{l+1} W_{l+1}ᵀ
             else:
-                xp.matmul(_rows(A[0]), after.W.T, out=_rows(C_l))
+                matmul(_rows(A[0]), after.W.T, _rows(C_l))
             C.insert(0, C_l)
             A.insert(0, xp.multiply(C_l, p_l[:, None, :], out=empty(B, K, layer.m)))  # A_l = C_l diag(p_l)
         return p, A, C, WT
@@ -167,7 +167,7 @@ class Contraction:
         """From dA = ∂J/∂A_1, which is overwritten: dW_l += … for l ≥ 2, and ∂J/∂a_l of every layer l, in das."""
         from minae.kernels import contraction, slopes
 
-        xp, empty, (p, A, C, WT) = namespace(dA), self.arena.empty, chain
+        empty, (p, A, C, WT) = self.arena.empty, chain
         for k, (layer, h, dp) in enumerate(zip(self.layers, cache[1:], das, strict=True)):
             if A[k] is not None:
                 contraction.chain_backward(dA, C[k], p[k], dp)  # A_k = C_k diag(p_k); dA becomes dC
@@ -179,24 +179,24 @@ class Contraction:
                 after, dC = self.layers[k + 1], _rows(dA)
                 dWs[k].add_product(dC.T, _rows(A[k + 1]))
                 dA = empty(*A[k + 1].shape)
-                xp.matmul(dC, after.W, out=_rows(dA))
+                matmul(dC, after.W, _rows(dA))
 
     def _sums(self, cache, v=None):
         """Room for what the blocks add up to, and G where the way through it is the shorter one."""
-        xp, arena, first, (B, n) = namespace(cache[0]), self.arena, self.layers[0], cache[0].shape
+        arena, first, (B, n) = self.arena, self.layers[0], cache[0].shape
         G, m, R = None, first.m, B * (self.layers[-1].m if v is None else v.shape[1])
         if 2 * n * m + 2 * R * m < 3 * R * n:  # G, A G, AᵀA and W AᵀA, against A Wᵀ, (A Wᵀ) W and (A Wᵀ)ᵀ A
-            G = xp.matmul(first.W.T, first.W, out=arena.empty(m, m))
+            G = matmul(first.W.T, first.W, arena.empty(m, m))
         shapes = [(n if G is None else m, m), *((layer.n, layer.m) for layer in self.layers[1:])]
         lowest, *dWs = (Gradient(arena.empty(*shape), arena) for shape in shapes)
         return Sums(G, lowest, dWs, [arena.empty(*h.shape) for h in cache[1:]])
 
     def _times_G(self, A, sums, need_grad):
         """A G, (rows, K, m); and AᵀA, or (A W_1ᵀ)ᵀ A where G is None, joins its sum."""
-        xp, W, G, AG = namespace(A), self.layers[0].W, sums.G, self.arena.empty(*A.shape)
+        W, G, AG = self.layers[0].W, sums.G, self.arena.empty(*A.shape)
         A = _rows(A)
-        left = A if G is not None else xp.matmul(A, W.T, out=self.arena.empty(len(A), len(W)))
-        xp.matmul(left, W if G is None else G, out=_rows(AG))
+        left = A if G is not None else matmul(A, W.T, self.arena.empty(len(A), len(W)))
+        matmul(left, W if G is None else G, _rows(AG))
         if need_grad:
             sums.lowest.add_product(left.T, A)
         return AG
@@ -256,7 +256,7 @@ class ContractionChange(Contraction):
             A, A_near = chain[1][0], chain_near[1][0]
             D = xp.subtract(A, A_near, out=empty(*A.shape))
             dA = self._times_G(D, sums, need_grad)
-            Omega += xp.vdot(dA, D)
+            Omega += dot(dA, D)
             if need_grad:  # ½ ∂Ω/∂A_1 = D G, and −D G at x′
                 dA_near = xp.negative(dA, out=empty(*A.shape))
                 self.chain_backward(block, chain, dA, sums.dWs, [da[rows] for da in sums.das])

@@ -1,7 +1,7 @@
 import numpy as np
 
 from minae.autoencoders.base import Autoencoder
-from minae.backend import namespace
+from minae.backend import matmul, namespace
 from minae.errors import InputError
 from minae.inference import SparseCoding, shrink, shrink_backward
 from minae.networks import Dense, Network
@@ -32,11 +32,11 @@ class Unrolled:
         """`LISTA.imitate` does it."""
 
     def forward(self, x):
-        xp, empty = namespace(x), self.arena.empty
+        empty = self.arena.empty
         a = affine(x, self.W, self.b, out=empty(len(x), self.m))
         cache = [x, shrink(a, self.theta, out=empty(*a.shape))]
         for _ in range(self.steps - 1):
-            z = xp.matmul(cache[-1], self.S, out=empty(*a.shape))
+            z = matmul(cache[-1], self.S, empty(*a.shape))
             z += a
             cache.append(shrink(z, self.theta, out=empty(*a.shape)))
         return cache[-1], cache
@@ -48,7 +48,7 @@ class Unrolled:
             total = dz if total is None else xp.add(total, dz, out=total)  # a is in every step
             if k > 1:
                 self.dS.add_product(cache[k - 1].T, dz)
-                dh = xp.matmul(dz, self.S.T, out=empty(*dh.shape))
+                dh = matmul(dz, self.S.T, empty(*dh.shape))
         dx = empty(*cache[0].shape) if need_dx else None
         return affine_backward(total, cache[0], self.W, self.dW, self.db, out=dx, need_dx=need_dx)
 

@@ -1,5 +1,5 @@
 from minae.autoencoders.base import Autoencoder
-from minae.backend import namespace
+from minae.backend import dot, namespace
 from minae.errors import InputError
 from minae.inference import SparseCoding
 from minae.networks import Dense, Gain, Network, Shrink
@@ -93,7 +93,7 @@ class PredictiveSparseDecomposition(Autoencoder):
         f, f_cache = self.f.forward(x)  # f(x)                         (B, m)
         xp = namespace(x)
         df = xp.subtract(f, h, out=self.arena.empty(*h.shape))
-        cost = self.cost(L=L, Omega=self.penalty.value(h), P=0.5 * xp.vdot(df, df) / B)
+        cost = self.cost(L=L, Omega=self.penalty.value(h), P=0.5 * dot(df, df) / B)
         if not need_grad:
             return cost
 

@@ -1,0 +1,303 @@
+r"""The threads of a training step: its products and its loops are jobs of one team.
+
+A job is a loop over 0 … size that is cut into parts. A thread takes the next part that nobody has, until none is left:
+
+    NEXT  = (number of the job, parts, next part), one word, moved on by compare-and-swap
+    DONE  = parts that are finished; the thread that gave the job waits until all are
+
+The thread that gives the job takes part in it and waits for nobody to begin. Where a helper sleeps, or another process
+has its core, the parts are done without it; and a thread that waits gives its core away. How a job is cut depends on
+its size and on the number of threads, and not on who does what, so neither do the bits of a result.
+
+Helpers are Python threads that live outside the interpreter's lock, in `serve`. One that finds no job for some
+tenths of a millisecond goes to sleep, and the next job wakes it. `kernels/README.md` says why not OpenBLAS's threads or
+Numba's.
+"""
+
+import atexit
+import ctypes
+import functools
+import os
+import platform
+import threading
+
+import llvmlite.binding
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from minae import kernels
+
+# Places in the state, each in a cache line of its own
+NEXT, DONE, JOB, DATA, SIZE, ALIGN, LOCK, ASLEEP, CALLS, QUIT, MUTEX, BELL, END = range(0, 104, 8)
+BITS, MASK = np.int64(16), np.int64((1 << 16) - 1)
+PATIENCE = 20_000  # pauses of some 40 cycles before a helper goes to sleep
+GIVE_WAY = 64  # pauses before a thread that waits gives its core to others
+
+PAUSE = {"x86_64": "llvm.x86.sse2.pause", "AMD64": "llvm.x86.sse2.pause"}.get(platform.machine())
+
+
+# ---- what a thread needs of the machine, as instructions
+
+
+def _posix(name, *arguments):
+    """A function of the C library; on Windows, where a team has one thread, one that is there and never called."""
+    library = ctypes.CDLL(None if os.name == "posix" else "ucrtbase")
+    function = getattr(library, name if os.name == "posix" else "_getpid")
+    llvmlite.binding.add_symbol(f"minae_{name}", ctypes.cast(function, ctypes.c_void_p).value)
+    return types.ExternalFunction(f"minae_{name}", types.int32(*arguments))
+
+
+WORDS = types.CPointer(types.int64)
+give_way = _posix("sched_yield")
+init_mutex, init_bell = _posix("pthread_mutex_init", WORDS, types.intp), _posix("pthread_cond_init", WORDS, types.intp)
+lock, unlock = _posix("pthread_mutex_lock", WORDS), _posix("pthread_mutex_unlock", WORDS)
+ring, listen = _posix("pthread_cond_signal", WORDS), _posix("pthread_cond_wait", WORDS, WORDS)
+
+
+@intrinsic
+def load(typingctx, state, place):
+    def codegen(context, builder, signature, args):
+        return builder.load_atomic(_word(context, builder, signature, args), "acquire", 8)
+
+    return types.int64(state, place), codegen
+
+
+@intrinsic
+def store(typingctx, state, place, value):
+    def codegen(context, builder, signature, args):
+        value = context.cast(builder, args[2], signature.args[2], types.int64)
+        builder.store_atomic(value, _word(context, builder, signature, args), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(state, place, value), codegen
+
+
+@intrinsic
+def add(typingctx, state, place, value):
+    """The word's former value."""
+
+    def codegen(context, builder, signature, args):
+        value = context.cast(builder, args[2], signature.args[2], types.int64)
+        return builder.atomic_rmw("add", _word(context, builder, signature, args), value, "acq_rel")
+
+    return types.int64(state, place, value), codegen
+
+
+@intrinsic
+def swap(typingctx, state, place, old, new):
+    """Whether the word was `old`, and has become `new`."""
+
+    def codegen(context, builder, signature, args):
+        old, new = (context.cast(builder, args[i], signature.args[i], types.int64) for i in (2, 3))
+        word = _word(context, builder, signature, args)
+        return builder.extract_value(builder.cmpxchg(word, old, new, "acq_rel", "acquire"), 1)
+
+    return types.boolean(state, place, old, new), codegen
+
+
+def _word(context, builder, signature, args):
+    state = context.make_array(signature.args[0])(context, builder, args[0])
+    return builder.gep(state.data, [context.cast(builder, args[1], signature.args[1], types.int64)])
+
+
+@intrinsic
+def pause(typingctx):
+    def codegen(context, builder, signature, args):
+        if PAUSE:
+            builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), []), PAUSE), [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def call(typingctx, job, data, start, stop):
+    def codegen(context, builder, signature, args):
+        builder.call(builder.inttoptr(args[0], _JOB.as_pointer()), args[1:])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 4), codegen
+
+
+@intrinsic
+def address(typingctx, loop, arguments):
+    """Where the machine finds the job loop(start, stop, *arguments): its code, and its arguments on this stack."""
+    signature = loop.get_call_type(typingctx, (types.uint64, types.uint64, *arguments.types), {})
+
+    def codegen(context, builder, _, args):
+        compiled = loop.dispatcher.overloads[signature.args]
+        context.active_code_library.add_linking_library(compiled.library)
+        data = cgutils.alloca_once_value(builder, args[1])
+        job = ir.Function(builder.module, _JOB, name=f"job.{compiled.fndesc.mangled_name}")
+        job.linkage = "internal"
+        inside = ir.IRBuilder(job.append_basic_block())
+        given = inside.load(inside.inttoptr(job.args[0], data.type))
+        values = [*job.args[1:], *(inside.extract_value(given, i) for i in range(len(arguments.types)))]
+        function = context.declare_function(builder.module, compiled.fndesc)
+        context.call_conv.call_function(inside, function, signature.return_type, signature.args, values)
+        inside.ret_void()
+        pair = [builder.ptrtoint(job, ir.IntType(64)), builder.ptrtoint(data, ir.IntType(64))]
+        return context.make_tuple(builder, types.UniTuple(types.int64, 2), pair)
+
+    return types.UniTuple(types.int64, 2)(loop, arguments), codegen
+
+
+_JOB = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 3)
+
+# ---- the team's work
+
+
+@numba.njit(inline="always")
+def edge(part, parts, size, align):
+    """Where a part begins: at a multiple of `align`, so that only the last part has a remainder to a vector."""
+    return size if part == parts else min(size, (size * part // parts + align // 2) // align * align)
+
+
+@kernels.cached(nogil=True)
+def take(team):
+    """One part of the present job, if there is one that nobody has. Returns whether there was."""
+    word = load(team, NEXT)
+    part, parts = word & MASK, (word >> BITS) & MASK
+    if part >= parts:
+        return False
+    job, data, size, align = team[JOB], team[DATA], team[SIZE], team[ALIGN]
+    if swap(team, NEXT, word, word + 1):  # else this job may be over, and what was read is of another
+        call(job, data, edge(part, parts, size, align), edge(part + 1, parts, size, align))
+        add(team, DONE, 1)
+    return True
+
+
+@kernels.cached(nogil=True)
+def wait(count):
+    """Wait a little, and now and then give the core to whoever wants it. Returns count + 1."""
+    pause()
+    if count % GIVE_WAY == GIVE_WAY - 1:
+        give_way()
+    return count + 1
+
+
+@kernels.cached(nogil=True)
+def serve(team):
+    """A helper's life. It sleeps without Python's lock, and so it needs no turn at that to wake up."""
+    while not load(team, QUIT):
+        idle = 0
+        while idle < PATIENCE:
+            idle = 0 if take(team) else wait(idle)
+        lock(team[MUTEX:].ctypes)
+        add(team, ASLEEP, 1)
+        while not team[CALLS] and not load(team, QUIT):
+            listen(team[BELL:].ctypes, team[MUTEX:].ctypes)
+        team[CALLS] -= 1
+        unlock(team[MUTEX:].ctypes)
+
+
+@kernels.cached(nogil=True)
+def wake(team, most):
+    """Wake helpers that sleep."""
+    if load(team, ASLEEP):
+        lock(team[MUTEX:].ctypes)
+        for _ in range(min(most, load(team, ASLEEP))):
+            add(team, ASLEEP, -1)
+            team[CALLS] += 1
+            ring(team[BELL:].ctypes)
+        unlock(team[MUTEX:].ctypes)
+
+
+@kernels.cached(nogil=True)
+def share(team, job, data, size, align, parts):
+    """Give a job to the team, and wait until it is done."""
+    if not swap(team, LOCK, 0, 1):  # a job of another thread of this process: this one is done alone
+        for part in range(parts):
+            call(job, data, edge(part, parts, size, align), edge(part + 1, parts, size, align))
+        return
+    team[JOB], team[DATA], team[SIZE], team[ALIGN] = job, data, size, align
+    store(team, DONE, 0)
+    number = (load(team, NEXT) >> (2 * BITS)) + 1
+    store(team, NEXT, (number << (2 * BITS)) | (parts << BITS))
+    wake(team, parts - 1)
+    while take(team):
+        pass
+    waited = 0
+    while load(team, DONE) < parts:
+        waited = wait(waited)
+    store(team, LOCK, 0)
+
+
+@kernels.cached(nogil=True)
+def found(team):
+    init_mutex(team[MUTEX:].ctypes, 0)
+    init_bell(team[BELL:].ctypes, 0)
+
+
+class Team:
+    """The threads of this process. `width`: how many there are to be, as many as BLAS may use."""
+
+    def __init__(self):
+        self.state, self.width, self.helpers = np.zeros(END, np.int64), 1, []
+
+    def widen(self, width):
+        """Helpers are started when a product first asks for them, and stay."""
+        self.width = width
+        if not self.helpers:
+            found(self.state)
+            atexit.register(self.dismiss)
+        while len(self.helpers) < width - 1:
+            self.helpers.append(threading.Thread(target=serve, args=[self.state], name="minae", daemon=True))
+            self.helpers[-1].start()
+
+    def dismiss(self):
+        self.state[QUIT] = 1
+        wake(self.state, len(self.helpers))
+        for helper in self.helpers:
+            helper.join()
+
+
+team = Team()
+
+
+def _alone():
+    """A fork has no helpers."""
+    global team
+    team = Team()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_alone)
+
+
+SOURCE = """
+def {name}_shared(team, size, align, parts, *arguments):
+    if parts < 2:
+        {name}(unsigned(0), unsigned(size), *arguments)
+    else:
+        job, data = address({name}, arguments)
+        share(team, job, data, size, align, parts)
+"""
+
+
+def shared(grain=1 << 14, align=1, axis=0, pieces=None, **options):
+    """Compile loop(start, stop, *arguments) and return the function of `arguments` whose job is cut between threads.
+
+    The job goes along `axis` of the first argument, or from 0 to `pieces`; a part has at least `grain` numbers of it.
+    """
+
+    def compiled(loop):
+        # written out for each loop, because Numba keeps no function on disk that has a loop among its own variables
+        names = dict(address=address, share=share, unsigned=np.uint64, __name__=loop.__module__)
+        names[loop.__name__] = kernels.cached(nogil=True, **options)(loop)
+        exec(compile(SOURCE.format(name=loop.__name__), loop.__code__.co_filename, "exec"), names)
+        run = kernels.cached(nogil=True)(names[loop.__name__ + "_shared"])
+
+        @functools.wraps(loop)
+        def divided(*arguments):
+            first = arguments[0]
+            size = int(pieces or first.shape[axis])
+            run(team.state, size, align, min(team.width, first.size // grain), *arguments)
+
+        return divided
+
+    return compiled
