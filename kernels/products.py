@@ -53,10 +53,12 @@ def matmul(A, B, out=None):
     A_lies, At = (A, PLAIN) if A.flags.c_contiguous else (A.T, TRANSPOSED)
     B_lies, Bt = (B, PLAIN) if B.flags.c_contiguous else (B.T, TRANSPOSED)
     (m, k), n = A.shape, B.shape[1]
-    if m * n * k <= SMALL or blas() is None:
+    worth = m * n * k > SMALL and len(B) == k and blas() is not None
+    if not worth or A.dtype != B.dtype or kernels.form(A_lies, B_lies) != "cpu":
         return np.matmul(A, B, out=out)
-    out = np.empty((m, n), A.dtype) if out is None else out
-    if kernels.form(A_lies, B_lies, out) != "cpu" or not A.dtype == B.dtype == out.dtype:
+    if out is None:
+        out = np.empty((m, n), A.dtype)
+    elif out.dtype != A.dtype or out.shape != (m, n) or not out.flags.c_contiguous:
         return np.matmul(A, B, out=out)
     threads, lock = blas()
     with lock:
@@ -161,7 +163,8 @@ def multiply(state, width, rows, columns, At, A, Bt, B, C):
 @numba.njit(inline="always")
 def corner(part, parts, n):
     """The row at which a part of the triangle begins, so that all parts have the same area."""
-    return min(n, np.int64(n * (1 - math.sqrt(1 - part / parts)) + ALIGN // 2) // ALIGN * ALIGN)
+    at = np.int64(n * (1 - math.sqrt(1 - part / parts)) + ALIGN // 2) // ALIGN * ALIGN
+    return n if part == parts else min(n, at)
 
 
 @kernels.cached(nogil=True)

@@ -143,7 +143,11 @@ def standard_normal(rng, out):
 
 
 def uniform(rng, out):
-    """out ~ U[0, 1), as `standard_normal` does it."""
+    """out ~ U[0, 1), and returned: on the CPU by minae.kernels.uniform, with a key from rng."""
+    if isinstance(rng, np.random.Generator):
+        from minae.kernels import uniform as kernel
+
+        return kernel.uniform(rng, out)
     return _draw(rng, rng.random, out)
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from minae import __version__, data
 from minae.backend import get_backend
 from minae.errors import InputError
-from minae.training import turns_lost
 
 
 def examine():
@@ -52,20 +51,10 @@ def _threads():
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     limits = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name in os.environ}
     said = ", ".join(f"{name}={value}" for name, value in limits.items()) or "no limit set"
-    advice = ""
-    if _turns_lost() > 50:
-        advice = "other processes keep these cores busy, and BLAS threads that wait for each other lose their turns"
-        advice += ": set OPENBLAS_NUM_THREADS=1 while they run (kernels/README.md)"
-    return "threads", "ok", f"{cores} cores for this process, {said}", advice
+    from minae.kernels import products
 
-
-def _turns_lost(products=200):
-    """How often a core was taken from this process during so many small matrix products, some 20 ms in all."""
-    x, W = np.ones((100, 784), np.float32), np.ones((784, 30), np.float32)
-    before = turns_lost()
-    for _ in range(products):
-        x @ W
-    return turns_lost() - before
+    team = "products and loops share them" if products.blas() else "NumPy's BLAS is not OpenBLAS: our loops have one"
+    return "threads", "ok", f"{cores} cores for this process, {said}; {team}", ""
 
 
 def _kernels():
@@ -81,9 +70,9 @@ def _kernels():
 
 
 def _kernel_cache():
-    from minae.kernels import sigmoid
+    from minae.kernels import team
 
-    path = sigmoid.cpu.stats.cache_path
+    path = team.share.stats.cache_path
     if path and os.access(path, os.W_OK):
         return "kernel cache", "ok", path, ""
     return "kernel cache", "missing", f"{path} cannot be written: kernels compile anew each time", "set NUMBA_CACHE_DIR"

@@ -6,10 +6,7 @@ a checkpoint holds parameters, optimizer state, epoch and position, and no gener
 
 import dataclasses
 import math
-import os
-import sys
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +17,6 @@ from minae.data.rows import Rows
 from minae.errors import Diverged, InputError
 from minae.optimizers import LBFGS, OPTIMIZERS, Optimizer
 from minae.progress import Bar, CtrlC
-
-LOST_PER_SECOND = 100  # turns; 0 to 5 on a quiet machine, 500 where a process beside it makes a step 20 times as long
 
 
 class History(list):
@@ -66,8 +61,7 @@ def fit(
 
     The same seed gives the same parameters, bit for bit, on one machine and backend; also through a kill and a resume.
 
-    Raises InputError for data or options out of range, Diverged when a cost term becomes NaN or infinite. Warns where
-    other processes take the cores away so often that BLAS's threads wait for each other.
+    Raises InputError for data or options out of range, Diverged when a cost term becomes NaN or infinite.
     """
     rows = Rows(model, X, "X", y=y)
     held_out = None
@@ -117,7 +111,7 @@ def fit(
     bar = Bar(progress, total=epochs * n, done=run.epoch * n + run.position * batch_size)
     with bar, CtrlC() as ctrl_c, np.errstate(all="ignore"):  # a cost that overflows is found by _Run.terms
         while run.epoch < epochs and not run.stopped:
-            started, first, lost = time.perf_counter(), run.position, turns_lost()
+            started, first = time.perf_counter(), run.position
             order = Backend().generator(seed, run.epoch).permutation(n)
             for k in range(first, run.steps):
                 with model.arena:
@@ -136,33 +130,9 @@ def fit(
                 run.stopped = True
             if checkpoint is not None and (run.epoch % every == 0 or run.epoch >= epochs or run.stopped):
                 run.save()
-            _advise(turns_lost() - lost, time.perf_counter() - started)
     if patience is not None and run.best is not None:
         model.parameters.flat[...] = run.best
     return run.history
-
-
-def turns_lost():
-    """How often a core was taken from this process so far; 0 where the system does not say."""
-    if sys.platform != "linux":
-        return 0
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-
-
-def _advise(lost, seconds):
-    """BLAS's threads wait for each other without giving way. Where other processes keep the cores busy, the system puts
-    two of them on one core, and each product costs some of its time slices (kernels/README.md)."""
-    one = "1" in (os.environ.get("OPENBLAS_NUM_THREADS"), os.environ.get("OMP_NUM_THREADS"))
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
-    if lost > LOST_PER_SECOND * max(seconds, 1) and not one and "openblas" in blas:
-        warnings.warn(
-            f"cores were taken from this process {lost / seconds:.0f} times a second, and OpenBLAS's threads lose much "
-            "time then, waiting for each other: set OPENBLAS_NUM_THREADS=1 before Python starts, while others are busy",
-            RuntimeWarning,
-            stacklevel=4,
-        )
 
 
 class _Run:

@@ -1,4 +1,3 @@
-import itertools
 import json
 import math
 import signal
@@ -6,12 +5,11 @@ import subprocess
 import sys
 import time
 import tracemalloc
-import warnings
 
 import numpy as np
 import pytest
 
-from minae import Diverged, InputError, UndercompleteAutoencoder, data, load, training
+from minae import Diverged, InputError, UndercompleteAutoencoder, data, load
 from minae.autoencoders.base import VARIANTS
 from minae.data.rows import Rows
 from minae.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, Cosine, Momentum, Nesterov
@@ -112,20 +110,6 @@ def peak(step, batch_size):
         return tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()
-
-
-@pytest.mark.parametrize("turns, threads", [(10**6, "2"), (10**6, "1"), (0, "2")])
-def test_a_busy_machine_is_told_of(turns, threads, rng, monkeypatch):
-    counts = itertools.count(step=turns)
-    monkeypatch.setattr(training, "turns_lost", lambda: next(counts))
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", threads)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    model, X = make(rng)
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        model.fit(X, epochs=1)
-    expected = bool(turns) and threads != "1"
-    assert [str(warning.message).startswith("cores were taken") for warning in told] == [True] * expected
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "adam", "adamw"])

@@ -1,0 +1,242 @@
+"""The team of threads: products and loops that are cut into parts, whoever does them."""
+
+import itertools
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import minae
+from minae import kernels
+from minae.kernels import products, team, uniform
+
+WIDTHS = (1, 2, 3, 5)
+needs_openblas = pytest.mark.skipif(products.blas() is None, reason="NumPy's BLAS is not OpenBLAS")
+
+
+@pytest.fixture
+def width(monkeypatch):
+    """A function that gives the team so many threads; afterwards it has as many as before."""
+    blas = products.blas()
+
+    def widen(threads):
+        if blas:
+            monkeypatch.setattr(products, "blas", lambda: (lambda: threads, blas[1]))
+        team.team.widen(threads)
+
+    before = blas[0]() if blas else 1
+    yield widen
+    monkeypatch.undo()
+    team.team.width = before
+    if blas:
+        products.matmul(np.ones((128, 128)), np.ones((128, 128)))
+        limited(before)
+
+
+def limited(threads):
+    """BLAS's own setting, as threadpoolctl or a user makes it."""
+    import ctypes
+
+    ctypes.CDLL(np._core._multiarray_umath.__file__).scipy_openblas_set_num_threads64_(threads)
+
+
+def matrix(rng, shape, dtype, transposed):
+    return rng.standard_normal(shape[::-1]).astype(dtype).T if transposed else rng.standard_normal(shape).astype(dtype)
+
+
+@pytest.mark.parametrize("threads", WIDTHS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("m, k, n", [(128, 784, 500), (65, 1001, 77), (1, 2000, 2000), (2000, 2000, 1), (7, 70_000, 3)])
+def test_products(m, k, n, dtype, threads, width, rng):
+    width(threads)
+    for At, Bt in itertools.product([False, True], repeat=2):
+        A, B = matrix(rng, (m, k), dtype, At), matrix(rng, (k, n), dtype, Bt)
+        out = np.full((m, n), np.nan, dtype)
+        assert products.matmul(A, B, out) is out
+        error = np.abs(out - A.astype("float64") @ B.astype("float64")).max()
+        assert error < 60 * np.sqrt(k) * np.finfo(dtype).eps
+        np.testing.assert_array_equal(products.matmul(A, B), out)
+
+
+@pytest.mark.parametrize("threads", WIDTHS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rows, columns", [(3840, 250), (700, 83), (9000, 16), (300, 301)])
+def test_products_of_a_matrix_with_its_transpose(rows, columns, dtype, threads, width, rng):
+    width(threads)
+    X = rng.standard_normal((rows, columns)).astype(dtype)
+    for A, B in ((X.T, X), (X[:400], X[:400].T)):
+        S = products.matmul(A, B, np.full((len(A), len(A)), np.nan, dtype))
+        eps = np.finfo(dtype).eps
+        np.testing.assert_allclose(S, A.astype("float64") @ B, rtol=20 * eps, atol=60 * np.sqrt(rows) * eps)
+        np.testing.assert_array_equal(S, S.T)
+
+
+@needs_openblas
+def test_a_view_of_the_same_memory_is_no_product_with_itself(width, rng):
+    width(2)
+    X = rng.standard_normal((300, 300))
+    np.testing.assert_allclose(products.matmul(X, X), X @ X, atol=1e-10)
+    np.testing.assert_allclose(products.matmul(X.T, X.T), X.T @ X.T, atol=1e-10)
+
+
+def test_other_products_are_numpys(rng):
+    a, b = rng.standard_normal((100, 100)), rng.standard_normal((100, 200))
+    np.testing.assert_array_equal(products.matmul(a, b[:, ::2]), a @ b[:, ::2])
+    np.testing.assert_array_equal(products.matmul(a.astype("float32"), b), a.astype("float32") @ b)
+    assert products.matmul(a[:0], b).shape == (0, 200)
+    np.testing.assert_array_equal(products.matmul(a[:, :0], b[:0]), np.zeros((100, 200)))
+    with pytest.raises(ValueError):
+        products.matmul(np.ones((200, 200)), np.ones((201, 200)))
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("float64", 1e-13)])
+@pytest.mark.parametrize("size", [0, 1, 63, 100_003])
+def test_dot(size, dtype, tolerance, rng):
+    a, b = (rng.standard_normal(size).astype(dtype) for _ in range(2))
+    assert abs(products.dot(a, b) - np.dot(a.astype("float64"), b)) <= tolerance * np.sqrt(size)
+
+
+@pytest.mark.parametrize("threads", WIDTHS)
+def test_parts_are_everything_once(threads):
+    for size, align in itertools.product([0, 1, 2, 63, 64, 65, 1000, 784_001], [1, 8, 64]):
+        edges = [team.edge(part, threads, size, align) for part in range(threads + 1)]
+        assert edges[0] == 0 and edges[-1] == size and edges == sorted(edges)
+        assert all(edge % align == 0 for edge in edges[:-1] if edge < size)
+    for n in range(1, 100):
+        corners = [products.corner(part, threads, n) for part in range(threads + 1)]
+        assert corners[0] == 0 and corners[-1] == n and corners == sorted(corners)
+
+
+VARIANTS = [
+    (minae.SparseAutoencoder, dict(sizes=(200, 300), lam=0.1)),
+    (minae.DenoisingAutoencoder, dict(sizes=(200, 300), activation="softplus")),
+    (minae.ContractiveAutoencoder, dict(sizes=(200, 100, 60), lam=0.1)),
+    (minae.KSparseAutoencoder, dict(sizes=(200, 900), k=20)),
+]
+
+
+@pytest.mark.parametrize("Variant, options", VARIANTS)
+def test_loops_give_the_same_bits_to_any_number_of_threads(Variant, options, width, rng, monkeypatch):
+    monkeypatch.setattr(products, "matmul", np.matmul)  # BLAS rounds a tile and the whole differently
+    X, results = rng.random((300, 200)).astype("float32"), []
+    for threads in WIDTHS:
+        width(threads)
+        model = Variant(**options)
+        history = model.fit(X, epochs=2, batch_size=150)
+        results.append((history["J"], model.parameters.flat.copy(), model.parameters.grad.copy()))
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_the_same_run_has_the_same_bits_however_its_helpers_are(width, rng):
+    width(3)
+    X, results = rng.random((600, 300)).astype("float32"), []
+    for slept in (0.0, 0.0, 0.01):  # a helper is asleep after a millisecond
+        model = minae.UndercompleteAutoencoder((300, 200))
+        model.fit(X, epochs=3, callbacks=[lambda *_, slept=slept: time.sleep(slept)])
+        results.append(model.parameters.flat.copy())
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_threads_of_the_user_do_not_disturb_each_other(width, rng):
+    width(2)
+    X = rng.random((400, 300)).astype("float32")
+
+    def train(seed, results):
+        model = minae.SparseAutoencoder((300, 200), lam=0.1, seed=seed)
+        model.fit(X, epochs=6)
+        results[seed] = model.parameters.flat.copy()
+
+    alone, together = {}, {}
+    for seed in range(3):
+        train(seed, alone)
+    workers = [threading.Thread(target=train, args=(seed, together)) for seed in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for seed in range(3):
+        np.testing.assert_array_equal(alone[seed], together[seed])
+
+
+@needs_openblas
+def test_blas_keeps_the_threads_that_it_had(rng):
+    threads = products.blas()[0]
+    before, a = threads(), rng.random((300, 300))
+    try:
+        for limit in (2, 1):
+            limited(limit)
+            products.matmul(a, a)
+            assert threads() == limit == team.team.width
+    finally:
+        limited(before)
+
+
+USES = """
+import numpy as np, os, sys, time
+import minae
+from minae.kernels import products, team
+X = np.random.default_rng(0).random((400, 300), dtype="float32")
+team.team.widen(2)
+first = minae.UndercompleteAutoencoder((300, 200))
+first.fit(X, epochs=2)
+"""
+FORKS = """
+child = os.fork()
+again = minae.UndercompleteAutoencoder((300, 200))
+again.fit(X, epochs=2)
+ok = (again.parameters.flat == first.parameters.flat).all()
+if child == 0:
+    os._exit(0 if ok else 3)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or not ok)
+"""
+
+
+@pytest.mark.parametrize("then", ["", "time.sleep(0.05)", pytest.param(FORKS, marks=pytest.mark.skipif(
+    not hasattr(os, "fork"), reason="no fork"))], ids=["awake", "asleep", "fork"])  # fmt: skip
+def test_a_process_with_a_team_ends(then):
+    subprocess.run([sys.executable, "-W", "ignore", "-c", USES + then], check=True, timeout=120)
+
+
+def test_code_kept_on_disk_is_of_all_these_files():
+    assert team.share._cache._cache_file._source_stamp == kernels._stamp()
+    assert {"team.py", "exponential.py", "slopes.py"} <= {name for name, *_ in kernels._stamp()}
+
+
+def test_philox_is_that_of_the_paper():
+    """The known answers that its authors publish with their code."""
+    F = 0xFFFFFFFF
+    for given, expected in {
+        (0, 0, 0, 0, 0, 0): (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8),
+        (F, F, F, F, F, F): (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD),
+        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0): (
+            0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1,
+        ),
+    }.items():  # fmt: skip
+        assert tuple(int(word) for word in uniform.philox(*map(np.uint64, given))) == expected
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 5, 100, 262_147])
+def test_uniform(size, width):
+    draws = []
+    for threads in WIDTHS:
+        width(threads)
+        draws.append(uniform.uniform(np.random.default_rng(7), np.full(size, np.nan, "float32")))
+        np.testing.assert_array_equal(draws[0], draws[-1])
+    u = draws[0]
+    assert np.all((u >= 0) & (u < 1))
+    if size > 100:
+        deviation = 5 / np.sqrt(size)
+        assert abs(u.mean() - 1 / 2) < deviation * np.sqrt(1 / 12) and abs((u**2).mean() - 1 / 3) < deviation
+        assert abs(np.corrcoef(u[:-1], u[1:])[0, 1]) < deviation
+        assert np.abs(np.histogram(u, 64, (0, 1))[0] / size * 64 - 1).max() < 64 * deviation / 8
+        again, other = np.random.default_rng(7), np.random.default_rng(8)
+        uniform.uniform(again, np.empty_like(u))
+        for rng in (again, other):  # the next draw, and another seed's
+            assert (uniform.uniform(rng, np.empty_like(u)) == u).mean() < 1e-4
