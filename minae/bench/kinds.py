@@ -56,7 +56,7 @@ class Training:
     options: dict = field(default_factory=dict)
     own_noise: object = None  # PyTorch's own draw; the first steps are given minae's
     generic: dict = field(default_factory=dict)  # label -> J by an automatic Jacobian
-    beside_plain: bool = False  # also minae's plain step of the same network
+    beside: tuple = ()  # "plain": also minae's plain step of the same network; "gradient": also both without Adam
     products_of: object = None  # B -> products; by default those of the network
     first = 5  # steps whose costs are compared
     torch_hows = ("eager", "compiled", "graph")
@@ -84,12 +84,12 @@ class Training:
             arrays |= {f"{key} {k}": to_numpy(value) for key, value in model.draw(x, SEED, 0, k).items()}
         env.save(self.name, arrays | {key: to_numpy(model.parameters[key]) for key in model.parameters})
 
-    def minae(self, env, plain=False):
+    def minae(self, env, beside=None):
         from minae.bench.measure import Contestant
         from minae.data.rows import Rows
         from minae.optimizers import Adam
 
-        model = self.model(env.backend, plain)
+        model = self.model(env.backend, plain=beside == "plain")
         optimizer, batches, count = Adam(lr=LR), env.batches(self.batch), itertools.count()
         rows = Rows(model, model.backend.from_numpy(env.X(self.sizes[0])), "X")
 
@@ -97,16 +97,17 @@ class Training:
             with model.arena:
                 x = rows.take(next(batches))
                 cost = model.cost_and_grad(x, **model.draw(x, SEED, 0, next(count)))
-                optimizer.step(model.parameters)
+                if beside != "gradient":
+                    optimizer.step(model.parameters)
             return cost
 
         return Contestant(step, lambda cost: [float(cost)], model.backend.synchronize)
 
-    def torch(self, env, how):
+    def torch(self, env, how, beside=None):
         from minae.bench import rivals
 
         J = self.generic.get(how, self.J)
-        return rivals.training(self, env, J, "eager" if how in self.generic else how)
+        return rivals.training(self, env, J, "eager" if how in self.generic else how, adam=beside != "gradient")
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Pretraining:
     sizes: tuple
     batch: int
     rows: int
-    first, generic, beside_plain = 1, {}, False
+    first, generic, beside = 1, {}, ()
     torch_hows = ("eager", "compiled")
 
     def small(self):
@@ -171,7 +172,7 @@ class Inference:
     patches: int
     steps: int = 0  # 0: found by `prepare`
     lam: float = 0.5
-    first, generic, beside_plain = 1, {}, False
+    first, generic, beside = 1, {}, ()
     torch_hows = ("eager", "compiled", "graph")
 
     def small(self):
@@ -231,7 +232,7 @@ class Search:
     codes: int
     queries: int
     k: int
-    first, generic, beside_plain, products = 1, {}, False, ()
+    first, generic, beside, products = 1, {}, (), ()
     torch_hows = ("lookup", "lookup compiled", "matmul")
 
     def small(self):

@@ -197,13 +197,13 @@ def allocations(job, env, workload, steps=10):
 
 
 def contestant_of(name, workload, env):
-    if name == "minae":
-        return workload.minae(env)
-    if name == "minae plain":
-        return workload.minae(env, plain=True)
     if name == "products":
         return products(workload, env)
-    return workload.torch(env, name.removeprefix("torch "))
+    side, _, how = name.partition(" ")
+    beside = [how.rpartition(" ")[2]] if how.endswith(("plain", "gradient")) else []
+    if side == "minae":
+        return workload.minae(env, *beside)
+    return workload.torch(env, how.removesuffix(" gradient"), *beside)
 
 
 def products(workload, env):

@@ -10,6 +10,7 @@ PRODUCTS = {"784-500": 1.2, "denoising": 1.2}  # all layers ≥ 500 wide
 PLAIN = {"sparse": 1.15, "contractive": 1.35}  # of the plain step of the same network
 GENERIC = {"contractive": 150.0, "deep-contractive": 1.5}  # times faster than an automatic Jacobian
 TORCH = {"contractive": 0.7, "deep-estimate": 0.7, "top-k": 0.667}  # its closed form, its estimate, its top-k
+GRADIENT = 0.333  # forward and backward alone
 MEAN, WORST, MEMORY, GENERIC_MEMORY = 0.7, 1.0, 0.6, 0.5
 IMPORT, COLD, WARM = 300, 20_000, 1500  # ms: import, first step with an empty kernel cache and with a full one
 
@@ -41,6 +42,9 @@ def bars(report):
     for name, limit in TORCH.items():
         if name in torch:
             bar(f"minae / torch, {name}", torch[name], limit)
+    for name, row in ratios.items():
+        if "minae / torch, gradient" in row:
+            bar(f"minae / torch, gradient alone, {name}", row["minae / torch, gradient"], GRADIENT)
     taken = {name: row["minae / torch"] for name, row in memory.items() if "minae / torch" in row}
     if taken:
         bar(f"memory, minae / torch, geometric mean of {len(taken)}", _mean(taken.values()), MEMORY)
@@ -146,6 +150,7 @@ def markdown(report):
     for name, result in report["workloads"].items():
         times = {one: _times(rows) for one, rows in result["results"].items()}
         forms = {one: statistics.median(t) for one, t in times.items() if one.startswith("torch") and t}
+        forms = {one: t for one, t in forms.items() if not one.endswith(" gradient")}
         best, ratios, mb = min(forms, key=forms.get, default=None), result["ratios"], result["memory_mb"]
         rival = best and min((one for one in forms if mb.get(one)), key=lambda one: mb[one], default=None)
         rows.append(
@@ -165,7 +170,7 @@ def markdown(report):
     stand_apart = [
         [key, name, _spread(result["ratios"].get(key), ".2f")]
         for name, result in report["workloads"].items()
-        for key in ("minae / plain step", "generic / minae")
+        for key in ("minae / plain step", "generic / minae", "minae / torch, gradient")
         if key in result["ratios"]
     ]
     lines += ["", *_table(["ratio", "workload", "median (range)"], stand_apart)] if stand_apart else []

@@ -60,7 +60,7 @@ def _linear(W, b):
     return layer
 
 
-def training(workload, env, J, how):
+def training(workload, env, J, how, adam=True):
     device, saved = _device(env), env.load(workload.name)
     X = torch.from_numpy(env.X(workload.sizes[0])).to(device)
     net = Net(saved, len(workload.sizes) - 1, workload.options).to(device)
@@ -74,7 +74,8 @@ def training(workload, env, J, how):
 
     def update(L):
         L.backward(inputs=parameters)
-        optimizer.step()
+        if adam:
+            optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         return L
 

@@ -59,11 +59,16 @@ class Settings:
     def generic(self, workload):
         return [] if self.torch else [f"torch {how}" for how in workload.generic]
 
+    def gradients(self, workload):
+        """The same without the optimizer's step."""
+        return [f"{name} gradient" for name in ["minae", *self.rivals(workload)]]
+
     def contestants(self, workload):
         return [
             "minae",
             *self.rivals(workload),
-            *(["minae plain"] if workload.beside_plain else []),
+            *(["minae plain"] if "plain" in workload.beside else []),
+            *(self.gradients(workload) if "gradient" in workload.beside else []),
             *(["products"] if workload.products else []),
             *self.generic(workload),
         ]
@@ -274,17 +279,22 @@ def _ratios(results, rivals, generic):
         "minae / plain step": _best(results, ["minae plain"] if "minae plain" in results else []),
         "generic / minae": _best(results, generic),
     }
+    gradients = [f"{name} gradient" for name in rivals if f"{name} gradient" in results]
     ratios = {key: [a / b for a, b in zip(ours, other, strict=True)] for key, other in pairs.items() if other}
     if "generic / minae" in ratios:
         ratios["generic / minae"] = [1 / ratio for ratio in ratios["generic / minae"]]
+    if other := gradients and _best(results, gradients):
+        own = [row["median"] for row in results["minae gradient"]]
+        ratios["minae / torch, gradient"] = [a / b for a, b in zip(own, other, strict=True)]
     return ratios
 
 
 def _difference(results, name):
     """Largest relative difference of a cost of PyTorch's from minae's, over the first steps; None without PyTorch."""
-    ours, worst = results["minae"][0]["costs"], None
-    for rows in (rows for one, rows in results.items() if one.startswith("torch")):
-        for row in rows:
+    worst = None
+    for one in (one for one in results if one.startswith("torch")):
+        ours = results["minae gradient" if one.endswith(" gradient") else "minae"][0]["costs"]
+        for row in results[one]:
             for mine, theirs in zip(ours, row.get("costs", []), strict=False):  # a generic form does fewer steps
                 for a, b in zip(mine, theirs, strict=True):
                     off = abs(b - a) / abs(a) if a and math.isfinite(b) else 0.0 if a == b else math.inf

@@ -120,10 +120,10 @@ _LIST = (
     Training("784-30", (784, 30), 100),
     Training("784-500", (784, 500), 128),
     Training("784-1000-500-250-30", (784, 1000, 500, 250, 30), 128),
-    Training("sparse", (784, 2000), 128, kl_sparse, "SparseAutoencoder", {"rho": RHO, "lam": 1.0}, beside_plain=True),
+    Training("sparse", (784, 2000), 128, kl_sparse, "SparseAutoencoder", {"rho": RHO, "lam": 1.0}, beside=("plain",)),
     Training("denoising", (784, 1000), 128, denoising, "DenoisingAutoencoder", {"level": LEVEL}, masked),
     Training(
-        "contractive", (784, 500), 128, contractive, "ContractiveAutoencoder", _TIED, None, _GENERIC, beside_plain=True
+        "contractive", (784, 500), 128, contractive, "ContractiveAutoencoder", _TIED, None, _GENERIC, beside=("plain",)
     ),
     Training(
         "deep-contractive",
@@ -162,6 +162,7 @@ _LIST = (
         top_k,
         "KSparseAutoencoder",
         {"k": K, "tied": True, "code": "identity", "loss": "gaussian"},
+        beside=("gradient",),
         products_of=lambda B: [("nn", B, 784, 8192, 0)],  # the rest has to do with k of the units only
     ),
     Pretraining("pretraining", _DEEP, 128, rows=46 * 128),
