@@ -1,6 +1,7 @@
 r"""A B as a job of the team: each part is a tile of the product, made by NumPy's own BLAS on one thread.
 
-    C = A B,   C (m, n), A (m, k), B (k, n):   the tile (rows i, columns j) is A_i B_j
+    C = A B,   C (m, n), A (m, k), B (k, n):   the tile (rows i, columns j) is A_i B_j,
+                                              and gets its part of a bias while it is hot
     S = Aᵀ A or A Aᵀ:   the tiles on and above the diagonal, half the operations; what is below is their mirror
 
 OpenBLAS has threads of its own. They wait for each other within a product, and for work after it, without giving way
@@ -47,31 +48,49 @@ def _tell_numba(name, function):
     llvmlite.binding.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
 
 
-def matmul(A, B, out=None):
-    """A B, in `out` where it is given; A (m, k), B (k, n). The team makes it where each lies row by row, or column by
-    column, and where it is worth it."""
+def matmul(A, B, out=None, bias=None):
+    """A B, or A B + bias, in `out` where it is given; A (m, k), B (k, n), bias (n,). The team makes it where A and B
+    lie row by row or column by column, and where it is worth it."""
     A_lies, At = (A, PLAIN) if A.flags.c_contiguous else (A.T, TRANSPOSED)
     B_lies, Bt = (B, PLAIN) if B.flags.c_contiguous else (B.T, TRANSPOSED)
     (m, k), n = A.shape, B.shape[1]
     worth = m * n * k > SMALL and len(B) == k and blas() is not None
     if not worth or A.dtype != B.dtype or kernels.form(A_lies, B_lies) != "cpu":
-        return np.matmul(A, B, out=out)
+        return numpys(A, B, out, bias)
     if out is None:
         out = np.empty((m, n), A.dtype)
     elif out.dtype != A.dtype or out.shape != (m, n) or not out.flags.c_contiguous:
-        return np.matmul(A, B, out=out)
+        return numpys(A, B, out, bias)
     threads, lock = blas()
     with lock:
         width = threads()
         if width == 1:
             team.team.width = 1
-            return np.matmul(A, B, out=out)
+            return numpys(A, B, out, bias)
         if width != team.team.width:
             team.team.widen(width)
-        if At != Bt and m == n and A_lies.__array_interface__["data"] == B_lies.__array_interface__["data"]:
+        if (
+            bias is None
+            and At != Bt
+            and m == n
+            and A_lies.__array_interface__["data"] == B_lies.__array_interface__["data"]
+        ):
             symmetric(team.team.state, width, At, A_lies, out)
         else:
-            multiply(team.team.state, width, *grid(m, n, k, width), At, A_lies, Bt, B_lies, out)
+            b = A_lies[0, :0] if bias is None else bias
+            multiply(team.team.state, width, *grid(m, n, k, width), At, A_lies, Bt, B_lies, out, b)
+    return out
+
+
+def _address(array):
+    return array.__array_interface__["data"][0]
+
+
+def numpys(A, B, out=None, bias=None):
+    """The reference."""
+    out = np.matmul(A, B, out=out)
+    if bias is not None:
+        out += bias
     return out
 
 
@@ -139,7 +158,7 @@ def _syrk(Xt, n, k, X, ldx, S, lds):
 
 
 @kernels.cached(nogil=True)
-def tiles(start, stop, rows, columns, At, A, Bt, B, C):
+def tiles(start, stop, rows, columns, At, A, Bt, B, C, bias):
     m, n = C.shape
     k, lda, ldb = A.size // m, A.shape[1], B.shape[1]
     for tile in range(np.int64(start), np.int64(stop)):
@@ -150,12 +169,17 @@ def tiles(start, stop, rows, columns, At, A, Bt, B, C):
             A_i = A.reshape(-1)[i * lda if At == PLAIN else i :]
             B_j = B.reshape(-1)[j if Bt == PLAIN else j * ldb :]
             gemm(At, Bt, i_end - i, j_end - j, k, A_i, lda, B_j, ldb, C.reshape(-1)[i * n + j :], n)
+            if bias.size:
+                for r in range(i, i_end):
+                    C_r, b = C[r, j:j_end], bias[j:j_end]
+                    for c in range(b.size):
+                        C_r[c] += b[c]
 
 
 @kernels.cached(nogil=True)
-def multiply(state, width, rows, columns, At, A, Bt, B, C):
+def multiply(state, width, rows, columns, At, A, Bt, B, C, bias):
     set_threads(1)
-    job, data = team.address(tiles, (rows, columns, At, A, Bt, B, C))
+    job, data = team.address(tiles, (rows, columns, At, A, Bt, B, C, bias))
     team.share(state, job, data, rows * columns, 1, rows * columns)
     set_threads(width)
 

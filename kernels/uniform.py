@@ -23,8 +23,8 @@ def uniform(rng, out):
     """out ~ U[0, 1), and returned; rng: a NumPy generator, of which one float32 array takes a key of 64 bits."""
     if out.dtype != np.float32 or kernels.form(out) != "cpu":
         return rng.random(dtype=out.dtype, out=out)
-    flat, key = out.reshape(-1), rng.integers(0, 2**32, 2, np.uint32)
-    cpu(flat[: -(-flat.size // 4)], flat, *key.astype(np.uint64))
+    flat, key = out.reshape(-1), rng.bit_generator.random_raw()
+    cpu(flat[: -(-flat.size // 4)], flat, np.uint64(key % 2**32), np.uint64(key >> 32))
     return out
 
 

@@ -119,13 +119,16 @@ def namespace(array):
     return sys.modules[type(array).__module__.partition(".")[0]]
 
 
-def matmul(A, B, out=None):
-    """A B of two matrices, in `out` where it is given; by minae.kernels.products on the CPU."""
-    if not isinstance(A, np.ndarray):
-        return namespace(A).matmul(A, B, out=out)
-    from minae.kernels import products
+def matmul(A, B, out=None, bias=None):
+    """A B, or A B + bias, of two matrices, in `out` where it is given; by minae.kernels.products on the CPU."""
+    if isinstance(A, np.ndarray):
+        from minae.kernels import products
 
-    return products.matmul(A, B, out)
+        return products.matmul(A, B, out, bias)
+    out = namespace(A).matmul(A, B, out=out)
+    if bias is not None:
+        out += bias
+    return out
 
 
 def dot(a, b):

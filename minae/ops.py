@@ -12,9 +12,7 @@ from minae.backend import matmul, namespace
 
 def affine(x, W, b, out=None):
     """a = x W + b.     x (B, n), W (n, m), b (m,) -> a (B, m)"""
-    a = matmul(x, W, out)
-    a += b
-    return a
+    return matmul(x, W, out, bias=b)
 
 
 def affine_backward(da, x, W, dW, db, out=None, need_dx=True):

@@ -60,6 +60,8 @@ def test_products(m, k, n, dtype, threads, width, rng):
         error = np.abs(out - A.astype("float64") @ B.astype("float64")).max()
         assert error < 60 * np.sqrt(k) * np.finfo(dtype).eps
         np.testing.assert_array_equal(products.matmul(A, B), out)
+        b = rng.standard_normal(n).astype(dtype)
+        np.testing.assert_array_equal(products.matmul(A, B, bias=b), out + b)
 
 
 @pytest.mark.parametrize("threads", WIDTHS)
@@ -121,7 +123,7 @@ VARIANTS = [
 
 @pytest.mark.parametrize("Variant, options", VARIANTS)
 def test_loops_give_the_same_bits_to_any_number_of_threads(Variant, options, width, rng, monkeypatch):
-    monkeypatch.setattr(products, "matmul", np.matmul)  # BLAS rounds a tile and the whole differently
+    monkeypatch.setattr(products, "matmul", products.numpys)  # BLAS rounds a tile and the whole differently
     X, results = rng.random((300, 200)).astype("float32"), []
     for threads in WIDTHS:
         width(threads)
