@@ -8,13 +8,15 @@ bytes up. LLVM knows the pattern and counts several words at once.
 
 import numba
 import numpy as np
+from numba.extending import intrinsic
 
 from minae import kernels
 
 PAIRS, FOURS, BYTES = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333), np.uint64(0x0F0F0F0F0F0F0F0F)
 ONES, ONE, TWO, FOUR, TOP = np.uint64(0x0101010101010101), np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(56)
-BLOCK = 64
+BLOCK = 1024
 FEW = 256  # more than these are found by sorting
+FAR = np.int16(2**15 - 1)
 
 
 def distances(words, asked, out):
@@ -63,13 +65,14 @@ def nearest_plain(words, asked, k):
     return np.argsort(d, kind="stable")[:k]
 
 
-@numba.njit(inline="always")
-def popcount(x):
-    x = np.uint64(x)
-    x -= (x >> ONE) & PAIRS
-    x = (x & FOURS) + ((x >> TWO) & FOURS)
-    x = (x + (x >> FOUR)) & BYTES
-    return np.int64((x * ONES) >> TOP)
+@intrinsic
+def popcount(typingctx, x):
+    """The bits of a word that are 1: an instruction, where the processor has one."""
+
+    def codegen(context, builder, signature, args):
+        return builder.ctpop(args[0])
+
+    return x(x), codegen
 
 
 @kernels.cached(error_model="numpy", nogil=True)
@@ -82,17 +85,17 @@ def cpu(words, asked, out):
 
 
 @numba.njit(inline="always")
-def measure(words, asked, start, rows, radius, block):
-    """Distances of some rows, which stay in the cache, and how many of them are within the radius."""
-    for i in range(rows):
-        block[i] = popcount(words[0, start + i] ^ asked[0])
+def measure(words, asked, block):
+    """Distances of some rows, which stay in the cache, and the least of them."""
+    for i in range(words.shape[1]):
+        block[i] = popcount(words[0, i] ^ asked[0])
     for w in range(1, words.shape[0]):
-        for i in range(rows):
-            block[i] += popcount(words[w, start + i] ^ asked[w])
-    within = 0
-    for i in range(rows):
-        within += block[i] <= radius
-    return within
+        for i in range(words.shape[1]):
+            block[i] += popcount(words[w, i] ^ asked[w])
+    least = FAR
+    for i in range(words.shape[1]):
+        least = min(least, block[i])
+    return least
 
 
 @kernels.cached(error_model="numpy", nogil=True)
@@ -100,10 +103,11 @@ def nearest_cpu(words, asked, index, d):
     """The list of the nearest so far is kept sorted; in most blocks nothing is nearer than its last."""
     k, found, block = len(d), 0, np.empty(BLOCK, np.int16)
     for start in range(0, words.shape[1], BLOCK):
-        rows = min(BLOCK, words.shape[1] - start)
-        if not measure(words, asked, start, rows, d[k - 1] - 1 if found == k else 32767, block):
+        part = words[:, start : start + BLOCK]
+        least = measure(part, asked, block)
+        if found == k and least >= d[k - 1]:
             continue
-        for i in range(rows):
+        for i in range(part.shape[1]):
             if found == k and block[i] >= d[k - 1]:
                 continue
             found = min(found + 1, k)
@@ -119,10 +123,9 @@ def ball_cpu(words, asked, radius, index, d):
     """In most blocks nothing is within the radius."""
     found, block = 0, np.empty(BLOCK, np.int16)
     for start in range(0, words.shape[1], BLOCK):
-        rows = min(BLOCK, words.shape[1] - start)
-        within = measure(words, asked, start, rows, radius, block)
-        if within:
-            for i in range(rows):
+        part = words[:, start : start + BLOCK]
+        if measure(part, asked, block) <= radius:
+            for i in range(part.shape[1]):
                 if block[i] <= radius:
                     index[found], d[found] = start + i, block[i]
                     found += 1

@@ -16,10 +16,10 @@ import os
 
 __version__ = "0.1.0"
 
-# OpenBLAS lets its threads spin for 2²⁶ cycles after each product, some 20 ms, on a core that other code may need. 2²⁰
-# keep them awake through one training step. NumPy's and SciPy's OpenBLAS each read this when they load; see
-# kernels/README.md for what was measured.
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
+# minae's own products do not use OpenBLAS's threads, but its user's may. OpenBLAS lets them spin for 2²⁶ cycles after
+# each product, some 20 ms, on a core that the next step needs; 2¹⁶ keep them awake from one product to the next.
+# NumPy's and SciPy's OpenBLAS each read this when they load; kernels/README.md has what was measured.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")
 
 # kernels/ and chapters/ are minae.kernels and minae.chapters. An installed package has them inside; in a checkout they
 # stand beside minae/, and this finds them there.

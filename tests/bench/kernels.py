@@ -2,8 +2,9 @@
 
     python tests/bench/kernels.py [--repeats 200] [--backend cupy]
 
-A table for kernels/README.md, in µs a call: median, and the 5 % and 95 % quantiles of the repeats; then the median of
-the ratios of neighbours, and for a kernel that walks through its arrays once, the bytes that it moves in a second.
+A table for kernels/README.md, in µs a call of the plain form, of the kernel on one thread and of the kernel: median,
+and the 5 % and 95 % quantiles of the repeats; then the median of the ratios of plain form and kernel, and for a kernel
+that walks through its arrays once, the bytes that it moves in a second.
 """
 
 import argparse
@@ -25,11 +26,14 @@ from minae.kernels import (
     contraction,
     hamming,
     kl_sparsity,
+    products,
     shrinkage,
     sigmoid,
     slopes,
     sparse_rows,
+    team,
     top_k,
+    uniform,
 )
 
 LAYERS = [(128, 500), (128, 784)]
@@ -51,6 +55,38 @@ def plainly(function):
             kernels.form = form
 
     return call
+
+
+def narrow(function):
+    """The same call on one thread. A product asks BLAS how many it may use, and stays as it is."""
+
+    def call():
+        width, team.team.width = team.team.width, 1
+        try:
+            function()
+        finally:
+            team.team.width = width
+
+    return call
+
+
+def matrices(rng):
+    """Products: by OpenBLAS's threads, and by the team."""
+    for name, A, B in (
+        ("x W 128 × 784 × 500", rng.random((128, 784), "f"), rng.random((784, 500), "f")),
+        ("xᵀ da 784 × 128 × 500", rng.random((128, 784), "f").T, rng.random((128, 500), "f")),
+        ("x W 100 × 784 × 30", rng.random((100, 784), "f"), rng.random((784, 30), "f")),
+    ):
+        out = np.empty((len(A), B.shape[1]), "f")
+        yield (
+            name,
+            lambda A=A, B=B, out=out: np.matmul(A, B, out=out),
+            lambda A=A, B=B, out=out: products.matmul(A, B, out),
+        )
+    A = rng.random((3840, 500), "f")
+    yield "AᵀA 500 × 3840 × 500", lambda: np.matmul(A.T, A), lambda: products.matmul(A.T, A)
+    u = np.empty((128, 784), "f")
+    yield "uniform 128 × 784", lambda: rng.random(dtype=u.dtype, out=u), lambda: uniform.uniform(rng, u)
 
 
 def elementwise(rng, backend):
@@ -123,10 +159,13 @@ def codes(rng):
     B, m, n, k = KEPT
     h, R, y, dR = (rng.standard_normal(shape, "f") for shape in ((B, m), (m, n), (B, n), (m, n)))
     unit, value = np.empty((B, k), np.int32), np.empty((B, k), "f")
+    units, values = np.empty((B, 2 * k), np.int32), np.empty((B, 2 * k), "f")
     top_k.top_k(h, k, unit, value)
+    top_k.top_k(h, 2 * k, units, values)
     calls = {
         f"top_k {k} of {m}": lambda: top_k.top_k(h, k, unit, value),
         f"combine {k} rows of {m}": lambda: sparse_rows.combine(unit, value, R, y),
+        f"combine {2 * k} rows of {m}": lambda: sparse_rows.combine(units, values, R, y),
         f"spread {k} rows of {m}": lambda: sparse_rows.spread(unit, value, y, dR),
         f"project {k} rows of {m}": lambda: sparse_rows.project(unit, y, R, value),
     }
@@ -154,19 +193,21 @@ def main():
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--backend", default="numpy", help="numpy, or cupy: the kernels that have a CUDA form")
     args = parser.parse_args()
-    print("| kernel, size | plain | kernel | plain / kernel | GB/s |\n| --- | --- | --- | --- | --- |")
+    print("| kernel, size | plain | one thread | kernel | plain / kernel | GB/s |\n| --- |" + " --- |" * 5)
     rng, backend = np.random.default_rng(0), get_backend(args.backend)
-    on_host = [penalties(rng), codes(rng)] if backend.name == "numpy" else []
+    products.matmul(np.ones((100, 100)), np.ones((100, 100)))  # the team gets its threads
+    on_host = [matrices(rng), penalties(rng), codes(rng)] if backend.name == "numpy" else []
     for name, plain, fused, *numbers in itertools.chain(elementwise(rng, backend), *on_host):
         for _ in range(10):  # compiles, or loads what is compiled
             plain(), fused()
-        pairs = [[microseconds(call, backend) for call in (plain, fused)] for _ in range(args.repeats)]
+        calls = plain, narrow(fused), fused
+        repeats = [[microseconds(call, backend) for call in calls] for _ in range(args.repeats)]
         columns = ""
-        for times in zip(*pairs, strict=True):
+        for times in zip(*repeats, strict=True):
             low, high = np.quantile(times, [0.05, 0.95])
             columns += f" {statistics.median(times):.0f} ({low:.0f}–{high:.0f}) |"
-        speed = f"{4e-3 * numbers[0] / statistics.median(fused for _, fused in pairs):.0f}" if numbers else ""
-        print(f"| {name} |{columns} {statistics.median(p / q for p, q in pairs):.1f} | {speed} |", flush=True)
+        speed = f"{4e-3 * numbers[0] / statistics.median(row[2] for row in repeats):.0f}" if numbers else ""
+        print(f"| {name} |{columns} {statistics.median(p / q for p, _, q in repeats):.1f} | {speed} |", flush=True)
 
 
 if __name__ == "__main__":

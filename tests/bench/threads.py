@@ -1,9 +1,9 @@
-"""A training step under several settings of OpenBLAS's threads, alone and beside one busy process, in turns.
+"""A training step under several settings of threads: alone, beside one busy process, after a product of NumPy's own.
 
     python tests/bench/threads.py [--rounds 3] [--seconds 1] [SETTING ...]
 
 A table for kernels/README.md: ms a step, median of the rounds' medians, and their range. Each measurement is a process
-of its own. "minae first" is what a script does that imports minae, and then perhaps NumPy.
+of its own, in turns. "minae first" is what a script does that imports minae, and then perhaps NumPy.
 """
 
 import argparse
@@ -20,13 +20,15 @@ from pathlib import Path
 
 ENVIRONMENT = dict(os.environ)  # as it is before `import minae` sets anything
 NETWORKS = ("784-30", "784-500")
+WITHOUT = "without the team"  # products by OpenBLAS's threads, loops by one
 SETTINGS = {  # name -> modules in the order of their import, environment, contestant
     "minae first": (["minae"], {}, "minae"),
     "NumPy first": (["numpy", "minae"], {}, "minae"),
     "PyTorch first": (["torch", "minae"], {}, "minae"),
-    "sleep at once": (["minae"], {"OPENBLAS_THREAD_TIMEOUT": "4"}, "minae"),
-    "OpenBLAS's own": (["minae"], {"OPENBLAS_THREAD_TIMEOUT": "26"}, "minae"),
+    "they spin for 2²⁶": (["minae"], {"OPENBLAS_THREAD_TIMEOUT": "26"}, "minae"),
+    "they sleep at once": (["minae"], {"OPENBLAS_THREAD_TIMEOUT": "4"}, "minae"),
     "one thread": (["minae"], {"OPENBLAS_NUM_THREADS": "1"}, "minae"),
+    WITHOUT: (["minae"], {"OPENBLAS_THREAD_TIMEOUT": "20"}, "minae"),
     "PyTorch eager": (["torch"], {}, "torch eager"),
 }
 
@@ -34,14 +36,23 @@ SETTINGS = {  # name -> modules in the order of their import, environment, conte
 def child(job):
     for name in job["imports"]:
         importlib.import_module(name)
+    import numpy as np
+
     from minae.bench import measure
     from minae.bench.workloads import WORKLOADS
 
+    if job["name"] == WITHOUT:
+        from minae.kernels import products
+
+        products.matmul = products.numpys
+    own = np.ones((300, 300), np.float32)
     runner = measure.contestant_of(job["contestant"], WORKLOADS[job["network"]], measure.Env(job))
     for _ in range(20):
         runner.step()
     times, end = [], time.perf_counter() + job["seconds"]
     while time.perf_counter() < end or len(times) < 20:
+        if job["own"]:
+            np.matmul(own, own)
         start = time.perf_counter()
         runner.step()
         times.append((time.perf_counter() - start) * 1e3)
@@ -82,7 +93,7 @@ def main():
     chosen = args.settings or SETTINGS
     if unknown := set(chosen) - set(SETTINGS):
         parser.error(f"unknown setting {', '.join(unknown)}: choose of {', '.join(SETTINGS)}")
-    places = {"alone": contextlib.nullcontext, "beside one": busy}
+    places = {"alone": contextlib.nullcontext, "beside one": busy, "after an own": contextlib.nullcontext}
     times = {(name, network, place): [] for name in chosen for network in NETWORKS for place in places}
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder, "train.npy"), np.ascontiguousarray(data.mnist().train, dtype=np.float32))
@@ -93,6 +104,7 @@ def main():
             for name, network, place in times:
                 imports, environment, contestant = SETTINGS[name]
                 one = job | {"imports": imports, "contestant": contestant, "network": network}
+                one |= {"name": name, "own": place == "after an own"}
                 with places[place]():
                     times[name, network, place].append(measured(one, environment))
     columns = [(network, place) for network in NETWORKS for place in places]
