@@ -14,6 +14,7 @@ Where NumPy's BLAS is another (Accelerate, MKL), products are `numpy.matmul`'s, 
 import ctypes
 import functools
 import math
+import os
 import threading
 
 import llvmlite.binding
@@ -42,6 +43,10 @@ def blas():
         return library.scipy_openblas_get_num_threads64_, threading.Lock()
     except (AttributeError, OSError):
         return None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=blas.cache_clear)  # another thread may have had the lock
 
 
 def _tell_numba(name, function):

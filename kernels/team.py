@@ -242,7 +242,7 @@ class Team:
     def widen(self, width):
         """Helpers are started when a product first asks for them, and stay."""
         self.width = width
-        if not self.helpers:
+        if width > 1 and not self.helpers:
             found(self.state)
             atexit.register(self.dismiss)
         while len(self.helpers) < width - 1:
@@ -262,6 +262,7 @@ team = Team()
 def _alone():
     """A fork has no helpers."""
     global team
+    atexit.unregister(team.dismiss)
     team = Team()
 
 
