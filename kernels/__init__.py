@@ -5,6 +5,7 @@ buys. The modules import Numba, so the engine imports them when a kernel is firs
 """
 
 import functools
+import hashlib
 import warnings
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def cached(**options):
 def _stamp():
     """What the kept code was made of. Numba looks at the file of a function alone, and not at those that it calls."""
     files = sorted(Path(__file__).parent.glob("*.py"))
-    return [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files]
+    return [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
 
 
 @functools.cache

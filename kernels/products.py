@@ -6,9 +6,8 @@ r"""A B as a job of the team: each part is a tile of the product, made by NumPy'
 
 OpenBLAS has threads of its own. They wait for each other within a product, and for work after it, without giving way
 to the loops between the products or to another process; `kernels/README.md` has what that costs. So BLAS is told to
-use one thread for the length of a product, and as many of the team as it would have used make the tiles.
-
-Where NumPy's BLAS is another (Accelerate, MKL), products are `numpy.matmul`'s, and loops have one thread.
+use one thread for the length of a product, and as many of the team as it had make the tiles. Where NumPy's BLAS is not
+the OpenBLAS of its wheels (Accelerate, MKL, conda), products are `numpy.matmul`'s, and loops have one thread.
 """
 
 import ctypes
@@ -29,24 +28,25 @@ from minae.kernels import team
 ROW_MAJOR, PLAIN, TRANSPOSED, UPPER = 101, 111, 112, 121  # of cblas
 SMALL = 1 << 18  # m n k up to which OpenBLAS has one thread, and the team too
 ALIGN, BLOCK, PIECES = 8, 16, np.uint64(64)
+LOCK = threading.RLock()  # held while BLAS has one thread: by one thread of ours at a time, and by who forks
 
 
 @functools.cache
 def blas():
-    """(threads(), lock) of the OpenBLAS that NumPy has loaded, its products known to Numba; None for another BLAS."""
+    """threads(), of the OpenBLAS that NumPy has loaded, its products known to Numba; None for another BLAS."""
     try:
         # a symbol of a library that this one depends on is found, too
         library = ctypes.CDLL(np._core._multiarray_umath.__file__)
         for name in ("sgemm", "dgemm", "ssyrk", "dsyrk"):
             _tell_numba("minae_" + name, getattr(library, f"scipy_cblas_{name}64_"))
         _tell_numba("minae_set_threads", library.scipy_openblas_set_num_threads64_)
-        return library.scipy_openblas_get_num_threads64_, threading.Lock()
+        return library.scipy_openblas_get_num_threads64_
     except (AttributeError, OSError):
         return None
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=blas.cache_clear)  # another thread may have had the lock
+    os.register_at_fork(before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release)
 
 
 def _tell_numba(name, function):
@@ -54,32 +54,32 @@ def _tell_numba(name, function):
 
 
 def matmul(A, B, out=None, bias=None):
-    """A B, or A B + bias, in `out` where it is given; A (m, k), B (k, n), bias (n,). The team makes it where A and B
-    lie row by row or column by column, and where it is worth it."""
+    """A B, or A B + bias, in `out` where it is given; A (m, k), B (k, n), bias (n,). The team makes it where all lie
+    row by row or column by column, and where it is worth it. `out` overlaps neither A nor B."""
+    if out is not None and bias is None and out.T.flags.c_contiguous and not out.flags.c_contiguous:
+        return matmul(B.T, A.T, out.T).T
     A_lies, At = (A, PLAIN) if A.flags.c_contiguous else (A.T, TRANSPOSED)
     B_lies, Bt = (B, PLAIN) if B.flags.c_contiguous else (B.T, TRANSPOSED)
     (m, k), n = A.shape, B.shape[1]
-    worth = m * n * k > SMALL and len(B) == k and blas() is not None
-    if not worth or A.dtype != B.dtype or kernels.form(A_lies, B_lies) != "cpu":
+    fits = len(B) == k and (bias is None or bias.shape == (n,))
+    if m * n * k <= SMALL or not fits or blas() is None or A.dtype != B.dtype or kernels.form(A_lies, B_lies) != "cpu":
         return numpys(A, B, out, bias)
     if out is None:
         out = np.empty((m, n), A.dtype)
     elif out.dtype != A.dtype or out.shape != (m, n) or not out.flags.c_contiguous:
         return numpys(A, B, out, bias)
-    threads, lock = blas()
-    with lock:
-        width = threads()
-        if width == 1:
-            team.team.width = 1
-            return numpys(A, B, out, bias)
+    with LOCK:
+        width = blas()()
         if width != team.team.width:
             team.team.widen(width)
-        if bias is None and At != Bt and m == n and _address(A_lies) == _address(B_lies):
-            symmetric(team.team.state, width, At, A_lies, out)
+        if width == 1:
+            pass
+        elif bias is None and At != Bt and m == n and _address(A_lies) == _address(B_lies):
+            symmetric(team.team.state, width, min(width, m * n * k // SMALL), At, A_lies, out)
         else:
             b = A_lies[0, :0] if bias is None else bias
             multiply(team.team.state, width, *grid(m, n, k, width), At, A_lies, Bt, B_lies, out, b)
-    return out
+    return out if width > 1 else numpys(A, B, out, bias)
 
 
 def _address(array):
@@ -96,7 +96,7 @@ def numpys(A, B, out=None, bias=None):
 
 def dot(a, b):
     """Σ a_i b_i over all of two arrays of one shape: within a piece in their type, over the pieces in float64."""
-    if kernels.form(a, b) != "cpu" or a.dtype != b.dtype:
+    if kernels.form(a, b) != "cpu" or a.dtype != b.dtype or a.size != b.size:
         return np.vdot(a, b)
     sums = np.empty(PIECES)
     dot_cpu(a.reshape(-1), b.reshape(-1), sums)
@@ -209,8 +209,8 @@ def triangle(start, stop, parts, Xt, X, S):
 
 
 @kernels.cached(nogil=True)
-def symmetric(state, width, Xt, X, S):
+def symmetric(state, width, parts, Xt, X, S):
     set_threads(1)
-    job, data = team.address(triangle, (width, Xt, X, S))
-    team.share(state, job, data, width, 1, width)
+    job, data = team.address(triangle, (parts, Xt, X, S))
+    team.share(state, job, data, parts, 1, parts)
     set_threads(width)

@@ -9,12 +9,14 @@ The thread that gives the job takes part in it and waits for nobody to begin. Wh
 has its core, the parts are done without it; and a thread that waits gives its core away. How a job is cut depends on
 its size and on the number of threads, and not on who does what, so neither do the bits of a result.
 
-Helpers are Python threads that live outside the interpreter's lock, in `serve`. One that finds no job for some
-tenths of a millisecond goes to sleep, and the next job wakes it. `kernels/README.md` says why not OpenBLAS's threads or
-Numba's.
+Helpers are Python threads that live outside the interpreter's lock, in `serve`. One that finds no job for a millisecond
+or less goes to sleep, and the next job wakes it. `kernels/README.md` says why not OpenBLAS's threads or Numba's.
+
+A loop runs where nobody looks for an error, and must not raise one.
 """
 
 import atexit
+import contextlib
 import ctypes
 import functools
 import os
@@ -31,10 +33,11 @@ from numba.extending import intrinsic
 
 from minae import kernels
 
-# Places in the state, each in a cache line of its own
+# Places in a team's state, each in a cache line of its own. NEXT, DONE, LOCK, ASLEEP and QUIT are read and written by
+# the atomic instructions below alone; CALLS belongs to who has MUTEX; the others are written before NEXT shows a job.
 NEXT, DONE, JOB, DATA, SIZE, ALIGN, LOCK, ASLEEP, CALLS, QUIT, MUTEX, BELL, END = range(0, 104, 8)
 BITS, MASK = np.int64(16), np.int64((1 << 16) - 1)
-PATIENCE = 20_000  # pauses of some 40 cycles before a helper goes to sleep
+PATIENCE = 20_000  # pauses of some 40 to 140 cycles before a helper goes to sleep
 GIVE_WAY = 64  # pauses before a thread that waits gives its core to others
 
 PAUSE = {"x86_64": "llvm.x86.sse2.pause", "AMD64": "llvm.x86.sse2.pause"}.get(platform.machine())
@@ -125,7 +128,8 @@ def call(typingctx, job, data, start, stop):
 
 @intrinsic
 def address(typingctx, loop, arguments):
-    """Where the machine finds the job loop(start, stop, *arguments): its code, and its arguments on this stack."""
+    """Where the machine finds the job loop(start, stop, *arguments): its code, and its arguments on this stack, where
+    they stay until `share` has seen the last part done."""
     signature = loop.get_call_type(typingctx, (types.uint64, types.uint64, *arguments.types), {})
 
     def codegen(context, builder, _, args):
@@ -158,16 +162,18 @@ def edge(part, parts, size, align):
 
 
 @kernels.cached(nogil=True)
-def take(team):
+def take(state):
     """One part of the present job, if there is one that nobody has. Returns whether there was."""
-    word = load(team, NEXT)
+    word = load(state, NEXT)
     part, parts = word & MASK, (word >> BITS) & MASK
     if part >= parts:
         return False
-    job, data, size, align = team[JOB], team[DATA], team[SIZE], team[ALIGN]
-    if swap(team, NEXT, word, word + 1):  # else this job may be over, and what was read is of another
+    job, data, size, align = state[JOB], state[DATA], state[SIZE], state[ALIGN]
+    # Unless the swap succeeds, this job may be over, and what was read be of another: its number, in NEXT's upper half,
+    # comes again after 2³² jobs only
+    if swap(state, NEXT, word, word + 1):
         call(job, data, edge(part, parts, size, align), edge(part + 1, parts, size, align))
-        add(team, DONE, 1)
+        add(state, DONE, 1)
     return True
 
 
@@ -181,56 +187,67 @@ def wait(count):
 
 
 @kernels.cached(nogil=True)
-def serve(team):
+def serve(state):
     """A helper's life. It sleeps without Python's lock, and so it needs no turn at that to wake up."""
-    while not load(team, QUIT):
+    while not load(state, QUIT):
         idle = 0
         while idle < PATIENCE:
-            idle = 0 if take(team) else wait(idle)
-        lock(team[MUTEX:].ctypes)
-        add(team, ASLEEP, 1)
-        while not team[CALLS] and not load(team, QUIT):
-            listen(team[BELL:].ctypes, team[MUTEX:].ctypes)
-        team[CALLS] -= 1
-        unlock(team[MUTEX:].ctypes)
+            idle = 0 if take(state) else wait(idle)
+        lock(state[MUTEX:].ctypes)
+        add(state, ASLEEP, 1)
+        while not state[CALLS] and not load(state, QUIT):
+            listen(state[BELL:].ctypes, state[MUTEX:].ctypes)
+        state[CALLS] -= 1
+        unlock(state[MUTEX:].ctypes)
 
 
 @kernels.cached(nogil=True)
-def wake(team, most):
+def wake(state, most):
     """Wake helpers that sleep."""
-    if load(team, ASLEEP):
-        lock(team[MUTEX:].ctypes)
-        for _ in range(min(most, load(team, ASLEEP))):
-            add(team, ASLEEP, -1)
-            team[CALLS] += 1
-            ring(team[BELL:].ctypes)
-        unlock(team[MUTEX:].ctypes)
+    if load(state, ASLEEP):
+        lock(state[MUTEX:].ctypes)
+        for _ in range(min(most, load(state, ASLEEP))):
+            add(state, ASLEEP, -1)
+            state[CALLS] += 1
+            ring(state[BELL:].ctypes)
+        unlock(state[MUTEX:].ctypes)
 
 
 @kernels.cached(nogil=True)
-def share(team, job, data, size, align, parts):
-    """Give a job to the team, and wait until it is done."""
-    if not swap(team, LOCK, 0, 1):  # a job of another thread of this process: this one is done alone
+def share(state, job, data, size, align, parts):
+    """Give a job to the state, and wait until it is done."""
+    if not swap(state, LOCK, 0, 1):  # a job of another thread of this process: this one is done alone
         for part in range(parts):
             call(job, data, edge(part, parts, size, align), edge(part + 1, parts, size, align))
         return
-    team[JOB], team[DATA], team[SIZE], team[ALIGN] = job, data, size, align
-    store(team, DONE, 0)
-    number = (load(team, NEXT) >> (2 * BITS)) + 1
-    store(team, NEXT, (number << (2 * BITS)) | (parts << BITS))
-    wake(team, parts - 1)
-    while take(team):
+    state[JOB], state[DATA], state[SIZE], state[ALIGN] = job, data, size, align
+    store(state, DONE, 0)
+    number = (load(state, NEXT) >> (2 * BITS)) + 1
+    store(state, NEXT, (number << (2 * BITS)) | (parts << BITS))
+    wake(state, parts - 1)
+    while take(state):
         pass
     waited = 0
-    while load(team, DONE) < parts:
+    while load(state, DONE) < parts:
         waited = wait(waited)
-    store(team, LOCK, 0)
+    store(state, LOCK, 0)
 
 
 @kernels.cached(nogil=True)
-def found(team):
-    init_mutex(team[MUTEX:].ctypes, 0)
-    init_bell(team[BELL:].ctypes, 0)
+def end(state, helpers):
+    """Let all helpers return."""
+    lock(state[MUTEX:].ctypes)
+    store(state, QUIT, 1)
+    for _ in range(helpers):
+        state[CALLS] += 1
+        ring(state[BELL:].ctypes)
+    unlock(state[MUTEX:].ctypes)
+
+
+@kernels.cached(nogil=True)
+def found(state):
+    init_mutex(state[MUTEX:].ctypes, 0)
+    init_bell(state[BELL:].ctypes, 0)
 
 
 class Team:
@@ -240,18 +257,20 @@ class Team:
         self.state, self.width, self.helpers = np.zeros(END, np.int64), 1, []
 
     def widen(self, width):
-        """Helpers are started when a product first asks for them, and stay."""
+        """Helpers are started when a product first asks for them, and stay. One that cannot start is not missed."""
         self.width = width
         if width > 1 and not self.helpers:
             found(self.state)
+            serve.compile((numba.typeof(self.state),))  # by this thread, as a fork must not find Numba's lock taken
             atexit.register(self.dismiss)
-        while len(self.helpers) < width - 1:
-            self.helpers.append(threading.Thread(target=serve, args=[self.state], name="minae", daemon=True))
-            self.helpers[-1].start()
+        with contextlib.suppress(RuntimeError):
+            while len(self.helpers) < width - 1:
+                helper = threading.Thread(target=serve, args=[self.state], name="minae", daemon=True)
+                helper.start()
+                self.helpers.append(helper)
 
     def dismiss(self):
-        self.state[QUIT] = 1
-        wake(self.state, len(self.helpers))
+        end(self.state, len(self.helpers))
         for helper in self.helpers:
             helper.join()
 
@@ -283,7 +302,7 @@ def {name}_shared(team, size, align, parts, *arguments):
 def shared(grain=1 << 14, align=1, axis=0, pieces=None, **options):
     """Compile loop(start, stop, *arguments) and return the function of `arguments` whose job is cut between threads.
 
-    The job goes along `axis` of the first argument, or from 0 to `pieces`; a part has at least `grain` numbers of it.
+    The job goes along `axis` of the first argument, or from 0 to `pieces`; a part has some `grain` of its numbers.
     """
 
     def compiled(loop):

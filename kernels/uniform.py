@@ -4,8 +4,8 @@ r"""u ~ U[0, 1) from a counter: Philox-4x32-10 of (i, key) gives four numbers of
                 (k₀, k₁) ← (k₀ + W₀, k₁ + W₁)  mod 2³²
     u = ⌊c / 2⁸⌋ 2⁻²⁴
 
-A number is a function of its place and of the key, so the loop has nothing to carry along: it vectorises, and its parts
-may go to any thread. NumPy's generator, which goes from number to number, gives the key.
+A number is a function of its place, the size of the array and the key, so the loop has nothing to carry along: it
+vectorises, and its parts may go to any thread. NumPy's generator, which goes from number to number, gives the key.
 """
 
 import numba
@@ -20,7 +20,8 @@ ZERO, TWO, THREE, FOUR = (np.uint64(k) for k in (0, 2, 3, 4))
 
 
 def uniform(rng, out):
-    """out ~ U[0, 1), and returned; rng: a NumPy generator, of which one float32 array takes a key of 64 bits."""
+    """out ~ U[0, 1), and returned; rng: a NumPy generator, of which a float32 array takes one word of 64 bits, its key.
+    An array that the loop does not serve, float64 among them, has NumPy's own numbers."""
     if out.dtype != np.float32 or kernels.form(out) != "cpu":
         return rng.random(dtype=out.dtype, out=out)
     flat, key = out.reshape(-1), rng.bit_generator.random_raw()

@@ -53,7 +53,11 @@ def _threads():
     said = ", ".join(f"{name}={value}" for name, value in limits.items()) or "no limit set"
     from minae.kernels import products
 
-    team = "products and loops share them" if products.blas() else "NumPy's BLAS is not OpenBLAS: our loops have one"
+    team = (
+        "products and loops share them"
+        if products.blas()
+        else "NumPy has not the BLAS of its wheels: our loops have one"
+    )
     return "threads", "ok", f"{cores} cores for this process, {said}; {team}", ""
 
 

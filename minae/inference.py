@@ -42,7 +42,7 @@ def largest_eigenvalue(V, squarings=8):
     by a factor of size(A)^(1/p) at most. No eigensolver is needed, and an upper bound is what a safe step wants.
     """
     xp = namespace(V)
-    A, log_bound, p = V @ V.T if V.shape[0] <= V.shape[1] else V.T @ V, 0.0, 1
+    A, log_bound, p = matmul(V, V.T) if V.shape[0] <= V.shape[1] else matmul(V.T, V), 0.0, 1
     for k in range(squarings + 1):
         size = math.sqrt(float(xp.vdot(A, A)))  # ‖A‖_F, divided out so that no power overflows
         if size == 0 or not math.isfinite(size):
@@ -70,12 +70,12 @@ class SparseCoding:
         self.lipschitz = largest_eigenvalue(V) + self.gamma  # ℓ
         if self.lipschitz == 0:  # a V that is not finite gives NaN, as it does everywhere: `fit` finds it in the cost
             raise InputError("V is 0 and so is gamma: E does not depend on h but for λ|h|₁; give a dictionary V")
-        self.S = (V @ V.T) * (-1 / self.lipschitz)  # S = I − H/ℓ
+        self.S = matmul(V, V.T) * (-1 / self.lipschitz)  # S = I − H/ℓ
         self.S += (1 - self.gamma / self.lipschitz) * xp.eye(m, dtype=V.dtype)
 
     def energy(self, h, x, f=None):
         """E(h), (B,)."""
-        r = self._centred(x) - h @ self.V
+        r = self._centred(x) - matmul(h, self.V)
         E = 0.5 * (r * r).sum(axis=1) + self.lam * abs(h).sum(axis=1)
         if self.gamma:
             E += 0.5 * self.gamma * ((h - f) * (h - f)).sum(axis=1)
@@ -86,8 +86,8 @@ class SparseCoding:
 
         h is the minimiser where |∇_j| ≤ λ at h_j = 0 and ∇_j = −λ sign(h_j) elsewhere.
         """
-        r = h @ self.V - self._centred(x)
-        return r @ self.V.T + self.gamma * (h - f) if self.gamma else r @ self.V.T
+        r = matmul(h, self.V) - self._centred(x)
+        return matmul(r, self.V.T) + self.gamma * (h - f) if self.gamma else matmul(r, self.V.T)
 
     def gap(self, h, x, f=None):
         r"""E(h) − D ≥ E(h) − min E, (B,): a bound on what is left to gain, from the dual of the lasso.
@@ -125,7 +125,7 @@ class SparseCoding:
             given = "missing" if f is None else f"of shape {f.shape}"
             raise InputError(f"f is {given}: with γ > 0, E takes f (rows, {len(self.V)}), the code that is proposed")
         x = self._centred(x)
-        q, rho0 = x @ self.V.T, (x * x).sum(axis=1)
+        q, rho0 = matmul(x, self.V.T), (x * x).sum(axis=1)
         if self.gamma:
             q += self.gamma * f
             rho0 += self.gamma * (f * f).sum(axis=1)

@@ -83,7 +83,7 @@ class Categorical(Loss):
 
     def __call__(self, s, x, weight=1.0):
         xp, B = namespace(s), s.shape[0]
-        y = ops.log_softmax(s, out=self.arena.empty(*s.shape))
+        y = ops.log_softmax(s, out=self.arena.empty(*s.shape), work=self.arena.empty(*s.shape))
         L = -dot(x, y) / B
         ds = xp.exp(y, out=y)
         ds -= x

@@ -90,11 +90,11 @@ def softplus_backward(dh, h, out=None):
     return da
 
 
-def log_softmax(s, out=None):
-    """log softmax(s)_i = s_i − log Σ_j e^{s_j}, shifted by max s.     (6.30, 6.33)"""
+def log_softmax(s, out=None, work=None):
+    """log softmax(s)_i = s_i − log Σ_j e^{s_j}, shifted by max s; `work` is free memory.     (6.30, 6.33)"""
     xp = namespace(s)
     y = xp.subtract(s, s.max(axis=1, keepdims=True), out=out)
-    y -= xp.log(xp.exp(y).sum(axis=1, keepdims=True))
+    y -= xp.log(xp.exp(y, out=work).sum(axis=1, keepdims=True))
     return y
 
 

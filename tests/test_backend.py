@@ -24,7 +24,7 @@ def test_import_sets_one_environment_variable_where_the_user_has_not(given):
     code = "import os; before = dict(os.environ); import minae; print(dict(os.environ.items() - before.items()))"
     env = {key: value for key, value in os.environ.items() if key != "OPENBLAS_THREAD_TIMEOUT"} | given
     result = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == ("{}" if given else "{'OPENBLAS_THREAD_TIMEOUT': '20'}")
+    assert result.stdout.strip() == ("{}" if given else "{'OPENBLAS_THREAD_TIMEOUT': '16'}")
 
 
 def test_backend_by_name_environment_and_default(monkeypatch):

@@ -12,7 +12,19 @@ import pytest
 
 import minae
 from minae import kernels
-from minae.kernels import products, team, uniform
+from minae.kernels import (
+    adam,
+    bernoulli,
+    contraction,
+    products,
+    shrinkage,
+    sigmoid,
+    slopes,
+    sparse_rows,
+    team,
+    top_k,
+    uniform,
+)
 
 WIDTHS = (1, 2, 3, 5)
 needs_openblas = pytest.mark.skipif(products.blas() is None, reason="NumPy's BLAS is not OpenBLAS")
@@ -25,16 +37,15 @@ def width(monkeypatch):
 
     def widen(threads):
         if blas:
-            monkeypatch.setattr(products, "blas", lambda: (lambda: threads, blas[1]))
+            monkeypatch.setattr(products, "blas", lambda: lambda: threads)
         team.team.widen(threads)
 
-    before = blas[0]() if blas else 1
+    before = blas() if blas else 1
     yield widen
     monkeypatch.undo()
-    team.team.width = before
     if blas:
-        products.matmul(np.ones((128, 128)), np.ones((128, 128)))
         limited(before)
+    team.team.widen(before)
 
 
 def limited(threads):
@@ -91,8 +102,46 @@ def test_other_products_are_numpys(rng):
     np.testing.assert_array_equal(products.matmul(a.astype("float32"), b), a.astype("float32") @ b)
     assert products.matmul(a[:0], b).shape == (0, 200)
     np.testing.assert_array_equal(products.matmul(a[:, :0], b[:0]), np.zeros((100, 200)))
+    for b in (np.ones(1), np.ones(2)):  # a bias of another length
+        one, two = np.ones((100, 100)), np.ones((100, 2))
+        np.testing.assert_array_equal(products.matmul(one, two, bias=b), one @ two + b)
     with pytest.raises(ValueError):
         products.matmul(np.ones((200, 200)), np.ones((201, 200)))
+    with pytest.raises(ValueError):
+        products.matmul(np.ones((200, 200)), np.ones((200, 200)), bias=np.ones(3))
+    with pytest.raises(ValueError):
+        products.dot(np.ones(20_000), np.ones(20_001))
+
+
+@pytest.mark.parametrize("threads", WIDTHS)
+def test_factors_that_may_not_be_written_and_results_by_columns(threads, width, rng):
+    width(threads)
+    A, B = rng.random((150, 100)), rng.random((100, 130))
+    A.flags.writeable = B.flags.writeable = False
+    out = np.empty((130, 150)).T
+    assert products.matmul(A, B, out).base is out.base
+    np.testing.assert_allclose(out, A @ B, rtol=1e-13)
+
+
+@needs_openblas
+def test_a_limit_of_one_thread_does_not_make_threads_wait_for_each_other(width, rng):
+    width(1)
+    a, done = rng.random((300, 300)), threading.Event()
+    worker = threading.Thread(target=lambda: (products.matmul(a, a), done.set()))
+    original = products.numpys
+
+    def waits(*arguments):
+        if threading.current_thread() is threading.main_thread():
+            worker.start()
+            assert done.wait(20)
+        return original(*arguments)
+
+    products.numpys = waits
+    try:
+        products.matmul(a, a)
+    finally:
+        products.numpys = original
+        worker.join()
 
 
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("float64", 1e-13)])
@@ -135,6 +184,64 @@ def test_loops_give_the_same_bits_to_any_number_of_threads(Variant, options, wid
             np.testing.assert_array_equal(a, b)
 
 
+def loops(rng, dtype):
+    """Calls of every loop that is cut, on arrays large enough for five parts: name -> function() -> results."""
+    B, n, k = 131, 701, 40
+    a, q, h, y, x = (rng.random((B, n)).astype(dtype) for _ in range(5))
+    near, W, t, w = np.clip(h + 0.01, 0, 1), rng.random((n, n)).astype(dtype), np.ones(B, dtype), np.ones(n, dtype)
+    dA, C, p, dp = (rng.random(shape).astype(dtype) for shape in ((31, 60, 50), (31, 60, 50), (31, 50), (31, 50)))
+    p_top, WT, dp_top, dWT = (rng.random(shape).astype(dtype) for shape in ((31, 60), (60, 50), (31, 60), (60, 50)))
+    unit, value = np.empty((B, k), np.int32), np.empty((B, k), dtype)
+    top_k.top_k(h, k, unit, value)
+    flat = [rng.random(100_003).astype(dtype) for _ in range(4)]
+    copied = {  # name -> function, and the arrays that it is given copies of
+        "sigmoid": (lambda a: sigmoid.sigmoid(a), a),
+        "bernoulli": (lambda a, out: bernoulli.loss(a, x, out, 0.5), a, y),
+        "slopes": (lambda a, out: slopes.backward(a, h, "softplus", out), a, y),
+        "slopes, added": (lambda a, out: slopes.backward(q, h, "tanh", out, a), a, y),
+        "prime": (lambda out: slopes.prime(h, "sigmoid", out), a),
+        "second": (lambda d: slopes.times_second(d, h, "sigmoid"), a),
+        "adam": (lambda w, g, s, r: adam.update(w, g, s, r, 3, 0.1, 0.9, 0.99, 1e-8, 0.0), *flat),
+        "norms": (lambda out: contraction.norms(W, out), w),
+        "squares": (lambda out: contraction.squares(h, "sigmoid", out), w),
+        "slope gradient": (lambda out: contraction.slope_gradient(h, "sigmoid", w, 0.1, out), a),
+        "change": (lambda out: contraction.change_squares(h, near, "sigmoid", out), w),
+        "its gradient": (lambda a, b: contraction.change_gradient(h, near, "sigmoid", w, 0.1, a, b), a, q),
+        "add scaled": (lambda dW: contraction.add_scaled(dW, W, w), W),
+        "chain": (lambda dA, dp: contraction.chain_backward(dA, C, p, dp), dA, dp),
+        "its top": (lambda dp, dWT: contraction.top_backward(C, p_top, WT, dp, dWT), dp_top, dWT),
+        "shrinkage": (lambda a, h, y, t: shrinkage.step(a, q, 0.1, h, y, t, True), a, h, y, t),
+        "top k": (lambda unit, value: top_k.top_k(h, k, unit, value), unit, value),
+        "combine": (lambda y: sparse_rows.combine(unit, value, W, y), y),
+        "spread": (lambda dR: sparse_rows.spread(unit, value, y, dR), W),
+        "project": (lambda value: sparse_rows.project(unit, y, W, value), value),
+        "take": (lambda value: sparse_rows.take(unit, h, value), value),
+        "dot": (lambda a: products.dot(a, h), a),
+    }
+    for name, (function, *arrays) in copied.items():
+
+        def call(function=function, arrays=arrays):
+            copies = [array.copy() for array in arrays]
+            return [function(*copies), *copies]
+
+        yield name, call
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_loop_has_the_same_bits_in_any_number_of_parts(dtype, rng):
+    before = team.team.width
+    try:
+        for name, call in loops(rng, dtype):
+            team.team.widen(1)
+            whole = call()
+            for threads in (2, 3, 5):
+                team.team.widen(threads)
+                for a, b in zip(whole, call(), strict=True):
+                    np.testing.assert_array_equal(a, b, err_msg=f"{name}, {threads} threads")
+    finally:
+        team.team.widen(before)
+
+
 def test_the_same_run_has_the_same_bits_however_its_helpers_are(width, rng):
     width(3)
     X, results = rng.random((600, 300)).astype("float32"), []
@@ -169,7 +276,7 @@ def test_threads_of_the_user_do_not_disturb_each_other(width, rng):
 
 @needs_openblas
 def test_blas_keeps_the_threads_that_it_had(rng):
-    threads = products.blas()[0]
+    threads = products.blas()
     before, a = threads(), rng.random((300, 300))
     try:
         for limit in (2, 1):
