@@ -126,8 +126,8 @@ def test_a_steady_state_step_allocates_no_array(variant, options, optimizer):
 def test_no_variant_allocates_what_grows_with_the_batch(variant, options):
     step = steps_of(variant, options)
     few, many = peak(step, 1000), peak(step, 3000)
-    # an array (B, 10), the smallest here, would add 80,000 bytes; vectors (B,) are left, and NumPy's buffers, which with
-    # 8,192 numbers are full in both
+    # an array (B, 10), the smallest here, would add 80,000 bytes; vectors (B,) are left, and NumPy's buffers of 8,192
+    # numbers, which are full in both
     assert many - few < 30_000, f"{few} bytes for 1,000 rows, {many} for 3,000"
 
 
