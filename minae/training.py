@@ -59,7 +59,8 @@ def fit(
     checkpoint: a file written every `every` epochs, on Ctrl-C and at the end; resume=True continues from it
     progress:   True, False, or None for a bar only where a person watches
 
-    The same seed gives the same parameters, bit for bit, on one machine and backend; also through a kill and a resume.
+    The same seed gives the same parameters, bit for bit, on one machine, backend and number of threads; also through a
+    kill and a resume.
 
     Raises InputError for data or options out of range, Diverged when a cost term becomes NaN or infinite.
     """
