@@ -381,13 +381,23 @@ def _write(path, array):
 
 def _bench(args):
     """Time, memory and first step beside PyTorch and the bare matrix products; says which of its bars are reached."""
+    from tqdm.auto import tqdm
+
     from minae.bench import report, run
 
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
-    each = (lambda *_: None) if args.json else lambda *result: print(report.text(*result), flush=True)
     options = dict(rounds=args.rounds, seconds=args.seconds, backend=args.backend)
-    found = run.bench(args.workloads, compiled=not args.no_compile, curves=args.curves, each=each, **options)
+    parts = len(args.workloads or run.WORKLOADS) + len(run.CURVES) * args.curves
+    with tqdm(total=parts, unit=" measured", disable=None, leave=False) as bar:  # only where a person watches
+
+        def each(kind, name, result):
+            if not args.json:
+                tqdm.write(report.text(kind, name, result))
+                sys.stdout.flush()
+            bar.update(kind != "machine")
+
+        found = run.bench(args.workloads, compiled=not args.no_compile, curves=args.curves, each=each, **options)
     found["bars"] = report.bars(found)
     if args.out:
         files.replace(args.out / "bench.json", json.dumps(found, indent=1).encode())
