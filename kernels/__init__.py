@@ -1,7 +1,8 @@
 """Kernels: one a file: the formula, the plain reference, one scalar body, its CPU loop and, where it pays, CUDA launch.
 
 A kernel earns its file by removing passes over memory beside the matrix products; `kernels/README.md` says what each
-buys. The modules import Numba, so the engine imports them when a kernel is first used.
+buys. The CPU's loops and products run on one team of threads (`team.py`, `products.py`). The modules import Numba, so
+the engine imports them when a kernel is first used.
 """
 
 import functools

@@ -310,7 +310,9 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or not ok)
 @pytest.mark.parametrize("then", ["", "time.sleep(0.05)", pytest.param(FORKS, marks=pytest.mark.skipif(
     not hasattr(os, "fork"), reason="no fork"))], ids=["awake", "asleep", "fork"])  # fmt: skip
 def test_a_process_with_a_team_ends(then):
-    subprocess.run([sys.executable, "-W", "ignore", "-c", USES + then], check=True, timeout=120)
+    command = [sys.executable, "-W", "ignore", "-c", USES + then]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
 def test_code_kept_on_disk_is_of_all_these_files():
