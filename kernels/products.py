@@ -23,7 +23,7 @@ from numba import types
 from numba.extending import overload
 
 from minae import kernels
-from minae.kernels import team
+from minae.kernels import instructions, team
 
 ROW_MAJOR, PLAIN, TRANSPOSED, UPPER = 101, 111, 112, 121  # of cblas
 SMALL = 1 << 18  # m n k up to which OpenBLAS has one thread, and the team too
@@ -179,7 +179,7 @@ def tiles(start, stop, rows, columns, At, A, Bt, B, C, bias):
 @kernels.cached(nogil=True)
 def multiply(state, width, rows, columns, At, A, Bt, B, C, bias):
     set_threads(1)
-    job, data = team.address(tiles, (rows, columns, At, A, Bt, B, C, bias))
+    job, data = instructions.address(tiles, (rows, columns, At, A, Bt, B, C, bias))
     team.share(state, job, data, rows * columns, 1, rows * columns)
     set_threads(width)
 
@@ -211,6 +211,6 @@ def triangle(start, stop, parts, Xt, X, S):
 @kernels.cached(nogil=True)
 def symmetric(state, width, parts, Xt, X, S):
     set_threads(1)
-    job, data = team.address(triangle, (parts, Xt, X, S))
+    job, data = instructions.address(triangle, (parts, Xt, X, S))
     team.share(state, job, data, parts, 1, parts)
     set_threads(width)

@@ -17,142 +17,37 @@ A loop runs where nobody looks for an error, and must not raise one.
 
 import atexit
 import contextlib
-import ctypes
 import functools
 import os
-import platform
 import threading
 
-import llvmlite.binding
 import numba
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from minae import kernels
+from minae.kernels.instructions import (
+    add,
+    address,
+    call,
+    give_way,
+    init_bell,
+    init_mutex,
+    listen,
+    load,
+    lock,
+    pause,
+    ring,
+    store,
+    swap,
+    unlock,
+)
 
 # Places in a team's state, each in a cache line of its own. NEXT, DONE, LOCK, ASLEEP and QUIT are read and written by
-# the atomic instructions below alone; CALLS belongs to who has MUTEX; the others are written before NEXT shows a job.
+# atomic instructions alone; CALLS belongs to who has MUTEX; the others are written before NEXT shows a job.
 NEXT, DONE, JOB, DATA, SIZE, ALIGN, LOCK, ASLEEP, CALLS, QUIT, MUTEX, BELL, END = range(0, 104, 8)
 BITS, MASK = np.int64(16), np.int64((1 << 16) - 1)
 PATIENCE = 20_000  # pauses of some 40 to 140 cycles before a helper goes to sleep
 GIVE_WAY = 64  # pauses before a thread that waits gives its core to others
-
-PAUSE = {"x86_64": "llvm.x86.sse2.pause", "AMD64": "llvm.x86.sse2.pause"}.get(platform.machine())
-
-
-# ---- what a thread needs of the machine, as instructions
-
-
-def _posix(name, *arguments):
-    """A function of the C library; on Windows, where a team has one thread, one that is there and never called."""
-    library = ctypes.CDLL(None if os.name == "posix" else "ucrtbase")
-    function = getattr(library, name if os.name == "posix" else "_getpid")
-    llvmlite.binding.add_symbol(f"minae_{name}", ctypes.cast(function, ctypes.c_void_p).value)
-    return types.ExternalFunction(f"minae_{name}", types.int32(*arguments))
-
-
-WORDS = types.CPointer(types.int64)
-give_way = _posix("sched_yield")
-init_mutex, init_bell = _posix("pthread_mutex_init", WORDS, types.intp), _posix("pthread_cond_init", WORDS, types.intp)
-lock, unlock = _posix("pthread_mutex_lock", WORDS), _posix("pthread_mutex_unlock", WORDS)
-ring, listen = _posix("pthread_cond_signal", WORDS), _posix("pthread_cond_wait", WORDS, WORDS)
-
-
-@intrinsic
-def load(typingctx, state, place):
-    def codegen(context, builder, signature, args):
-        return builder.load_atomic(_word(context, builder, signature, args), "acquire", 8)
-
-    return types.int64(state, place), codegen
-
-
-@intrinsic
-def store(typingctx, state, place, value):
-    def codegen(context, builder, signature, args):
-        value = context.cast(builder, args[2], signature.args[2], types.int64)
-        builder.store_atomic(value, _word(context, builder, signature, args), "release", 8)
-        return context.get_dummy_value()
-
-    return types.void(state, place, value), codegen
-
-
-@intrinsic
-def add(typingctx, state, place, value):
-    """The word's former value."""
-
-    def codegen(context, builder, signature, args):
-        value = context.cast(builder, args[2], signature.args[2], types.int64)
-        return builder.atomic_rmw("add", _word(context, builder, signature, args), value, "acq_rel")
-
-    return types.int64(state, place, value), codegen
-
-
-@intrinsic
-def swap(typingctx, state, place, old, new):
-    """Whether the word was `old`, and has become `new`."""
-
-    def codegen(context, builder, signature, args):
-        old, new = (context.cast(builder, args[i], signature.args[i], types.int64) for i in (2, 3))
-        word = _word(context, builder, signature, args)
-        return builder.extract_value(builder.cmpxchg(word, old, new, "acq_rel", "acquire"), 1)
-
-    return types.boolean(state, place, old, new), codegen
-
-
-def _word(context, builder, signature, args):
-    state = context.make_array(signature.args[0])(context, builder, args[0])
-    return builder.gep(state.data, [context.cast(builder, args[1], signature.args[1], types.int64)])
-
-
-@intrinsic
-def pause(typingctx):
-    def codegen(context, builder, signature, args):
-        if PAUSE:
-            builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), []), PAUSE), [])
-        return context.get_dummy_value()
-
-    return types.void(), codegen
-
-
-@intrinsic
-def call(typingctx, job, data, start, stop):
-    def codegen(context, builder, signature, args):
-        builder.call(builder.inttoptr(args[0], _JOB.as_pointer()), args[1:])
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 4), codegen
-
-
-@intrinsic
-def address(typingctx, loop, arguments):
-    """Where the machine finds the job loop(start, stop, *arguments): its code, and its arguments on this stack, where
-    they stay until `share` has seen the last part done."""
-    signature = loop.get_call_type(typingctx, (types.uint64, types.uint64, *arguments.types), {})
-
-    def codegen(context, builder, _, args):
-        compiled = loop.dispatcher.overloads[signature.args]
-        context.active_code_library.add_linking_library(compiled.library)
-        data = cgutils.alloca_once_value(builder, args[1])
-        job = ir.Function(builder.module, _JOB, name=f"job.{compiled.fndesc.mangled_name}")
-        job.linkage = "internal"
-        inside = ir.IRBuilder(job.append_basic_block())
-        given = inside.load(inside.inttoptr(job.args[0], data.type))
-        values = [*job.args[1:], *(inside.extract_value(given, i) for i in range(len(arguments.types)))]
-        function = context.declare_function(builder.module, compiled.fndesc)
-        context.call_conv.call_function(inside, function, signature.return_type, signature.args, values)
-        inside.ret_void()
-        pair = [builder.ptrtoint(job, ir.IntType(64)), builder.ptrtoint(data, ir.IntType(64))]
-        return context.make_tuple(builder, types.UniTuple(types.int64, 2), pair)
-
-    return types.UniTuple(types.int64, 2)(loop, arguments), codegen
-
-
-_JOB = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 3)
-
-# ---- the team's work
 
 
 @numba.njit(inline="always")
