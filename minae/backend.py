@@ -141,23 +141,22 @@ def dot(a, b):
 
 
 def standard_normal(rng, out):
-    """out ~ N(0, I), and returned: drawn into it by NumPy's generator, copied into it by one that takes no `out`."""
-    return _draw(rng, rng.standard_normal, out)
+    """out ~ N(0, I), and returned: on the CPU by minae.kernels.noise, with a key from rng."""
+    if isinstance(rng, np.random.Generator):
+        from minae.kernels import noise
+
+        return noise.standard_normal(rng, out)
+    out[...] = rng.standard_normal(out.shape, dtype=out.dtype)  # CuPy's takes no `out`
+    return out
 
 
 def uniform(rng, out):
-    """out ~ U[0, 1), and returned: on the CPU by minae.kernels.uniform, with a key from rng."""
+    """out ~ U[0, 1), and returned; as `standard_normal`."""
     if isinstance(rng, np.random.Generator):
-        from minae.kernels import uniform as kernel
+        from minae.kernels import noise
 
-        return kernel.uniform(rng, out)
-    return _draw(rng, rng.random, out)
-
-
-def _draw(rng, method, out):
-    if isinstance(rng, np.random.Generator):
-        return method(dtype=out.dtype, out=out)
-    out[...] = method(out.shape, dtype=out.dtype)  # CuPy
+        return noise.uniform(rng, out)
+    out[...] = rng.random(out.shape, dtype=out.dtype)
     return out
 
 

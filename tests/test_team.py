@@ -7,8 +7,10 @@ import sys
 import threading
 import time
 
+import numba
 import numpy as np
 import pytest
+import scipy.special
 
 import minae
 from minae import kernels
@@ -16,6 +18,7 @@ from minae.kernels import (
     adam,
     bernoulli,
     contraction,
+    noise,
     products,
     shrinkage,
     sigmoid,
@@ -23,7 +26,6 @@ from minae.kernels import (
     sparse_rows,
     team,
     top_k,
-    uniform,
 )
 
 WIDTHS = (1, 2, 3, 5)
@@ -330,24 +332,46 @@ def test_philox_is_that_of_the_paper():
             0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1,
         ),
     }.items():  # fmt: skip
-        assert tuple(int(word) for word in uniform.philox(*map(np.uint64, given))) == expected
+        assert tuple(int(word) for word in noise.philox(*map(np.uint64, given))) == expected
 
 
+@pytest.mark.parametrize("draw", [noise.uniform, noise.standard_normal])
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 5, 100, 262_147])
-def test_uniform(size, width):
+def test_noise(draw, size, width):
     draws = []
     for threads in WIDTHS:
         width(threads)
-        draws.append(uniform.uniform(np.random.default_rng(7), np.full(size, np.nan, "float32")))
+        draws.append(draw(np.random.default_rng(7), np.full(size, np.nan, "float32")))
         np.testing.assert_array_equal(draws[0], draws[-1])
     u = draws[0]
+    assert np.isfinite(u).all() and np.unique(u).size >= 0.98 * size
+    if draw is noise.standard_normal:
+        u = scipy.special.ndtr(u.astype("float64"))  # uniform, if u is normal
     assert np.all((u >= 0) & (u < 1))
     if size > 100:
         deviation = 5 / np.sqrt(size)
         assert abs(u.mean() - 1 / 2) < deviation * np.sqrt(1 / 12) and abs((u**2).mean() - 1 / 3) < deviation
         assert abs(np.corrcoef(u[:-1], u[1:])[0, 1]) < deviation
+        quarters = u[: size // 4 * 4].reshape(4, -1)  # what one counter gave
+        assert np.abs(np.corrcoef(quarters) - np.eye(4)).max() < 2 * deviation
+        assert np.abs(np.corrcoef((quarters - 0.5) ** 2) - np.eye(4)).max() < 2 * deviation
         assert np.abs(np.histogram(u, 64, (0, 1))[0] / size * 64 - 1).max() < 64 * deviation / 8
         again, other = np.random.default_rng(7), np.random.default_rng(8)
-        uniform.uniform(again, np.empty_like(u))
+        draw(again, np.empty_like(draws[0]))
         for rng in (again, other):  # the next draw, and another seed's
-            assert (uniform.uniform(rng, np.empty_like(u)) == u).mean() < 1e-4
+            assert (draw(rng, np.empty_like(draws[0])) == draws[0]).mean() < 1e-4
+
+
+def test_normals_are_those_of_box_and_muller(rng):
+    """Word for word, at the ends of their range too; where u is near 1, it has 24 bits."""
+    edges = [0, 1, 2, 3, 2**30, 2**31 - 1, 2**31, 2**31 + 1, 3 * 2**30, 2**32 - 2, 2**32 - 1]
+    pairs = np.concatenate([np.array(list(itertools.product(edges, edges))), rng.integers(0, 2**32, (20_000, 2))])
+    c, c_next = pairs.astype(np.uint64).T
+    u = np.float32((c >> np.uint64(1)).astype("int32").astype("float32") + np.float32(0.5)) * 2.0**-31
+    w = c_next.astype("uint32").view("int32").astype("float32").astype("float64") * 2.0**-31
+    radius = np.sqrt(-2 * np.log(u.astype("float64")))
+    pair = numba.njit(lambda c, c_next: noise.pair(c, c_next))
+    found = np.array([pair(a, b) for a, b in zip(c, c_next, strict=True)])
+    assert abs(found).max() < 6.7
+    np.testing.assert_allclose(found[:, 0], radius * np.cos(np.pi * w), rtol=5e-7, atol=1e-9)
+    np.testing.assert_allclose(found[:, 1], radius * np.sin(np.pi * w), rtol=5e-7, atol=1e-9)

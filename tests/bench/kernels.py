@@ -26,6 +26,7 @@ from minae.kernels import (
     contraction,
     hamming,
     kl_sparsity,
+    noise,
     products,
     shrinkage,
     sigmoid,
@@ -33,7 +34,6 @@ from minae.kernels import (
     sparse_rows,
     team,
     top_k,
-    uniform,
 )
 
 LAYERS = [(128, 500), (128, 784)]
@@ -86,7 +86,12 @@ def matrices(rng):
     A = rng.random((3840, 500), "f")
     yield "AᵀA 500 × 3840 × 500", lambda: np.matmul(A.T, A), lambda: products.matmul(A.T, A)
     u = np.empty((128, 784), "f")
-    yield "uniform 128 × 784", lambda: rng.random(dtype=u.dtype, out=u), lambda: uniform.uniform(rng, u)
+    yield "uniform 128 × 784", lambda: rng.random(dtype=u.dtype, out=u), lambda: noise.uniform(rng, u)
+    yield (
+        "normal 128 × 784",
+        lambda: rng.standard_normal(dtype=u.dtype, out=u),
+        lambda: noise.standard_normal(rng, u),
+    )
 
 
 def elementwise(rng, backend):

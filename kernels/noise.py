@@ -1,0 +1,114 @@
+r"""u ~ U[0, 1) and ε ~ N(0, 1) from a counter: Philox-4x32-10 of (i, key) gives four words of 32 bits, c₀ … c₃.
+
+    ten times:  (c₀, c₁, c₂, c₃) ← (hi(M₁ c₂) ⊕ c₁ ⊕ k₀,  lo(M₁ c₂),  hi(M₀ c₀) ⊕ c₃ ⊕ k₁,  lo(M₀ c₀))
+                (k₀, k₁) ← (k₀ + W₀, k₁ + W₁)  mod 2³²                                    (Salmon et al. 2011)
+    uniform     u = ⌊c / 2⁸⌋ 2⁻²⁴
+    normal      (ε, ε′) = √(−2 log u) (cos πw, sin πw)                                    (Box and Muller 1958)
+                u = (⌊c / 2⌋ + ½) 2⁻³¹ in (0, 1] and w = c′ 2⁻³¹ in [−1, 1), c′ with a sign:  |ε| < 6.7
+
+A number is a function of its place, the size of the array and the key, so the loop has nothing to carry along: it
+vectorises, and its parts may go to any thread. NumPy's generator, which goes from number to number, gives the key.
+
+    log u = e log 2 + log(1 + z),   u = 2ᵉ (1 + z),   √½ ≤ 1 + z < √2
+    log(1 + z) ≈ z Σ_{k≤8} LOG_k zᵏ,   sin πw ≈ w (1 − w)(1 + w) Σ_{k≤5} SIN_k w²ᵏ
+                                       cos πw ≈ (1 − 2w)(1 + 2w) Σ_{k≤5} COS_k w²ᵏ
+
+The factors before the sums have the functions' zeros, so that the relative error, 5e-7, is the same near those.
+"""
+
+import math
+
+import numba
+import numpy as np
+
+from minae import kernels
+from minae.kernels import team
+from minae.kernels.exponential import coefficients
+
+f = np.float32
+M0, M1, W0, W1 = (np.uint64(word) for word in (0xD2511F53, 0xCD9E8D57, 0x9E3779B9, 0xBB67AE85))
+WORD, HIGH, BYTE, BIT = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(8), np.uint64(1)
+ZERO, TWO, THREE, FOUR = (np.uint64(k) for k in (0, 2, 3, 4))
+SHIFT, ROOT_HALF, LOG2 = np.int32(23), f(math.sqrt(0.5)).view(np.int32), f(math.log(2))
+LOG = coefficients(lambda z: np.log1p(z) / z, math.sqrt(0.5) - 1, math.sqrt(2) - 1, 8)
+SIN = coefficients(lambda q: np.sin(np.pi * np.sqrt(q)) / (np.sqrt(q) * (1 - q)), 0, 1, 5)
+COS = coefficients(lambda q: np.cos(np.pi * np.sqrt(q)) / (1 - 4 * q), 0, 1, 5)
+L0, L1, L2, L3, L4, L5, L6, L7, L8 = map(f, LOG)
+S0, S1, S2, S3, S4, S5 = map(f, SIN)
+C0, C1, C2, C3, C4, C5 = map(f, COS)
+
+
+def uniform(rng, out):
+    """out ~ U[0, 1), and returned; rng: a NumPy generator, of which a float32 array takes one word of 64 bits, its key.
+    An array that the loop does not serve, float64 among them, has NumPy's own numbers."""
+    return _drawn(rng, out, False) if _served(out) else rng.random(dtype=out.dtype, out=out)
+
+
+def standard_normal(rng, out):
+    """out ~ N(0, I), and returned; as `uniform`."""
+    return _drawn(rng, out, True) if _served(out) else rng.standard_normal(dtype=out.dtype, out=out)
+
+
+def _served(out):
+    return out.dtype == np.float32 and kernels.form(out) == "cpu"
+
+
+def _drawn(rng, out, normal):
+    flat, key = out.reshape(-1), rng.bit_generator.random_raw()
+    cpu(flat[: -(-flat.size // 4)], flat, np.uint64(key % 2**32), np.uint64(key >> 32), normal)
+    return out
+
+
+@numba.njit(inline="always")
+def philox(c0, c1, c2, c3, k0, k1):
+    """Four words of 32 bits, each in one of 64."""
+    for _ in range(10):
+        p0, p1 = M0 * c0, M1 * c2
+        c0, c1, c2, c3 = (p1 >> HIGH) ^ c1 ^ k0, p1 & WORD, (p0 >> HIGH) ^ c3 ^ k1, p0 & WORD
+        k0, k1 = (k0 + W0) & WORD, (k1 + W1) & WORD
+    return c0, c1, c2, c3
+
+
+@numba.njit(inline="always")
+def number(c):
+    """u"""
+    return f(np.int32(c >> BYTE)) * f(2.0**-24)
+
+
+@numba.njit(inline="always")
+def pair(c, c_next):
+    """ε, ε′"""
+    u = (f(np.int32(c >> BIT)) + f(0.5)) * f(2.0**-31)
+    bits = np.float32(u).view(np.int32)
+    e = np.int32(np.int32(bits - ROOT_HALF) >> SHIFT)
+    z = np.int32(bits - np.int32(e << SHIFT)).view(np.float32) - f(1)
+    log = z * ((((((((L8 * z + L7) * z + L6) * z + L5) * z + L4) * z + L3) * z + L2) * z + L1) * z + L0)
+    w = f(np.int32(c_next)) * f(2.0**-31)
+    q, w_2 = w * w, w + w
+    sin = w * (f(1) - w) * (f(1) + w) * (((((S5 * q + S4) * q + S3) * q + S2) * q + S1) * q + S0)
+    cos = (f(1) - w_2) * (f(1) + w_2) * (((((C5 * q + C4) * q + C3) * q + C2) * q + C1) * q + C0)
+    radius = math.sqrt(f(-2) * (f(e) * LOG2 + log))
+    return radius * cos, radius * sin
+
+
+@numba.njit(inline="always")
+def numbers(i, k0, k1, normal):
+    """Those of the counter i."""
+    c0, c1, c2, c3 = philox(i & WORD, i >> HIGH, ZERO, ZERO, k0, k1)
+    if normal:
+        (e0, e1), (e2, e3) = pair(c0, c1), pair(c2, c3)
+        return e0, e1, e2, e3
+    return number(c0), number(c1), number(c2), number(c3)
+
+
+@team.shared(grain=1 << 12, align=64, error_model="numpy")
+def cpu(start, stop, quarter, out, k0, k1, normal):
+    """The four numbers of a counter go to the four quarters of `out`, of which the last may be shorter."""
+    n, q = np.uint64(out.size), np.uint64(quarter.size)
+    whole = min(stop, q - min(q, FOUR * q - n))
+    for i in range(start, whole):
+        out[i], out[i + q], out[i + TWO * q], out[i + THREE * q] = numbers(i, k0, k1, normal)
+    for i in range(max(start, whole), stop):
+        for j, x in enumerate(numbers(i, k0, k1, normal)):
+            if i + np.uint64(j) * q < n:
+                out[i + np.uint64(j) * q] = x
