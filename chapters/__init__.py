@@ -147,7 +147,8 @@ class Section:
 
     def claim(self, text, value, relation, bound):
         """State that `value relation bound`, such as 5.2 < 13.87. `finish` asserts it."""
-        holds = bool(RELATIONS[relation](value, bound))
+        value, bound = float(value), float(bound)
+        holds = RELATIONS[relation](value, bound)
         self.claims.append({"claim": text, "value": value, "relation": relation, "bound": bound, "holds": holds})
 
     def finish(self):

@@ -29,11 +29,21 @@ def launch(function, arrays, *scalars, threads=None):
     """Call a numba-cuda function on CuPy arrays, a thread for each component of the first, or as many as `threads`."""
     from numba import cuda
 
-    stream = cuda.external_stream(namespace(arrays[0]).cuda.get_current_stream().ptr)  # after, and before, CuPy's work
+    stream = namespace(arrays[0]).cuda.get_current_stream().ptr  # after, and before, CuPy's work
     threads = arrays[0].size if threads is None else threads
     if threads:  # a grid of no blocks is an error
         arrays = [cuda.as_cuda_array(array, sync=False) for array in arrays]
-        function[(threads + 255) // 256, 256, stream](*arrays, *scalars)
+        _configured(function, (threads + 255) // 256, stream)(*arrays, *scalars)
+
+
+@functools.lru_cache(1 << 10)
+def _configured(function, blocks, stream):
+    """The function on a grid. A small one leaves most of the card idle, of which Numba would warn, every time."""
+    from numba import cuda
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return function[blocks, 256, cuda.external_stream(stream)]
 
 
 def cached(**options):
@@ -74,7 +84,8 @@ def cuda_works():
 
         cuda.jit("void(float32[:])")(_nothing)
     except Exception as error:
-        warnings.warn(f"numba-cuda does not work here ({error}): the plain CuPy formulas serve instead", stacklevel=3)
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        warnings.warn(f"numba-cuda does not work here ({reason}): the plain CuPy formulas serve instead", stacklevel=3)
         return False
     return True
 

@@ -7,7 +7,8 @@ r"""u ~ U[0, 1) and ε ~ N(0, 1) from a counter: Philox-4x32-10 of (i, key) give
                 u = (⌊c / 2⌋ + ½) 2⁻³¹ in (0, 1] and w = c′ 2⁻³¹ in [−1, 1), c′ with a sign:  |ε| < 6.7
 
 A number is a function of its place, the size of the array and the key, so the loop has nothing to carry along: it
-vectorises, and its parts may go to any thread. NumPy's generator, which goes from number to number, gives the key.
+vectorises, its parts may go to any thread, and a GPU draws what a CPU draws. NumPy's generator, which goes from number
+to number, gives the key.
 
     log u = e log 2 + log(1 + z),   u = 2ᵉ (1 + z),   √½ ≤ 1 + z < √2
     log(1 + z) ≈ z Σ_{k≤8} LOG_k zᵏ,   sin πw ≈ w (1 − w)(1 + w) Σ_{k≤5} SIN_k w²ᵏ
@@ -16,12 +17,14 @@ vectorises, and its parts may go to any thread. NumPy's generator, which goes fr
 The factors before the sums have the functions' zeros, so that the relative error, 5e-7, is the same near those.
 """
 
+import functools
 import math
 
 import numba
 import numpy as np
 
 from minae import kernels
+from minae.backend import namespace
 from minae.kernels import team
 from minae.kernels.exponential import coefficients
 
@@ -29,6 +32,7 @@ f = np.float32
 M0, M1, W0, W1 = (np.uint64(word) for word in (0xD2511F53, 0xCD9E8D57, 0x9E3779B9, 0xBB67AE85))
 WORD, HIGH, BYTE, BIT = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(8), np.uint64(1)
 ZERO, TWO, THREE, FOUR = (np.uint64(k) for k in (0, 2, 3, 4))
+HALF, TWO_24, TWO_31, PI = f(0.5), f(2.0**-24), f(2.0**-31), f(math.pi)
 SHIFT, ROOT_HALF, LOG2 = np.int32(23), f(math.sqrt(0.5)).view(np.int32), f(math.log(2))
 LOG = coefficients(lambda z: np.log1p(z) / z, math.sqrt(0.5) - 1, math.sqrt(2) - 1, 8)
 SIN = coefficients(lambda q: np.sin(np.pi * np.sqrt(q)) / (np.sqrt(q) * (1 - q)), 0, 1, 5)
@@ -40,28 +44,49 @@ C0, C1, C2, C3, C4, C5 = map(f, COS)
 
 def uniform(rng, out):
     """out ~ U[0, 1), and returned; rng: a NumPy generator, of which a float32 array takes one word of 64 bits, its key.
-    An array that the loop does not serve, float64 among them, has NumPy's own numbers."""
-    return _drawn(rng, out, False) if _served(out) else rng.random(dtype=out.dtype, out=out)
+    In float64, which is for checks, the numbers are the generator's own."""
+    return _draw(rng, rng.random, out, False)
 
 
 def standard_normal(rng, out):
     """out ~ N(0, I), and returned; as `uniform`."""
-    return _drawn(rng, out, True) if _served(out) else rng.standard_normal(dtype=out.dtype, out=out)
+    return _draw(rng, rng.standard_normal, out, True)
 
 
-def _served(out):
-    return out.dtype == np.float32 and kernels.form(out) == "cpu"
-
-
-def _drawn(rng, out, normal):
-    flat, key = out.reshape(-1), rng.bit_generator.random_raw()
-    cpu(flat[: -(-flat.size // 4)], flat, np.uint64(key % 2**32), np.uint64(key >> 32), normal)
+def _draw(rng, numpys, out, normal):
+    if out.dtype != np.float32 or not out.flags.c_contiguous:
+        out[...] = namespace(out).asarray(numpys(out.shape, dtype=out.dtype))
+        return out
+    flat, key, form = out.reshape(-1), rng.bit_generator.random_raw(), kernels.form(out)
+    key, quarter = (np.uint64(key % 2**32), np.uint64(key >> 32)), -(-flat.size // 4)
+    if form == "plain":
+        plain(flat, quarter, *key, normal)
+    elif form == "cpu":
+        cpu(flat[:quarter], flat, *key, normal)
+    else:
+        kernels.launch(cuda_launch(), (flat,), quarter, *key, normal, threads=quarter)
     return out
 
 
-@numba.njit(inline="always")
+def plain(out, quarter, k0, k1, normal):
+    """The reference. The four numbers of a counter go to the quarters of `out`, the last of which may be shorter."""
+    xp = namespace(out)
+    i = xp.arange(quarter, dtype="uint64")
+    c = philox(i & WORD, i >> HIGH, 0 * i, 0 * i, k0, k1)
+    if normal:
+        u = [(word >> BIT).astype("float32") + 0.5 for word in c[::2]]
+        radius = [xp.sqrt(-2 * xp.log(u * 2.0**-31)) for u in u]
+        turn = [math.pi * (word.astype("float32") * 2.0**-31) for word in c[1::2]]
+        x = [radius[k // 2] * (xp.cos, xp.sin)[k % 2](turn[k // 2]) for k in range(4)]
+    else:
+        x = [(word >> BYTE).astype("float32") * 2.0**-24 for word in c]
+    for k in range(4):
+        part = out[k * quarter : (k + 1) * quarter]
+        part[...] = x[k][: part.size]
+
+
 def philox(c0, c1, c2, c3, k0, k1):
-    """Four words of 32 bits, each in one of 64."""
+    """Four words of 32 bits, each in one of 64; of one counter, or of arrays of them."""
     for _ in range(10):
         p0, p1 = M0 * c0, M1 * c2
         c0, c1, c2, c3 = (p1 >> HIGH) ^ c1 ^ k0, p1 & WORD, (p0 >> HIGH) ^ c3 ^ k1, p0 & WORD
@@ -69,41 +94,57 @@ def philox(c0, c1, c2, c3, k0, k1):
     return c0, c1, c2, c3
 
 
-@numba.njit(inline="always")
 def number(c):
     """u"""
-    return f(np.int32(c >> BYTE)) * f(2.0**-24)
+    return f(np.int32(c >> BYTE)) * TWO_24
 
 
-@numba.njit(inline="always")
-def pair(c, c_next):
-    """ε, ε′"""
-    u = (f(np.int32(c >> BIT)) + f(0.5)) * f(2.0**-31)
+def bodies(log, turn):
+    """ε and ε′ of two words, with the CPU's log u and (cos πw, sin πw) or the GPU's."""
+
+    def pair(c, c_next):
+        radius = math.sqrt(f(-2) * log((f(np.int32(c >> BIT)) + HALF) * TWO_31))
+        cos, sin = turn(f(np.int32(c_next)) * TWO_31)
+        return radius * cos, radius * sin
+
+    return pair
+
+
+inline = numba.njit(inline="always")
+
+
+@inline
+def log(u):
     bits = np.float32(u).view(np.int32)
     e = np.int32(np.int32(bits - ROOT_HALF) >> SHIFT)
     z = np.int32(bits - np.int32(e << SHIFT)).view(np.float32) - f(1)
-    log = z * ((((((((L8 * z + L7) * z + L6) * z + L5) * z + L4) * z + L3) * z + L2) * z + L1) * z + L0)
-    w = f(np.int32(c_next)) * f(2.0**-31)
+    y = z * ((((((((L8 * z + L7) * z + L6) * z + L5) * z + L4) * z + L3) * z + L2) * z + L1) * z + L0)
+    return f(e) * LOG2 + y
+
+
+@inline
+def turn(w):
     q, w_2 = w * w, w + w
     sin = w * (f(1) - w) * (f(1) + w) * (((((S5 * q + S4) * q + S3) * q + S2) * q + S1) * q + S0)
     cos = (f(1) - w_2) * (f(1) + w_2) * (((((C5 * q + C4) * q + C3) * q + C2) * q + C1) * q + C0)
-    radius = math.sqrt(f(-2) * (f(e) * LOG2 + log))
-    return radius * cos, radius * sin
+    return cos, sin
 
 
-@numba.njit(inline="always")
+words, uniforms, pair = inline(philox), inline(number), inline(bodies(log, turn))
+
+
+@inline
 def numbers(i, k0, k1, normal):
     """Those of the counter i."""
-    c0, c1, c2, c3 = philox(i & WORD, i >> HIGH, ZERO, ZERO, k0, k1)
+    c0, c1, c2, c3 = words(i & WORD, i >> HIGH, ZERO, ZERO, k0, k1)
     if normal:
         (e0, e1), (e2, e3) = pair(c0, c1), pair(c2, c3)
         return e0, e1, e2, e3
-    return number(c0), number(c1), number(c2), number(c3)
+    return uniforms(c0), uniforms(c1), uniforms(c2), uniforms(c3)
 
 
 @team.shared(grain=1 << 12, align=64, error_model="numpy")
 def cpu(start, stop, quarter, out, k0, k1, normal):
-    """The four numbers of a counter go to the four quarters of `out`, of which the last may be shorter."""
     n, q = np.uint64(out.size), np.uint64(quarter.size)
     whole = min(stop, q - min(q, FOUR * q - n))
     for i in range(start, whole):
@@ -112,3 +153,28 @@ def cpu(start, stop, quarter, out, k0, k1, normal):
         for j, x in enumerate(numbers(i, k0, k1, normal)):
             if i + np.uint64(j) * q < n:
                 out[i + np.uint64(j) * q] = x
+
+
+@functools.cache
+def cuda_launch():
+    global cuda  # as in adam.py
+    from numba import cuda
+
+    device = cuda.jit(device=True)
+    words, uniforms = device(philox), device(number)
+    pair = device(bodies(math.log, device(lambda w: (math.cos(PI * w), math.sin(PI * w)))))
+
+    @cuda.jit
+    def launch(out, quarter, k0, k1, normal):
+        i = cuda.grid(1)
+        if i < quarter:
+            c0, c1, c2, c3 = words(np.uint64(i) & WORD, np.uint64(i) >> HIGH, ZERO, ZERO, k0, k1)
+            if normal:
+                (x0, x1), (x2, x3) = pair(c0, c1), pair(c2, c3)
+            else:
+                x0, x1, x2, x3 = uniforms(c0), uniforms(c1), uniforms(c2), uniforms(c3)
+            for k, x in enumerate((x0, x1, x2, x3)):
+                if i + k * quarter < out.size:
+                    out[i + k * quarter] = x
+
+    return launch

@@ -42,8 +42,9 @@ class Backend:
     def generator(self, *key):
         """The random stream that belongs to `key`: integers ≥ 0, a seed and its use, such as (seed, epoch, step).
 
-        Nothing but the key decides the stream, so there is no generator state to save for a resume. Keys of different
-        length have different streams, which the spawn key sees to: SeedSequence((s, 0)) is SeedSequence(s).
+        It is the host's on every backend. Nothing but the key decides it, so there is no generator state to save for a
+        resume. Keys of different length have different streams, which the spawn key sees to: SeedSequence((s, 0)) is
+        SeedSequence(s).
         """
         return np.random.default_rng(np.random.SeedSequence(key[0], spawn_key=key[1:]))
 
@@ -68,7 +69,7 @@ class CupyBackend(Backend):
                 f"backend 'cupy' was asked for and no GPU answers ({reason}): use backend='numpy', "
                 "or see what `minae doctor` says"
             ) from error
-        self.xp = cupy
+        self.xp, self._memory = cupy, cupy.cuda.runtime.memGetInfo()[1]
 
     def owns(self, array):
         return isinstance(array, self.xp.ndarray)
@@ -80,13 +81,10 @@ class CupyBackend(Backend):
         return self.xp.asnumpy(array)
 
     def memory(self):
-        return self.xp.cuda.runtime.memGetInfo()[1]
+        return self._memory
 
     def synchronize(self):
         self.xp.cuda.get_current_stream().synchronize()
-
-    def generator(self, *key):
-        return self.xp.random.Generator(self.xp.random.Philox4x3210(np.random.SeedSequence(key[0], spawn_key=key[1:])))
 
 
 BACKENDS = {"numpy": Backend, "cupy": CupyBackend}
@@ -125,7 +123,10 @@ def matmul(A, B, out=None, bias=None):
         from minae.kernels import products
 
         return products.matmul(A, B, out, bias)
-    out = namespace(A).matmul(A, B, out=out)
+    if out is not None and out.T.flags.c_contiguous and not out.flags.c_contiguous:  # else CuPy would copy it
+        namespace(A).matmul(B.T, A.T, out=out.T)
+    else:
+        out = namespace(A).matmul(A, B, out=out)
     if bias is not None:
         out += bias
     return out
@@ -141,23 +142,17 @@ def dot(a, b):
 
 
 def standard_normal(rng, out):
-    """out ~ N(0, I), and returned: on the CPU by minae.kernels.noise, with a key from rng."""
-    if isinstance(rng, np.random.Generator):
-        from minae.kernels import noise
+    """out ~ N(0, I), and returned; rng from `Backend.generator`. Every backend draws the same, but for rounding."""
+    from minae.kernels import noise
 
-        return noise.standard_normal(rng, out)
-    out[...] = rng.standard_normal(out.shape, dtype=out.dtype)  # CuPy's takes no `out`
-    return out
+    return noise.standard_normal(rng, out)
 
 
 def uniform(rng, out):
     """out ~ U[0, 1), and returned; as `standard_normal`."""
-    if isinstance(rng, np.random.Generator):
-        from minae.kernels import noise
+    from minae.kernels import noise
 
-        return noise.uniform(rng, out)
-    out[...] = rng.random(out.shape, dtype=out.dtype)
-    return out
+    return noise.uniform(rng, out)
 
 
 class Arena:

@@ -98,7 +98,8 @@ def _numba_cuda():
     from minae import kernels
 
     if kernels.cuda_works():
-        return "CUDA kernels", "ok", "numba-cuda compiles for this driver", ""
+        version = importlib.metadata.version("numba-cuda")
+        return "CUDA kernels", "ok", f"numba-cuda {version} compiles for this driver", ""
     return "CUDA kernels", "missing", "numba-cuda does not work here", "the plain CuPy formulas serve instead"
 
 

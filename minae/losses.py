@@ -102,7 +102,7 @@ class Categorical(Loss):
     def sample(self, s, rng):
         """One draw x ~ p(x | h), one-hot rows (B, n), by the inverse of the cumulative distribution."""
         xp = namespace(s)
-        below = xp.exp(ops.log_softmax(s)).cumsum(axis=1) <= rng.random((len(s), 1), dtype=s.dtype)
+        below = xp.exp(ops.log_softmax(s)).cumsum(axis=1) <= uniform(rng, self.arena.empty(len(s), 1))
         chosen = xp.minimum(below.sum(axis=1), s.shape[1] - 1)  # how many classes the draw has passed
         return (chosen[:, None] == xp.arange(s.shape[1])).astype(s.dtype)
 

@@ -32,10 +32,11 @@ class Bar:
         self.bar.close()
 
     def advance(self, count):
-        """True about five times a second: time to look at the cost, which on a GPU means to wait for it."""
+        """True about five times a second where a person watches: time to look at the cost, for which a GPU has to be
+        waited for."""
         self.bar.update(count)
         now = time.monotonic()
-        if now < self.next:
+        if self.bar.disable or now < self.next:
             return False
         self.next = now + 0.2
         return True

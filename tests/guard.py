@@ -1,7 +1,8 @@
 """A stand-in for CuPy on a machine without a GPU: this module is the `xp`, `guard.ndarray` its array.
 
 Like CuPy's, its arrays refuse to become NumPy arrays unasked, refuse NumPy arrays as operands, and reductions give 0-d
-arrays on the device instead of scalars. It has the functions named below and no others, each of which CuPy has too.
+arrays on the device instead of scalars. It has the functions named below and no others, each of which CuPy has too. And
+it counts in `waits` how often a GPU would have to be waited for, because the host wants to know a number.
 """
 
 import numpy as np
@@ -9,13 +10,20 @@ import numpy as np
 from minae.backend import Backend
 
 FUNCTIONS = """
-abs add argmax argmin asarray arange broadcast_to clip concatenate cos divide dot empty empty_like equal exp expm1 eye
+abs add argmax argmin arange broadcast_to clip concatenate cos divide dot empty empty_like equal exp expm1 eye
 float32 float64 full_like greater greater_equal isfinite less log log1p logaddexp matmul maximum mean minimum multiply
 negative ones ones_like partition sign sin sqrt square stack subtract sum take tanh transpose vdot where zeros
 zeros_like
 """.split()
 METHODS = "cumsum sum max min mean copy astype reshape argmax all any transpose".split()
-OPERATORS = "add sub mul truediv pow matmul lt le gt ge eq ne and or".split()
+OPERATORS = "add sub mul truediv pow matmul lt le gt ge eq ne and or xor rshift".split()
+waits = 0
+
+
+def _wait(value):
+    global waits
+    waits += 1
+    return value
 
 
 class ndarray:
@@ -40,10 +48,10 @@ class ndarray:
         return len(self._array)
 
     def __float__(self):
-        return float(self._array)
+        return _wait(float(self._array))
 
     def __bool__(self):
-        return bool(self._array)
+        return _wait(bool(self._array))
 
     def __neg__(self):
         return ndarray(-self._array)
@@ -52,10 +60,10 @@ class ndarray:
         return ndarray(abs(self._array))
 
     def __getitem__(self, index):
-        return ndarray(np.asarray(self._array[_inside(index)]))
+        return ndarray(np.asarray(self._array[_index(index)]))
 
     def __setitem__(self, index, value):
-        self._array[_inside(index)] = _inside(value)
+        self._array[_index(index)] = _inside(value)
 
     def __repr__(self):
         return f"guard.{self._array!r}"
@@ -69,6 +77,11 @@ def _inside(value):
     if isinstance(value, tuple | list):
         return type(value)(_inside(item) for item in value)
     return value
+
+
+def _index(index):
+    """How many numbers a mask chooses, only the device knows."""
+    return _wait(index._array) if isinstance(index, ndarray) and index.dtype == bool else _inside(index)
 
 
 def _outside(value):
@@ -105,24 +118,16 @@ for _name in METHODS:
     setattr(ndarray, _name, _guarded(getattr(np.ndarray, _name)))
 
 
+def asarray(array):
+    """The way in that CuPy has, too: a copy of an array of the host."""
+    return array if isinstance(array, ndarray) else ndarray(np.array(array))
+
+
 def __getattr__(name):
     if name not in FUNCTIONS:
         raise AttributeError(f"module 'guard' has no attribute {name!r}: does CuPy have it?")
     attribute = getattr(np, name)
     return attribute if isinstance(attribute, type) else _guarded(attribute)
-
-
-class _Generator:
-    """Random arrays on the device, by the two methods that NumPy's generator and CuPy's both have."""
-
-    def __init__(self, rng):
-        self.rng = rng
-
-    def random(self, size, dtype):
-        return ndarray(self.rng.random(size, dtype=dtype))
-
-    def standard_normal(self, size, dtype):
-        return ndarray(self.rng.standard_normal(size, dtype=dtype))
 
 
 class GuardBackend(Backend):
@@ -132,9 +137,6 @@ class GuardBackend(Backend):
         import guard
 
         self.xp = guard
-
-    def generator(self, *key):
-        return _Generator(super().generator(*key))
 
     def owns(self, array):
         return isinstance(array, ndarray)
@@ -147,4 +149,4 @@ class GuardBackend(Backend):
     def to_numpy(self, array):
         if not isinstance(array, ndarray):
             raise TypeError("not on the device")
-        return array._array.copy()
+        return _wait(array._array.copy())

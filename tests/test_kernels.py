@@ -177,7 +177,7 @@ CUDA = """
 import numpy as np
 from numba import cuda
 from minae import ops
-from minae.kernels import adam, bernoulli, sigmoid, slopes
+from minae.kernels import adam, bernoulli, noise, sigmoid, slopes
 rng = np.random.default_rng(0)
 for dtype, tolerance in (("float32", 1e-5), ("float64", 1e-12)):
     for size in (1, 7, 259):
@@ -211,6 +211,14 @@ for dtype, tolerance in (("float32", 1e-5), ("float64", 1e-12)):
                 slopes.cuda_launch()[(size + 255) // 256, 256](h, dh, da, slopes.KIND[activation], add)
                 expected = phi_backward(dh, h) + (1 if add else 0)
                 np.testing.assert_allclose(da.copy_to_host(), expected, atol=loose)
+
+for size in (1, 2, 7, 259):
+    quarter, key = (size + 3) // 4, (np.uint64(123456789), np.uint64(0xFFFFFFFF))
+    for normal in (False, True):
+        x, out = np.empty(size, "float32"), cuda.to_device(np.full(size, np.nan, "float32"))
+        noise.plain(x, quarter, *key, normal)
+        noise.cuda_launch()[(quarter + 255) // 256, 256](out, quarter, *key, normal)
+        np.testing.assert_allclose(out.copy_to_host(), x, atol=1e-5)
 print("parity")
 """
 

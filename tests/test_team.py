@@ -362,6 +362,18 @@ def test_noise(draw, size, width):
             assert (draw(rng, np.empty_like(draws[0])) == draws[0]).mean() < 1e-4
 
 
+@pytest.mark.parametrize("draw", [minae.backend.uniform, minae.backend.standard_normal])
+@pytest.mark.parametrize(
+    "dtype, shape", [("float32", (0,)), ("float32", (3, 7)), ("float32", (130, 257)), ("float64", (3, 7))]
+)
+def test_every_backend_draws_the_same(draw, dtype, shape, backend):
+    on_host, rng = draw(np.random.default_rng(7), np.empty(shape, dtype)), np.random.default_rng(7)
+    on_device = backend.to_numpy(draw(rng, backend.from_numpy(np.full(shape, np.nan, dtype))))
+    np.testing.assert_allclose(on_device, on_host, atol=1e-5 if draw is minae.backend.standard_normal else 0)
+    by_columns = draw(np.random.default_rng(7), np.empty(shape[::-1], dtype).T)
+    assert by_columns.shape == shape and np.isfinite(by_columns).all()
+
+
 def test_normals_are_those_of_box_and_muller(rng):
     """Word for word, at the ends of their range too; where u is near 1, it has 24 bits."""
     edges = [0, 1, 2, 3, 2**30, 2**31 - 1, 2**31, 2**31 + 1, 3 * 2**30, 2**32 - 2, 2**32 - 1]

@@ -9,6 +9,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+import guard
 from minae import Diverged, InputError, UndercompleteAutoencoder, data, load
 from minae.autoencoders.base import VARIANTS
 from minae.data.rows import Rows
@@ -72,6 +73,29 @@ STEPS = [
     ("predictive_sparse", dict(sizes=(784, 60))),
     ("classifier", dict()),
 ]
+
+
+def waits(variant, options, steps, device_data):
+    """How often an epoch of so many steps would have to wait for a GPU."""
+    rng, sizes = np.random.default_rng(0), (20, 15, 10)[: len(options.get("sizes", range(3)))]
+    model = VARIANTS[variant](**options | {"sizes": sizes, "backend": "guard"})
+    X = rng.uniform(size=(24, 20)).astype("float32")
+    y = {"classifier": np.arange(24) % 10, "lista": rng.standard_normal((24, 15))}.get(variant)
+    X = model.backend.from_numpy(X) if device_data else X
+    model.fit(X[:4], y if y is None else y[:4], epochs=1, batch_size=4, progress=False)
+    before = guard.waits
+    model.fit(X, y, epochs=1, batch_size=24 // steps, progress=False)
+    return guard.waits - before
+
+
+@pytest.mark.parametrize("device_data", [False, True])
+@pytest.mark.parametrize("variant, options", STEPS)
+def test_no_step_waits_for_the_device(variant, options, device_data):
+    few, many = (waits(variant, options, steps, device_data) for steps in (2, 6))
+    if variant == "predictive_sparse":  # its inference asks what is done, and shows that waits are seen
+        assert many > few
+    else:
+        assert many == few
 
 
 def steps_of(variant, options, optimizer="adam"):

@@ -109,7 +109,8 @@ section.claim("with one sample it is the bound: standard errors apart", off, "<=
 # %%
 mu, log_var = vae.posterior(B_test[:1])
 eps = rng.standard_normal((section.pick(4000, 20000, 20000), 20))
-draws, _ = vae.reparametrise(mu, log_var, eps)
+z, _ = vae.reparametrise(*map(section.backend.from_numpy, (mu, log_var, eps.astype(mu.dtype))))
+draws = section.backend.to_numpy(z)
 ratio = draws.var(axis=0) / np.exp(log_var[0])
 section.claim(
     "variance of z over e^log_var, furthest from 1", np.abs(ratio - 1).max(), "<=", section.pick(0.12, 0.06, 0.06)

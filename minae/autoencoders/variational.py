@@ -1,3 +1,5 @@
+import numpy as np
+
 from minae.autoencoders.base import Autoencoder, whole
 from minae.backend import namespace, standard_normal
 from minae.errors import InputError
@@ -46,8 +48,8 @@ class VariationalAutoencoder(Autoencoder):
 
     def sample(self, rows, seed=0):
         """New x: the mean of p(x | z) for z ~ N(0, I).  -> (rows, n)"""
-        z = self.backend.generator(seed, 0, 0, 0, 0).standard_normal((rows, self.config["sizes"][-1]), dtype=self.dtype)
-        return self.decode(self.backend.to_numpy(z))
+        rng, z = self.backend.generator(seed, 0, 0, 0, 0), np.empty((rows, self.config["sizes"][-1]), self.dtype)
+        return self.decode(standard_normal(rng, z))
 
     def log_likelihood(self, X, samples=50, seed=0):
         """log 1/K Σ_k p(x | z_k) p(z_k) / q(z_k | x), z_k ~ q(z | x): a bound of log p(x) = log Σ_h p(h, x)     (14.3)
@@ -63,7 +65,7 @@ class VariationalAutoencoder(Autoencoder):
         at = self.arena.mark()
         for k in range(samples):
             self.arena.rewind(at)  # each sample in the memory of the one before
-            eps = self.backend.generator(seed, 0, 0, 0, k).standard_normal(mu.shape, dtype=x.dtype)
+            eps = standard_normal(self.backend.generator(seed, 0, 0, 0, k), self.arena.empty(*mu.shape))
             z, _ = self.reparametrise(mu, log_var, eps)
             s, _ = self.g.forward(z)
             log_p_over_q = 0.5 * (eps * eps + log_var - z * z).sum(axis=1)  # log p(z) − log q(z | x): 2π cancels

@@ -138,7 +138,7 @@ class Pretraining:
 
         arrays = {}
         for k, sizes in enumerate(itertools.pairwise(self.sizes)):  # as minae.pretrain builds and trains its layers
-            layer = minae.UndercompleteAutoencoder(sizes, seed=SEED + k)
+            layer = minae.UndercompleteAutoencoder(sizes, seed=SEED + k, backend="numpy")
             arrays |= {f"{k} {key}": layer.parameters[key] for key in layer.parameters}
             arrays[f"{k} order"] = Backend().generator(SEED + k, 0).permutation(self.rows)
         env.save(self.name, arrays)

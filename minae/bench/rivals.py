@@ -60,6 +60,12 @@ def _linear(W, b):
     return layer
 
 
+def _index(batch, device):
+    """On the device, without waiting for it."""
+    index = torch.from_numpy(batch)
+    return index if device.type == "cpu" else index.pin_memory().to(device, non_blocking=True)
+
+
 def training(workload, env, J, how, adam=True):
     device, saved = _device(env), env.load(workload.name)
     X = torch.from_numpy(env.X(workload.sizes[0])).to(device)
@@ -80,7 +86,7 @@ def training(workload, env, J, how, adam=True):
         return L
 
     def step():
-        x, k = X[torch.from_numpy(next(batches)).to(device)], next(count)
+        x, k = X[_index(next(batches), device)], next(count)
         if workload.own_noise is None or k >= workload.first:
             return update(drawn(net, x))
         names = [key.split() for key in saved if key.endswith(f" {k}")]
@@ -98,14 +104,17 @@ def _training_graph(step, captured, X, batches, workload):
     def replay():
         nonlocal x, L
         if next(count) < workload.first:
+            side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
-                return step()
+                L = step()
+            torch.cuda.current_stream().wait_stream(side)
+            return L
         if x is None:
             torch.cuda.synchronize()
             x = X[: workload.batch].clone()
             with torch.cuda.graph(graph):
                 L = captured(x)
-        torch.index_select(X, 0, torch.from_numpy(next(batches)).to(X.device), out=x)
+        torch.index_select(X, 0, _index(next(batches), X.device), out=x)
         graph.replay()
         return L
 

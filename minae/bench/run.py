@@ -324,7 +324,7 @@ def _machine(settings, blas):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), cpu)
     packages = []
-    for package in ("numpy", "numba", "torch"):
+    for package in ("numpy", "numba", "torch") + (("numba-cuda",) if settings.backend == "cupy" else ()):
         try:
             packages.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
