@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,10 +18,22 @@ from minae.errors import InputError
 SECTIONS = {section["number"]: section for section in chapters.sections()}
 
 
+MAIN = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+import guard, minae.backend, minae.cli
+minae.backend.BACKENDS["guard"] = guard.GuardBackend
+sys.exit(minae.cli.main())
+"""
+
+
+@pytest.mark.parametrize("backend", ["numpy", "guard"])
 @pytest.mark.parametrize("number", SECTIONS)
-def test_section(number, tmp_path):
-    command = [sys.executable, "-m", "minae", "run", number, "--quick", "--out", str(tmp_path)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+def test_section(number, backend, tmp_path):
+    given = ["run", number, "--quick", "--backend", backend, "--out", str(tmp_path)]
+    command = [sys.executable, "-c", MAIN, str(Path(__file__).parent), *given]
+    env = os.environ | ({"OPENBLAS_NUM_THREADS": "1"} if backend == "guard" else {})  # its products have no team
+    result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["claims"] and all(claim["holds"] for claim in results["claims"])
