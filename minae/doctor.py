@@ -98,8 +98,9 @@ def _numba_cuda():
     from minae import kernels
 
     if kernels.cuda_works():
-        version = importlib.metadata.version("numba-cuda")
-        return "CUDA kernels", "ok", f"numba-cuda {version} compiles for this driver", ""
+        own = importlib.util.find_spec("numba_cuda") is None  # older Numba has a CUDA target of its own
+        which = "Numba" if own else f"numba-cuda {importlib.metadata.version('numba-cuda')}"
+        return "CUDA kernels", "ok", f"{which} compiles for this driver", ""
     return "CUDA kernels", "missing", "numba-cuda does not work here", "the plain CuPy formulas serve instead"
 
 

@@ -38,8 +38,10 @@ class Dense:
         if not self.transposed:
             variance = 2 / self.n if self.activation == "relu" else 2 / (self.n + self.m)
             limit = math.sqrt(3 * variance)
-            W = rng.uniform(-limit, limit, (self.n, self.m)).astype(self.arena.dtype)
-            self.W[...] = self.arena.backend.from_numpy(W)
+            rows = max(1, (1 << 16) // self.m)  # a few at a time: what is freed here, the C library may keep
+            for i in range(0, self.n, rows):
+                W = rng.uniform(-limit, limit, (min(rows, self.n - i), self.m)).astype(self.arena.dtype)
+                self.W[i : i + rows] = self.arena.backend.from_numpy(W)
         self.b[...] = 0
 
     def forward(self, x):
