@@ -54,32 +54,39 @@ def _tell_numba(name, function):
 
 
 def matmul(A, B, out=None, bias=None):
-    """A B, or A B + bias, in `out` where it is given; A (m, k), B (k, n), bias (n,). The team makes it where all lie
-    row by row or column by column, and where it is worth it. `out` overlaps neither A nor B."""
+    """A B, or A B + bias, in `out` where it is given; A (m, k), B (k, n), bias (n,). `out` overlaps neither A nor B."""
+    made = tiled(A, B, out, bias)
+    return numpys(A, B, out, bias) if made is None else made
+
+
+def tiled(A, B, out=None, bias=None, add=False):
+    """A B, or A B + bias, or out + A B, made by the team; or None. It makes those whose arrays lie row by row or column
+    by column, and that are large enough."""
     if out is not None and bias is None and out.T.flags.c_contiguous and not out.flags.c_contiguous:
-        return matmul(B.T, A.T, out.T).T
+        made = tiled(B.T, A.T, out.T, None, add)
+        return made if made is None else made.T
     A_lies, At = (A, PLAIN) if A.flags.c_contiguous else (A.T, TRANSPOSED)
     B_lies, Bt = (B, PLAIN) if B.flags.c_contiguous else (B.T, TRANSPOSED)
     (m, k), n = A.shape, B.shape[1]
     fits = len(B) == k and (bias is None or bias.shape == (n,))
     if m * n * k <= SMALL or not fits or blas() is None or A.dtype != B.dtype or kernels.form(A_lies, B_lies) != "cpu":
-        return numpys(A, B, out, bias)
+        return None
     if out is None:
         out = np.empty((m, n), A.dtype)
     elif out.dtype != A.dtype or out.shape != (m, n) or not out.flags.c_contiguous:
-        return numpys(A, B, out, bias)
+        return None
     with LOCK:
         width = blas()()
         if width != team.team.width:
             team.team.widen(width)
         if width == 1:
-            pass
-        elif bias is None and At != Bt and m == n and _address(A_lies) == _address(B_lies):
+            return None
+        if bias is None and not add and At != Bt and m == n and _address(A_lies) == _address(B_lies):
             symmetric(team.team.state, width, min(width, m * n * k // SMALL), At, A_lies, out)
         else:
             b = A_lies[0, :0] if bias is None else bias
-            multiply(team.team.state, width, *grid(m, n, k, width), At, A_lies, Bt, B_lies, out, b)
-    return out if width > 1 else numpys(A, B, out, bias)
+            multiply(team.team.state, width, *grid(m, n, k, width), At, A_lies, Bt, B_lies, out, b, add)
+    return out
 
 
 def _address(array):
@@ -111,7 +118,7 @@ def grid(m, n, k, threads):
 
 
 def gemm():
-    """C = A B of one dtype, by cblas."""
+    """C = A B of one dtype, or C += A B, by cblas."""
 
 
 def syrk():
@@ -144,10 +151,10 @@ def dot_cpu(start, stop, a, b, sums):
 
 
 @overload(gemm)
-def _gemm(At, Bt, m, n, k, A, lda, B, ldb, C, ldc):
+def _gemm(At, Bt, m, n, k, A, lda, B, ldb, add, C, ldc):
     function = GEMM[A.dtype]
-    return lambda At, Bt, m, n, k, A, lda, B, ldb, C, ldc: function(
-        ROW_MAJOR, At, Bt, m, n, k, 1, A.ctypes, lda, B.ctypes, ldb, 0, C.ctypes, ldc
+    return lambda At, Bt, m, n, k, A, lda, B, ldb, add, C, ldc: function(
+        ROW_MAJOR, At, Bt, m, n, k, 1, A.ctypes, lda, B.ctypes, ldb, add, C.ctypes, ldc
     )
 
 
@@ -158,7 +165,7 @@ def _syrk(Xt, n, k, X, ldx, S, lds):
 
 
 @kernels.cached(nogil=True)
-def tiles(start, stop, rows, columns, At, A, Bt, B, C, bias):
+def tiles(start, stop, rows, columns, At, A, Bt, B, C, bias, add):
     m, n = C.shape
     k, lda, ldb = A.size // m, A.shape[1], B.shape[1]
     for tile in range(np.int64(start), np.int64(stop)):
@@ -168,7 +175,7 @@ def tiles(start, stop, rows, columns, At, A, Bt, B, C, bias):
         if i < i_end and j < j_end:
             A_i = A.reshape(-1)[i * lda if At == PLAIN else i :]
             B_j = B.reshape(-1)[j if Bt == PLAIN else j * ldb :]
-            gemm(At, Bt, i_end - i, j_end - j, k, A_i, lda, B_j, ldb, C.reshape(-1)[i * n + j :], n)
+            gemm(At, Bt, i_end - i, j_end - j, k, A_i, lda, B_j, ldb, add, C.reshape(-1)[i * n + j :], n)
             if bias.size:
                 for r in range(i, i_end):
                     C_r, b = C[r, j:j_end], bias[j:j_end]
@@ -177,9 +184,9 @@ def tiles(start, stop, rows, columns, At, A, Bt, B, C, bias):
 
 
 @kernels.cached(nogil=True)
-def multiply(state, width, rows, columns, At, A, Bt, B, C, bias):
+def multiply(state, width, rows, columns, At, A, Bt, B, C, bias, add):
     set_threads(1)
-    job, data = instructions.address(tiles, (rows, columns, At, A, Bt, B, C, bias))
+    job, data = instructions.address(tiles, (rows, columns, At, A, Bt, B, C, bias, add))
     team.share(state, job, data, rows * columns, 1, rows * columns)
     set_threads(width)
 
@@ -201,7 +208,7 @@ def triangle(start, stop, parts, Xt, X, S):
             syrk(Xt, i_end - i, k, x[i * stride :], ldx, s[i * n + i :], n)
         if i < i_end < n:
             X_i, X_j = x[i * stride :], x[i_end * stride :]
-            gemm(Xt, other, i_end - i, n - i_end, k, X_i, ldx, X_j, ldx, s[i * n + i_end :], n)
+            gemm(Xt, other, i_end - i, n - i_end, k, X_i, ldx, X_j, ldx, False, s[i * n + i_end :], n)
         for low in range(i, i_end, BLOCK):  # the mirror
             for column in range(low, n):
                 for row in range(low, min(low + BLOCK, i_end, column)):

@@ -132,6 +132,16 @@ def matmul(A, B, out=None, bias=None):
     return out
 
 
+def add_matmul(A, B, out, arena):
+    """out += A B, within the product where the BLAS is one that `minae.kernels.products` knows."""
+    if isinstance(A, np.ndarray):
+        from minae.kernels import products
+
+        if products.tiled(A, B, out, add=True) is not None:
+            return
+    out += matmul(A, B, arena.empty(*out.shape))
+
+
 def dot(a, b):
     """Σ a_i b_i over all of two arrays of one shape."""
     if not isinstance(a, np.ndarray) or a.size <= 10_000:  # up to which NumPy's BLAS has one thread

@@ -5,7 +5,7 @@ A checkpoint, a gradient check, an optimizer step and (later) an all-reduce each
 
 import math
 
-from minae.backend import matmul, namespace
+from minae.backend import add_matmul, matmul, namespace
 from minae.errors import InputError
 
 
@@ -106,7 +106,7 @@ class Gradient:
             matmul(A, B, self._array)
             self.zero = False
         else:
-            self._array += matmul(A, B, self._arena.empty(*self._array.shape))
+            add_matmul(A, B, self._array, self._arena)
 
     def add(self, dW):
         """dW += a part of it"""
