@@ -53,6 +53,16 @@ def standard_normal(rng, out):
     return _draw(rng, rng.standard_normal, out, True)
 
 
+def mask(u, x, level):
+    """x̃ = x ⊙ [u ≥ ν], in u; all (B, n): with u uniform, a share ν of the components is set to 0.  On a GPU plain."""
+    if kernels.form(u, x) == "cpu":
+        mask_cpu(u.reshape(-1), x.reshape(-1), u.dtype.type(level))
+        return u
+    namespace(u).greater_equal(u, level, out=u)  # 0 or 1, in u's type
+    u *= x
+    return u
+
+
 def _draw(rng, numpys, out, normal):
     if out.dtype != np.float32 or not out.flags.c_contiguous:
         out[...] = namespace(out).asarray(numpys(out.shape, dtype=out.dtype))
@@ -153,6 +163,12 @@ def cpu(start, stop, quarter, out, k0, k1, normal):
         for j, x in enumerate(numbers(i, k0, k1, normal)):
             if i + np.uint64(j) * q < n:
                 out[i + np.uint64(j) * q] = x
+
+
+@team.shared(align=64, error_model="numpy")
+def mask_cpu(start, stop, u, x, level):
+    for i in range(start, stop):
+        u[i] = x[i] if u[i] >= level else x.dtype.type(0)
 
 
 @functools.cache

@@ -33,10 +33,9 @@ class Masking:
         self.level = level
 
     def __call__(self, x, rng, arena=None):
-        u = uniform(rng, out=_like(x, arena))
-        m = namespace(x).greater_equal(u, self.level, out=u)  # 0 or 1, in x's type
-        m *= x
-        return m
+        from minae.kernels import noise
+
+        return noise.mask(uniform(rng, out=_like(x, arena)), x, self.level)
 
 
 class SaltAndPepper(Masking):

@@ -225,6 +225,7 @@ def loops(rng, dtype):
         "project": (lambda value: sparse_rows.project(unit, y, W, value), value),
         "take": (lambda value: sparse_rows.take(unit, h, value), value),
         "dot": (lambda a: products.dot(a, h), a),
+        "mask": (lambda a: noise.mask(a, h, 0.3), a),
     }
     for name, (function, *arrays) in copied.items():
 
@@ -378,6 +379,15 @@ def test_every_backend_draws_the_same(draw, dtype, shape, backend):
     np.testing.assert_allclose(on_device, on_host, atol=1e-5 if draw is minae.backend.standard_normal else 0)
     by_columns = draw(np.random.default_rng(7), np.empty(shape[::-1], dtype).T)
     assert by_columns.shape == shape and np.isfinite(by_columns).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(0, 3), (3, 7), (130, 257)])
+def test_mask(shape, dtype, backend, rng):
+    u, x = rng.random(shape, dtype=dtype), rng.standard_normal(shape).astype(dtype)
+    u.reshape(-1)[:1] = 0.25  # the edge belongs to what is kept
+    masked = noise.mask(backend.from_numpy(u.copy()), backend.from_numpy(x), 0.25)
+    np.testing.assert_array_equal(backend.to_numpy(masked), np.where(u >= 0.25, x, 0))
 
 
 def test_normals_are_those_of_box_and_muller(rng):

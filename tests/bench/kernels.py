@@ -85,8 +85,9 @@ def matrices(rng):
         )
     A = rng.random((3840, 500), "f")
     yield "AᵀA 500 × 3840 × 500", lambda: np.matmul(A.T, A), lambda: products.matmul(A.T, A)
-    u = np.empty((128, 784), "f")
+    u, x = np.empty((128, 784), "f"), rng.random((128, 784), "f")
     yield "uniform 128 × 784", lambda: rng.random(dtype=u.dtype, out=u), lambda: noise.uniform(rng, u)
+    yield "mask 128 × 784", plainly(lambda: noise.mask(u, x, 0.25)), lambda: noise.mask(u, x, 0.25), 3 * u.size
     yield (
         "normal 128 × 784",
         lambda: rng.standard_normal(dtype=u.dtype, out=u),
