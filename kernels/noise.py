@@ -84,10 +84,11 @@ def plain(out, quarter, k0, k1, normal):
     i = xp.arange(quarter, dtype="uint64")
     c = philox(i & WORD, i >> HIGH, 0 * i, 0 * i, k0, k1)
     if normal:
-        u = [(word >> BIT).astype("float32") + 0.5 for word in c[::2]]
-        radius = [xp.sqrt(-2 * xp.log(u * 2.0**-31)) for u in u]
-        turn = [math.pi * (word.astype("float32") * 2.0**-31) for word in c[1::2]]
-        x = [radius[k // 2] * (xp.cos, xp.sin)[k % 2](turn[k // 2]) for k in range(4)]
+        x = []
+        for u, w in ((c[0], c[1]), (c[2], c[3])):
+            radius = xp.sqrt(-2 * xp.log(((u >> BIT).astype("float32") + 0.5) * 2.0**-31))
+            turn = math.pi * (w.astype("float32") * 2.0**-31)
+            x += [radius * xp.cos(turn), radius * xp.sin(turn)]
     else:
         x = [(word >> BYTE).astype("float32") * 2.0**-24 for word in c]
     for k in range(4):
