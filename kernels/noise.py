@@ -5,6 +5,7 @@ r"""u ~ U[0, 1) and ε ~ N(0, 1) from a counter: Philox-4x32-10 of (i, key) give
     uniform     u = ⌊c / 2⁸⌋ 2⁻²⁴
     normal      (ε, ε′) = √(−2 log u) (cos πw, sin πw)                                    (Box and Muller 1958)
                 u = (⌊c / 2⌋ + ½) 2⁻³¹ in (0, 1] and w = c′ 2⁻³¹ in [−1, 1), c′ with a sign:  |ε| < 6.7
+    mask        x̃ = x ⊙ [u ≥ ν]                                                          (Vincent et al. 2010)
 
 A number is a function of its place, the size of the array and the key, so the loop has nothing to carry along: it
 vectorises, its parts may go to any thread, and a GPU draws what a CPU draws. NumPy's generator, which goes from number

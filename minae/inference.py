@@ -50,7 +50,7 @@ def largest_eigenvalue(V, squarings=8):
         log_bound += math.log(size) / p
         if k < squarings:
             A = A / size
-            A, p = A @ A, 2 * p
+            A, p = matmul(A, A), 2 * p
     return math.exp(log_bound)
 
 
