@@ -66,6 +66,8 @@ def mask(u, x, level):
 
 def _draw(rng, numpys, out, normal):
     if out.dtype != np.float32 or not out.flags.c_contiguous:
+        if isinstance(out, np.ndarray) and out.flags.c_contiguous:  # without an array in between
+            return numpys(dtype=out.dtype, out=out)
         out[...] = namespace(out).asarray(numpys(out.shape, dtype=out.dtype))
         return out
     flat, key, form = out.reshape(-1), rng.bit_generator.random_raw(), kernels.form(out)

@@ -59,6 +59,7 @@ STEPS = [
     ("k_sparse", dict(k=5)),
     ("denoising", dict(corruption="gaussian")),
     ("denoising", dict(corruption="masking")),
+    ("denoising", dict(corruption="gaussian", dtype="float64")),
     ("denoising", dict(corruption="salt_and_pepper", walks=1)),
     ("contractive", dict(sizes=(784, 60))),
     ("contractive", dict(sizes=(784, 60), activation="softplus", tied=False)),
@@ -101,7 +102,7 @@ def test_no_step_waits_for_the_device(variant, options, device_data):
 def steps_of(variant, options, optimizer="adam"):
     """run(batch_size): a step as `fit` makes it."""
     rng = np.random.default_rng(0)
-    X, y = rng.uniform(size=(600, 784)).astype("float32"), None
+    X, y = rng.uniform(size=(600, 784)).astype(options.get("dtype", "float32")), None
     model, optimizer = VARIANTS[variant](**{"sizes": (784, 100, 60), **options}), OPTIMIZERS[optimizer]()
     if model.supervised:
         y = np.arange(600) % 10 if variant == "classifier" else rng.standard_normal((600, 60))
