@@ -1,12 +1,14 @@
-"""Kernels: one a file: the formula, the plain reference, one scalar body, its CPU loop and, where it pays, CUDA launch.
+"""Kernels: one a file, each with the formula, its derivation, a plain reference, one scalar body and its fast forms.
 
-A kernel earns its file by removing passes over memory beside the matrix products; `kernels/README.md` says what each
-buys. The CPU's loops and products run on one team of threads (`team.py`, `products.py`). The modules import Numba, so
-the engine imports them when a kernel is first used.
+A kernel removes passes over memory beside the matrix products, and `kernels/README.md` says how much each one saves.
+The fast forms are a loop for the CPU, which Numba compiles and the threads of `pool.py` share, and a CUDA launch where
+one pays. This module is lazy: `from minae import kernels` loads no Numba, and `kernels.adam` loads at its first use.
 """
 
+import ast
 import functools
 import hashlib
+import importlib
 import warnings
 from pathlib import Path
 
@@ -14,22 +16,32 @@ import numpy as np
 
 from minae.backend import namespace
 
+MODULES = """activations adam atomics bernoulli contraction exponential fused hamming kl_sparsity noise pool products
+rows shrinkage top_k""".split()
+FOLDER = Path(__file__).parent
 
-def form(*arrays):
+
+def __getattr__(name):
+    if name in MODULES:
+        return importlib.import_module(f"minae.kernels.{name}")
+    raise AttributeError(f"module 'minae.kernels' has no attribute {name!r}")
+
+
+def path(*arrays):
     """Which form of a kernel serves these arrays: "cpu" (Numba, NumPy), "cuda" (numba-cuda, CuPy) or "plain"."""
     for array in arrays:
         if not array.flags.c_contiguous:
             return "plain"
     if isinstance(arrays[0], np.ndarray):
-        return "cpu" if arrays[0].dtype.char in "fd" and not _jit_is_off() else "plain"
+        return "cpu" if arrays[0].dtype.char in "fd" and not jit_is_off() else "plain"
     return "cuda" if namespace(arrays[0]).__name__ == "cupy" and cuda_works() else "plain"
 
 
 def launch(function, arrays, *scalars, threads=None):
-    """Call a numba-cuda function on CuPy arrays, a thread for each component of the first, or as many as `threads`."""
+    """Call a numba-cuda function on CuPy arrays, with a thread for each component of the first, or with `threads`."""
     from numba import cuda
 
-    stream = namespace(arrays[0]).cuda.get_current_stream().ptr  # after, and before, CuPy's work
+    stream = namespace(arrays[0]).cuda.get_current_stream().ptr  # the launch comes after, and before, CuPy's own work
     threads = arrays[0].size if threads is None else threads
     if threads:  # a grid of no blocks is an error
         arrays = [cuda.as_cuda_array(array, sync=False) for array in arrays]
@@ -38,7 +50,7 @@ def launch(function, arrays, *scalars, threads=None):
 
 @functools.lru_cache(1 << 10)
 def _configured(function, blocks, stream):
-    """The function on a grid. A small one leaves most of the card idle, of which Numba would warn, every time."""
+    """The function on a grid. A small grid leaves most of the device idle, and Numba would warn of that every time."""
     from numba import cuda
 
     with warnings.catch_warnings():
@@ -46,39 +58,54 @@ def _configured(function, blocks, stream):
         return function[blocks, 256, cuda.external_stream(stream)]
 
 
-def cached(**options):
-    """numba.njit, its machine code kept on disk where some folder for it can be written."""
+def jit(**options):
+    """numba.njit, with its machine code kept on disk where a folder for it can be written."""
     import numba
 
-    def compiled(function):
+    def decorate(function):
         try:
-            kept = numba.njit(cache=True, **options)(function)
-        except RuntimeError:  # no such folder: it compiles anew in each process
+            compiled = numba.njit(cache=True, **options)(function)
+        except RuntimeError:  # no folder can be written: the function compiles anew in each process
             return numba.njit(**options)(function)
-        if not _jit_is_off():
-            kept._cache._cache_file._source_stamp = _stamp()
-        return kept
+        if not jit_is_off():
+            compiled._cache._cache_file._source_stamp = stamp(function.__code__.co_filename)
+        return compiled
 
-    return compiled
-
-
-@functools.cache
-def _stamp():
-    """What the kept code was made of. Numba looks at the file of a function alone, and not at those that it calls."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
+    return decorate
 
 
 @functools.cache
-def _jit_is_off():
+def stamp(file):
+    """Names and hashes of the sources that machine code from this file is made of.
+
+    Numba compares the stamp with the one on disk, and compiles again where they differ. By itself it would look at the
+    function's own file alone; a loop also holds the code of the kernel modules that its file imports, directly or not.
+    """
+    texts, pending = {}, [Path(file)]
+    while pending:
+        source = pending.pop()
+        if source.name in texts:
+            continue
+        texts[source.name] = source.read_text("utf-8")
+        for node in ast.walk(ast.parse(texts[source.name])):
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{alias.name}" for alias in node.names] + [str(node.module)]
+                pending += [FOLDER / f"{name[14:]}.py" for name in names if name[14:] in MODULES]
+                pending += [FOLDER / "__init__.py"] if "minae.kernels" in names else []
+    return [(name, hashlib.sha256(text.encode()).hexdigest()) for name, text in sorted(texts.items())]
+
+
+@functools.cache
+def jit_is_off():
+    """Whether NUMBA_DISABLE_JIT is set, in which case every kernel takes its plain form."""
     import numba
 
-    return numba.config.DISABLE_JIT
+    return bool(numba.config.DISABLE_JIT)
 
 
 @functools.cache
 def cuda_works():
-    """Whether numba-cuda can compile for this driver; where it cannot, one warning, and the plain formulas serve."""
+    """Whether numba-cuda can compile for this driver. Where it cannot, it warns once and the plain forms serve."""
     try:
         from numba import cuda
 

@@ -1,27 +1,43 @@
-r"""The contraction of one layer, from h = φ(a) alone, and the passes of its deep form that are no products.     (14.18)
+r"""The contraction ‖Jf‖² of one layer, from h = φ(a) alone, and passes of its deep form.     (14.18)
 
     One layer, p = φ'(a), c_j = Σ_b p_bj², w_j = Σ_i W_ij²  =  ‖W_j‖²:
         Ω     = 1/B Σ_b Σ_j p_bj² w_j = 1/B Σ_j c_j w_j
         da_bj = 2 weight/B w_j φ'(a_bj) φ''(a_bj)
         dW_ij += 2 weight/B c_j W_ij
-    And of the change from h to a near h′, with d = p − p′ in the place of p:
+    The same for the change of the Jacobian from h to a near h′, with d = p − p′ in the place of p:
         da_bj = 2 weight/B w_j d_bj φ''(a_bj),    da′_bj = −2 weight/B w_j d_bj φ''(a′_bj)
 
     Deep, the top layer's A_L = diag(p):  C = diag(p) Wᵀ, (B, m, n), is ∂h/∂(its input). From dC = ∂J/∂C
         dp_bj = Σ_i dC_bji W_ij,    dWᵀ_ji += Σ_b p_bj dC_bji
     and below, A_l = C_l diag(p_l):  dp_bi = Σ_k dA_bki C_bki,    dC = dA diag(p_l), in the place of dA.
 
+Derivation:
+One layer is h = φ(x W + b), so an element of its Jacobian is a slope times a weight:
+    ∂h_bj/∂x_bi = φ'(a_bj) W_ij = p_bj W_ij
+The squared Frobenius norm separates, because the slope does not depend on i:
+    Ω = 1/B Σ_b Σ_j Σ_i p_bj² W_ij² = 1/B Σ_b Σ_j p_bj² w_j
+W enters twice. With a held fixed it enters through w_j, and ∂w_j/∂W_ij = 2 W_ij:
+    ∂Ω/∂W_ij = 1/B Σ_b p_bj² 2 W_ij = 2/B c_j W_ij
+and it enters through a, as b does. There ∂p_bj/∂a_bj = φ''(a_bj), and layers below a see the gradient by a alone:
+    ∂Ω/∂a_bj = 1/B w_j 2 p_bj φ''(a_bj)
+For the change, d_bj = φ'(a_bj) − φ'(a′_bj) has the slope φ''(a_bj) by a and −φ''(a′_bj) by a′.
+In the deep form C_bji = p_bj W_ij is a product of two factors, and each gets the gradient times the other:
+    dp_bj = Σ_i dC_bji ∂C_bji/∂p_bj = Σ_i dC_bji W_ij,    ∂J/∂W_ij = Σ_b dC_bji p_bj
+and so is A_bki = C_bki p_bi:
+    dp_bi = Σ_k dA_bki C_bki,    dC_bki = dA_bki p_bi
+
 Arrays: h, p, da (B, m);  W (n, m);  C, dC, A, dA (B, K, n), with K = m where all of Jf is wanted. The plain forms make
-a pass for each operation. On a GPU they serve, too: most of this is reductions.
+a pass for each operation. On a GPU they serve, too, because most of this is reductions.
 """
 
 import numpy as np
 
-from minae import kernels, ops
+from minae import kernels
 from minae.backend import namespace
-from minae.kernels import team
-from minae.kernels.slopes import KIND, slopes
+from minae.kernels import activations, pool
+from minae.kernels.activations import KIND
 
+slopes = activations.slopes.scalar  # φ'(a) and φ''(a) of one component
 ZERO = np.float32(0)
 
 
@@ -30,7 +46,7 @@ ZERO = np.float32(0)
 
 def norms(W, out):
     """w_j = ‖W_j‖², (m,)"""
-    if kernels.form(W, out) == "cpu":
+    if kernels.path(W, out) == "cpu":
         cpu_norms(W, out)
         return out
     return (W * W).sum(axis=0, out=out)
@@ -38,7 +54,7 @@ def norms(W, out):
 
 def squares(h, activation, out):
     """c_j = Σ_b φ'(a_bj)², (m,)"""
-    if kernels.form(h, out) == "cpu":
+    if kernels.path(h, out) == "cpu":
         cpu_squares(h, out, KIND[activation])
         return out
     p = _prime(h, activation)
@@ -47,16 +63,16 @@ def squares(h, activation, out):
 
 def slope_gradient(h, activation, w, scale, out):
     """da = scale w_j φ'(a) φ''(a), in `out`."""
-    if kernels.form(h, w, out) == "cpu":
+    if kernels.path(h, w, out) == "cpu":
         cpu_slope_gradient(h, w, h.dtype.type(scale), out, KIND[activation])
     else:
-        namespace(h).multiply(_prime(h, activation) * ops.ACTIVATIONS[activation][2](h), scale * w, out=out)
+        namespace(h).multiply(_prime(h, activation) * _second(h, activation), scale * w, out=out)
     return out
 
 
 def change_squares(h, h_near, activation, out):
     """c_j = Σ_b (φ'(a_bj) − φ'(a′_bj))², (m,)"""
-    if kernels.form(h, h_near, out) == "cpu":
+    if kernels.path(h, h_near, out) == "cpu":
         cpu_change_squares(h, h_near, out, KIND[activation])
         return out
     d = _prime(h, activation) - _prime(h_near, activation)
@@ -64,34 +80,38 @@ def change_squares(h, h_near, activation, out):
 
 
 def change_gradient(h, h_near, activation, w, scale, da, da_near):
-    """da and da′, in those two."""
-    if kernels.form(h, h_near, w, da, da_near) == "cpu":
+    """da = scale w_j d φ''(a)  and  da′ = −scale w_j d φ''(a′), in those two arrays."""
+    if kernels.path(h, h_near, w, da, da_near) == "cpu":
         cpu_change_gradient(h, h_near, w, h.dtype.type(scale), da, da_near, KIND[activation])
         return
-    xp, second = namespace(h), ops.ACTIVATIONS[activation][2]
+    xp = namespace(h)
     d = (_prime(h, activation) - _prime(h_near, activation)) * (scale * w)
-    xp.multiply(d, second(h), out=da)
-    xp.multiply(-d, second(h_near), out=da_near)
+    xp.multiply(d, _second(h, activation), out=da)
+    xp.multiply(-d, _second(h_near, activation), out=da_near)
 
 
 def add_scaled(dW, W, row):
     """dW_ij += row_j W_ij, in place."""
-    if kernels.form(dW, W, row) == "cpu":
+    if kernels.path(dW, W, row) == "cpu":
         cpu_add_scaled(dW, W, row)
     else:
         dW += W * row
 
 
 def _prime(h, activation):
-    return namespace(h).ones_like(h) if activation == "identity" else ops.ACTIVATIONS[activation][1](1.0, h)
+    return activations.prime(h, activation, namespace(h).empty_like(h))
+
+
+def _second(h, activation):
+    return activations.second(h, activation, namespace(h).empty_like(h))
 
 
 # ---- deep
 
 
 def top_backward(dC, p, WT, dp, dWT):
-    """dp, (B, m), is written, and so is what is returned: this layer's part of dWᵀ, (m, n)."""
-    if kernels.form(dC, p, WT, dp, dWT) == "cpu":
+    """Write dp, (B, m), and write and return this layer's part of dWᵀ, (m, n)."""
+    if kernels.path(dC, p, WT, dp, dWT) == "cpu":
         cpu_top_backward(dC, p, WT, dp, dWT)
         return dWT
     (dC * WT).sum(axis=2, out=dp)
@@ -99,19 +119,19 @@ def top_backward(dC, p, WT, dp, dWT):
 
 
 def chain_backward(dA, C, p, dp):
-    """dp, (B, n), is written, and dA becomes dC."""
-    if kernels.form(dA, C, p, dp) == "cpu":
+    """Write dp, (B, n), and turn dA into dC."""
+    if kernels.path(dA, C, p, dp) == "cpu":
         cpu_chain_backward(dA, C, p, dp)
         return
     (dA * C).sum(axis=1, out=dp)
     dA *= p[:, None, :]
 
 
-# ---- the CPU's loops; a sum runs down the rows, so that its neighbours are summed side by side
+# ---- the CPU's loops: a sum over the rows adds whole rows, so that neighbouring columns are summed side by side
 
 
-by_row = team.shared(error_model="numpy", fastmath={"contract"})
-by_column = team.shared(axis=1, align=16, error_model="numpy", fastmath={"contract"})
+by_row = pool.parallel(error_model="numpy", fastmath={"contract"})
+by_column = pool.parallel(axis=1, align=16, error_model="numpy", fastmath={"contract"})
 
 
 @by_column
@@ -127,7 +147,7 @@ def cpu_squares(start, stop, h, out, kind):
     out[start:stop] = ZERO
     for b in range(h.shape[0]):
         for j in range(start, stop):
-            p = slopes(kind, h[b, j])[0]
+            p = slopes(h[b, j], kind)[0]
             out[j] += p * p
 
 
@@ -135,7 +155,7 @@ def cpu_squares(start, stop, h, out, kind):
 def cpu_slope_gradient(start, stop, h, w, scale, out, kind):
     for b in range(start, stop):
         for j in range(h.shape[1]):
-            p, second = slopes(kind, h[b, j])
+            p, second = slopes(h[b, j], kind)
             out[b, j] = scale * w[j] * p * second
 
 
@@ -144,7 +164,7 @@ def cpu_change_squares(start, stop, h, h_near, out, kind):
     out[start:stop] = ZERO
     for b in range(h.shape[0]):
         for j in range(start, stop):
-            d = slopes(kind, h[b, j])[0] - slopes(kind, h_near[b, j])[0]
+            d = slopes(h[b, j], kind)[0] - slopes(h_near[b, j], kind)[0]
             out[j] += d * d
 
 
@@ -152,8 +172,8 @@ def cpu_change_squares(start, stop, h, h_near, out, kind):
 def cpu_change_gradient(start, stop, h, h_near, w, scale, da, da_near, kind):
     for b in range(start, stop):
         for j in range(h.shape[1]):
-            p, second = slopes(kind, h[b, j])
-            p_near, second_near = slopes(kind, h_near[b, j])
+            p, second = slopes(h[b, j], kind)
+            p_near, second_near = slopes(h_near[b, j], kind)
             d = scale * w[j] * (p - p_near)
             da[b, j] = d * second
             da_near[b, j] = -d * second_near
@@ -166,12 +186,13 @@ def cpu_add_scaled(start, stop, dW, W, row):
             dW[i, j] += row[j] * W[i, j]
 
 
-@team.shared(axis=1, error_model="numpy", fastmath={"contract", "reassoc"})
+@pool.parallel(axis=1, error_model="numpy", fastmath={"contract", "reassoc"})
 def cpu_top_backward(start, stop, dC, p, WT, dp, dWT):
     dWT[start:stop] = ZERO
     for b in range(dC.shape[0]):
         for j in range(start, stop):
-            total, p_bj = ZERO * p[b, j], p[b, j]
+            p_bj = p[b, j]
+            total = ZERO * p_bj
             for i in range(dC.shape[2]):
                 total += dC[b, j, i] * WT[j, i]
                 dWT[j, i] += p_bj * dC[b, j, i]

@@ -7,15 +7,22 @@ r"""u ~ U[0, 1) and ε ~ N(0, 1) from a counter: Philox-4x32-10 of (i, key) give
                 u = (⌊c / 2⌋ + ½) 2⁻³¹ in (0, 1] and w = c′ 2⁻³¹ in [−1, 1), c′ with a sign:  |ε| < 6.7
     mask        x̃ = x ⊙ [u ≥ ν]                                                          (Vincent et al. 2010)
 
-A number is a function of its place, the size of the array and the key, so the loop has nothing to carry along: it
-vectorises, its parts may go to any thread, and a GPU draws what a CPU draws. NumPy's generator, which goes from number
-to number, gives the key.
+A number is a function of its place, the size of the array and the key, so the loop carries nothing from one number to
+the next: it vectorises, its parts may go to any thread, and a GPU draws what a CPU draws. NumPy's generator, which does
+go from number to number, gives the key.
 
+Derivation:
+Two independent normal numbers have a density that depends on their distance from 0 alone. In polar coordinates,
+    1/(2π) e^{−(ε² + ε′²)/2} dε dε′ = e^{−r²/2} r dr · dφ/(2π),    ε = r cos φ,  ε′ = r sin φ
+so the angle φ is uniform, and φ = πw with w uniform in [−1, 1). The radius has the distribution function
+    F(r) = ∫₀ʳ e^{−t²/2} t dt = 1 − e^{−r²/2}
+A uniform number u that is set equal to 1 − F(r), which is as uniform as F(r), gives r by solving for it:
+    u = e^{−r²/2},    r = √(−2 log u)
+The functions are polynomials that the compiler can vectorise. The logarithm is taken apart by the exponent of u:
     log u = e log 2 + log(1 + z),   u = 2ᵉ (1 + z),   √½ ≤ 1 + z < √2
     log(1 + z) ≈ z Σ_{k≤8} LOG_k zᵏ,   sin πw ≈ w (1 − w)(1 + w) Σ_{k≤5} SIN_k w²ᵏ
                                        cos πw ≈ (1 − 2w)(1 + 2w) Σ_{k≤5} COS_k w²ᵏ
-
-The factors before the sums have the functions' zeros, so that the relative error, 5e-7, is the same near those.
+The factors before the sums have the functions' zeros, so the relative error, 5e-7, is as small near those zeros.
 """
 
 import functools
@@ -23,11 +30,13 @@ import math
 
 import numba
 import numpy as np
+from numpy import where
 
 from minae import kernels
 from minae.backend import namespace
-from minae.kernels import team
+from minae.kernels import pool
 from minae.kernels.exponential import coefficients
+from minae.kernels.fused import fused
 
 f = np.float32
 M0, M1, W0, W1 = (np.uint64(word) for word in (0xD2511F53, 0xCD9E8D57, 0x9E3779B9, 0xBB67AE85))
@@ -44,37 +53,41 @@ C0, C1, C2, C3, C4, C5 = map(f, COS)
 
 
 def uniform(rng, out):
-    """out ~ U[0, 1), and returned; rng: a NumPy generator, of which a float32 array takes one word of 64 bits, its key.
-    In float64, which is for checks, the numbers are the generator's own."""
+    """Fill `out` with u ~ U[0, 1), and return it. A float32 array takes one word of 64 bits, its key, from `rng`.
+
+    In float64, which is for checks, the numbers are those of NumPy's generator itself.
+    """
     return _draw(rng, rng.random, out, False)
 
 
 def standard_normal(rng, out):
-    """out ~ N(0, I), and returned; as `uniform`."""
+    """Fill `out` with ε ~ N(0, I), and return it; as `uniform`."""
     return _draw(rng, rng.standard_normal, out, True)
 
 
 def mask(u, x, level):
-    """x̃ = x ⊙ [u ≥ ν], in u; all (B, n): with u uniform, a share ν of the components is set to 0.  On a GPU plain."""
-    if kernels.form(u, x) == "cpu":
-        mask_cpu(u.reshape(-1), x.reshape(-1), u.dtype.type(level))
-        return u
-    namespace(u).greater_equal(u, level, out=u)  # 0 or 1, in u's type
-    u *= x
+    """x̃ = x ⊙ [u ≥ ν], written to u; all (B, n). With u uniform, a share ν of the components is set to 0."""
+    keep_or_zero(u, x, level)
     return u
 
 
-def _draw(rng, numpys, out, normal):
+@fused("u x -> u")
+def keep_or_zero(u, x, level):
+    return where(u >= level, x, 0)
+
+
+def _draw(rng, host_draw, out, normal):
     if out.dtype != np.float32 or not out.flags.c_contiguous:
         if isinstance(out, np.ndarray) and out.flags.c_contiguous:  # without an array in between
-            return numpys(dtype=out.dtype, out=out)
-        out[...] = namespace(out).asarray(numpys(out.shape, dtype=out.dtype))
+            return host_draw(dtype=out.dtype, out=out)
+        out[...] = namespace(out).asarray(host_draw(out.shape, dtype=out.dtype))
         return out
-    flat, key, form = out.reshape(-1), rng.bit_generator.random_raw(), kernels.form(out)
-    key, quarter = (np.uint64(key % 2**32), np.uint64(key >> 32)), -(-flat.size // 4)
-    if form == "plain":
+    word = rng.bit_generator.random_raw()
+    key = np.uint64(word % 2**32), np.uint64(word >> 32)
+    flat, quarter, path = out.reshape(-1), -(-out.size // 4), kernels.path(out)
+    if path == "plain":
         plain(flat, quarter, *key, normal)
-    elif form == "cpu":
+    elif path == "cpu":
         cpu(flat[:quarter], flat, *key, normal)
     else:
         kernels.launch(cuda_launch(), (flat,), quarter, *key, normal, threads=quarter)
@@ -149,7 +162,7 @@ words, uniforms, pair = inline(philox), inline(number), inline(bodies(log, turn)
 
 @inline
 def numbers(i, k0, k1, normal):
-    """Those of the counter i."""
+    """The four numbers of the counter i."""
     c0, c1, c2, c3 = words(i & WORD, i >> HIGH, ZERO, ZERO, k0, k1)
     if normal:
         (e0, e1), (e2, e3) = pair(c0, c1), pair(c2, c3)
@@ -157,7 +170,7 @@ def numbers(i, k0, k1, normal):
     return uniforms(c0), uniforms(c1), uniforms(c2), uniforms(c3)
 
 
-@team.shared(grain=1 << 12, align=64, error_model="numpy")
+@pool.parallel(grain=1 << 12, align=64, error_model="numpy")
 def cpu(start, stop, quarter, out, k0, k1, normal):
     n, q = np.uint64(out.size), np.uint64(quarter.size)
     whole = min(stop, q - min(q, FOUR * q - n))
@@ -169,15 +182,9 @@ def cpu(start, stop, quarter, out, k0, k1, normal):
                 out[i + np.uint64(j) * q] = x
 
 
-@team.shared(align=64, error_model="numpy")
-def mask_cpu(start, stop, u, x, level):
-    for i in range(start, stop):
-        u[i] = x[i] if u[i] >= level else x.dtype.type(0)
-
-
 @functools.cache
 def cuda_launch():
-    global cuda  # as in adam.py
+    global cuda  # as in bernoulli.py
     from numba import cuda
 
     device = cuda.jit(device=True)

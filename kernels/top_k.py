@@ -1,7 +1,17 @@
 r"""The k largest of each row and their columns: the support Γ of a k-sparse code.     (Makhzani and Frey 2013)
 
     unit_b  = the columns of the k largest of h_b, ascending; at a tie the first by index
-    value_b = h_b there
+    value_b = h_b at those columns
+    mask_bj = 1 where j is one of unit_b, else 0;     h_Γ = h ⊙ mask
+
+Derivation:
+The support is a choice, and it does not change while h moves so little that the k-th and the (k+1)-th largest keep
+their order. There, the mask is a constant, and h_Γ is linear in h:
+    ∂h_Γ,bi/∂h_bj = mask_bj [i = j]
+The chain rule leaves one term of its sum:
+    dh_bj = Σ_i dh_Γ,bi ∂h_Γ,bi/∂h_bj = dh_Γ,bj mask_bj
+At a tie h_Γ jumps, and it has no derivative. Hence the gradient is that of the cost with its support held: Γ is one of
+the constants of a model, and a finite difference agrees where Γ is held fixed on both sides.
 
 A row of m numbers is read once, in blocks of 16, for the maximum of each block. Bisection finds a bound that k block
 maxima reach: at least k numbers of the row do then, and few more. Those, the candidates, go through a heap of k.
@@ -10,28 +20,36 @@ maxima reach: at least k numbers of the row do then, and few more. Those, the ca
 import numba
 import numpy as np
 
-from minae import kernels, ops
+from minae import kernels
 from minae.backend import namespace
-from minae.kernels import team
+from minae.kernels import pool
 
 BLOCK, HALVINGS = 16, 12
 
 
 def top_k(h, k, unit, value):
     """h (B, m) -> unit int32 (B, k), value (B, k). A row with NaN gives NaN alone, and the first k columns."""
-    if kernels.form(h, unit, value) == "cpu":
+    if kernels.path(h, unit, value) == "cpu":
         cpu(h, k, unit, value)
     else:
         plain(h, k, unit, value)
 
 
-def plain(h, k, unit, value):
-    """The reference: `ops.top_k`, of whose mask the columns are taken."""
+def mask(h, k):
+    """1 at the k largest of each row, else 0; at a tie the first by index.  (B, m), of h's type"""
     xp = namespace(h)
-    mask = ops.top_k(h, k)[1]
-    unit[...] = xp.argsort(1 - mask, axis=1, kind="stable")[:, :k]
+    kth = xp.partition(h, h.shape[1] - k, axis=1)[:, h.shape[1] - k, None]  # the k-th largest, (B, 1)
+    above, level = h > kth, h == kth
+    room = k - above.sum(axis=1, keepdims=True)  # how many of the numbers that equal it belong to the k
+    return (above | (level & (level.cumsum(axis=1) <= room))).astype(h.dtype)
+
+
+def plain(h, k, unit, value):
+    """The reference: the columns where the mask is 1."""
+    xp = namespace(h)
+    unit[...] = xp.argsort(1 - mask(h, k), axis=1, kind="stable")[:, :k]
     value[...] = xp.take_along_axis(h, unit.astype("int64"), axis=1)
-    value[xp.isnan(h).any(axis=1)] = xp.nan
+    value[...] = xp.where(xp.isnan(h).any(axis=1)[:, None], np.nan, value)
 
 
 @numba.njit(inline="always")
@@ -71,7 +89,7 @@ def bound(block, k):
     return low
 
 
-@team.shared(error_model="numpy")
+@pool.parallel(error_model="numpy")
 def cpu(start, stop, h, k, unit, value):
     m = h.shape[1]
     whole = m // BLOCK

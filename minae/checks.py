@@ -1,10 +1,14 @@
 r"""Is the gradient right? Central differences of the reported cost, in float64, against the gradient derived by hand.
 
-    D(h) = (J(θ + h e) − J(θ − h e)) / 2h = ∂J/∂θ_e + O(h²)
-    (4 D(h) − D(2h)) / 3 = ∂J/∂θ_e + O(h⁴)             Richardson's extrapolation
+    D(t) = (J(θ + t e) − J(θ − t e)) / 2t = ∂J/∂θ_e + O(t²)
+    (4 D(t) − D(2t)) / 3 = ∂J/∂θ_e + O(t⁴)             Richardson's extrapolation
 
-The fourth order allows a step so large (10⁻³) that rounding, about 10⁻¹⁶ J / h, stays far below the tolerance. At a
-kink (a ReLU that switches within the step) D(h) and D(2h) disagree, and the step is made smaller. The error of a
+Derivation: with J^(k) the k-th derivative along e, the series of J at θ + t e and at θ − t e have the same even terms,
+which cancel, so that only odd ones are left; two steps eliminate the first of them.
+    D(t) = J^(1) + t²/6 J^(3) + O(t⁴),    (4 D(t) − D(2t)) / 3 = J^(1) + (4 t² − 4 t²)/18 J^(3) + O(t⁴)
+
+The fourth order allows a step so large (10⁻³) that rounding, about 10⁻¹⁶ J / t, stays far below the tolerance. At a
+kink (a ReLU that switches within the step) D(t) and D(2t) disagree, and the step is made smaller. The error of a
 parameter is
 
     ‖analytic − numeric‖ / ‖analytic + numeric‖        (Ng, UFLDL notes)
@@ -13,23 +17,31 @@ Where J is large beside its gradient, as with data in 0 … 255, rounding alone 
 row's `resolution`. An error below it passes up to 10⁻⁴, which is far below what a wrong formula gives; above, such a
 row says nothing either way, and does not pass.
 
-What such a check cannot see: a cost that is not the one that was meant. That takes the other layers of tests.
+What a cost holds fixed (noise, supports, stopped gradients) is drawn or computed once and given back at every
+difference, so a surrogate gradient is checked as the ordinary gradient of its own cost: h = p + c with the constant
+c = [p > ½] − p is hard forward, and straight-through backward. What a surrogate is worth is another question, which
+`enumerated` answers for codes of few symbols. What such a check cannot see: a cost that is not the one that was meant.
 """
 
+import itertools
 import json
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
+from minae import options
 from minae.errors import InputError
+from minae.models import Model, registry
 
 TOLERANCE, ROUNDING = 1e-7, 1e-4  # errors that pass: always, and where they are no more than rounding
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
 
 
 @dataclass
-class Row:
+class Finding:
     """One parameter and one cost. `index`, `analytic` and `numeric` are those of the entry that differs most;
     `resolution` is the error that rounding of J alone can make."""
 
@@ -45,7 +57,7 @@ class Row:
 
 
 class GradientReport:
-    """What `check_gradient` found. True where everything passed; prints as a table; `rows` is a list of `Row`."""
+    """What `check_gradient` found. True where everything passed; prints as a table; `rows` is a list of `Finding`."""
 
     def __init__(self, rows, tolerance):
         self.rows, self.tolerance = rows, tolerance
@@ -78,45 +90,79 @@ class GradientReport:
         return "\n".join([*lines, f"{verdict}: {worst}, tolerance {self.tolerance:g}"])
 
 
-def check_gradient(model, x, y=None, *, terms=None, noise=None, entries=200, tolerance=TOLERANCE, seed=0):
+def check_gradient(
+    model: Model,
+    x: Any,
+    y: Any = None,
+    *,
+    terms: Any = None,
+    constants: dict[str, Any] | None = None,
+    entries: int = 200,
+    tolerance: float = TOLERANCE,
+    seed: int = 0,
+    turn: str | None = None,
+    mode: str = "train",
+    **inputs: Any,
+) -> GradientReport:
     """Compare ∂J/∂θ of `model` at the rows of x with central differences. Returns a GradientReport.
 
-    x:       (B, n) of the host, B > 1 so that terms that couple the batch are seen; the model is copied to float64
-    y:       targets, as `fit` takes them, for a model that has them
+    x:       (B, …) of the host, B > 1 so that terms that couple the batch are seen; the model is copied to float64
+    y, inputs: the model's other fields by name, as `fit` takes them
     terms:   costs to check, each a tuple of names of cost terms; by default all terms together and each one alone
-    noise:   the other arguments of `cost_and_grad`, held fixed; what is not given is drawn once from `seed`
+    constants: what `cost_and_grad` holds fixed, by name; what is not given is drawn once from `seed`, and what the cost
+             computes from θ is taken from its first call
     entries: how many entries of a parameter are differenced: all where there are no more, else half of them the
              largest by the analytic gradient and half drawn at random, and one random direction through all
+    turn:    of a model of several players: the one whose cost and parameters are checked
+    mode:    "train" or "eval"
 
     Raises InputError for x of the wrong shape, and for a term that the model does not have.
     """
-    names = list(model.weights)
-    if terms is None:
-        terms = [tuple(names)] + ([(name,) for name in names] if len(names) > 1 else [])
-    for name in {name for group in terms for name in group} - set(names):
-        raise InputError(f"unknown cost term {name!r}: this model has {', '.join(names)}")
     model = model.copy(dtype="float64")
-    backend, rng = model.backend, np.random.default_rng(seed)
-    x = backend.from_numpy(np.array(backend.to_numpy(x) if backend.owns(x) else x, dtype=np.float64))
-    targets = model.targets(y, len(x)) if y is not None or (model.supervised and "y" not in (noise or {})) else None
-    given = {} if targets is None else {"y": backend.from_numpy(np.asarray(targets, dtype=np.float64))}
-    noise = model.draw(x, seed) | given | (noise or {})
+    backend, rng, weights = model.backend, np.random.default_rng(seed), dict(model.weights)
+    how = {"mode": mode} | ({} if turn is None else {"turn": turn})
+    as_host = {name: _host(array, backend) for name, array in {"X": x, "y": y, **inputs}.items() if array is not None}
+    batches = model.batches(as_host.pop("X"), as_host.pop("y", None), as_host)
+    batch = batches.take(np.arange(len(batches)))
+    given = batch | model.draw(batch, seed, "check") | (constants or {})
+    cost = model.cost_and_grad(**given, **how, need_grad=False)
+    given = {**cost.constants, **given}
+    if terms is None:
+        names = [name for name in cost if weights[name]]
+        terms = [tuple(names)] + ([(name,) for name in names] if len(names) > 1 else [])
+    for name in {name for group in terms for name in group} - set(weights):
+        raise InputError(f"unknown cost term {name!r}: this model has {', '.join(weights)}")
+    moved = list(model.parameters) if turn is None else _of_turn(model, turn)
 
-    weights, rows = dict(model.weights), []
+    findings = []
     for group in terms:
         # a term that stands alone has weight 1, so that one with a small λ is seen as clearly as the others
         alone = len(group) == 1
-        model.weights = {name: (1.0 if alone else weights[name]) if name in group else 0.0 for name in names}
-        model.cost_and_grad(x, **noise)
+        model.weights = {name: (1.0 if alone else weights[name]) if name in group else 0.0 for name in weights}
+        model.cost_and_grad(**given, **how)
         gradient = backend.to_numpy(model.parameters.grad).copy()
 
         def J():
-            return float(model.cost_and_grad(x, need_grad=False, **noise))
+            return float(model.cost_and_grad(**given, **how, need_grad=False))
 
         views, rounding = model.parameters.views(gradient), _rounding(J, model, rng)
-        for name in model.parameters:
-            rows.append(_check(J, model, name, views[name], "+".join(group), entries, tolerance, rng, rounding))
-    return GradientReport(rows, tolerance)
+        for name in moved:
+            findings.append(_check(J, model, name, views[name], "+".join(group), entries, tolerance, rng, rounding))
+    return GradientReport(findings, tolerance)
+
+
+def _host(array, backend):
+    """The array on the host; numbers in float64."""
+    array = backend.to_numpy(array) if backend.owns(array) else array
+    if isinstance(array, list):
+        return array
+    array = np.asarray(array)
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
+
+
+def _of_turn(model, turn):
+    layers = [layer for letter in model.turns[turn] for layer in model.nets[letter].trained()]
+    return list(dict.fromkeys(name for layer in layers for name in layer.names))
 
 
 def _rounding(J, model, rng):
@@ -141,10 +187,10 @@ def _check(J, model, name, gradient, terms, entries, tolerance, rng, rounding):
     before, flat = model.backend.to_numpy(W).copy(), gradient.reshape(-1)
 
     def at(direction):
-        """h ↦ J(W + h·direction)"""
+        """t ↦ J(W + t·direction)"""
 
-        def moved(h):
-            W[...] = from_numpy(before + h * direction)
+        def moved(t):
+            W[...] = from_numpy(before + t * direction)
             return J()
 
         return moved
@@ -173,7 +219,7 @@ def _check(J, model, name, gradient, terms, entries, tolerance, rng, rounding):
     index = np.unravel_index(chosen[k], before.shape) if k < len(chosen) else ("direction",)
     index = tuple(int(i) if not isinstance(i, str) else i for i in index)
     passed = error <= max(tolerance, min(ROUNDING, resolution))  # False for NaN
-    return Row(terms, name, error, resolution, index, float(analytic[k]), float(numeric[k]), len(chosen), passed)
+    return Finding(terms, name, error, resolution, index, float(analytic[k]), float(numeric[k]), len(chosen), passed)
 
 
 def _choose(gradient, entries, rng):
@@ -184,15 +230,15 @@ def _choose(gradient, entries, rng):
 
 
 def _derivative(J, rounding):
-    """dJ/dh at 0, by Richardson's extrapolation, at the largest step over which J is smooth; and its rounding error.
+    """dJ/dt at 0, by Richardson's extrapolation, at the largest step over which J is smooth; and its rounding error.
 
-    Over a smooth stretch the two central differences agree to O(h²); across a kink they do not, whatever h is.
+    Over a smooth stretch the two central differences agree to O(t²); across a kink they do not, whatever t is.
     """
     best, best_gap, best_noise = math.nan, math.inf, math.inf
-    for h in STEPS:
-        up, down = J(h), J(-h)
-        near, far = (up - down) / (2 * h), (J(2 * h) - J(-2 * h)) / (4 * h)
-        noise = rounding / h
+    for t in STEPS:
+        up, down = J(t), J(-t)
+        near, far = (up - down) / (2 * t), (J(2 * t) - J(-2 * t)) / (4 * t)
+        noise = rounding / t
         gap = abs(near - far) + noise
         if gap < best_gap:
             best, best_gap, best_noise = (4 * near - far) / 3, gap, noise
@@ -201,62 +247,63 @@ def _derivative(J, rounding):
     return best, best_noise
 
 
-def cases(backend=None):
-    """(name, model, x, arguments) small enough to check in full: every variant, activation, loss and form of them."""
-    from minae.autoencoders.base import VARIANTS
+# ---- codes of few symbols
 
+
+def enumerated(cost: Callable[[np.ndarray], float], logits: np.ndarray, most: int = 4096) -> tuple[float, np.ndarray]:
+    r"""E_b cost(b) over every code b, and its gradient by the logits of p(b): what a surrogate gradient is worth.
+
+    cost:   of one code, a number; the code has the shape of the logits, and is 0 or 1
+    logits: (m,) of m independent bits, p(b_j = 1) = σ(a_j); or (M, K) of M symbols, one of K each, p = softmax(a_i)
+
+    Derivation: the expectation is a finite sum, and only p depends on the logits. With ∇p = p ∇log p,
+        E = Σ_b p(b) cost(b),    ∂E/∂a = Σ_b p(b) cost(b) ∂log p(b)/∂a
+        bits:     log p(b) = Σ_j b_j a_j − softplus(a_j),         ∂log p/∂a_j  = b_j − σ(a_j)
+        symbols:  log p(b) = Σ_i b_i · a_i − log Σ_k e^{a_ik},    ∂log p/∂a_ik = b_ik − softmax(a_i)_k
+    Raises InputError for more than `most` codes.
+    """
+    a = np.asarray(logits, dtype=np.float64)
+    if a.ndim not in (1, 2) or a.size == 0:
+        raise InputError(f"logits has shape {a.shape}: expected (m,) for bits, or (M, K) for M symbols of K kinds")
+    symbols = np.eye(a.shape[1]) if a.ndim == 2 else np.array([0.0, 1.0])
+    if len(symbols) ** len(a) > most:
+        raise InputError(f"logits has {len(symbols)}^{len(a)} codes: expected at most {most}; use fewer units")
+    p = np.exp(a - a.max(axis=1, keepdims=True)) if a.ndim == 2 else 0.5 + 0.5 * np.tanh(0.5 * a)
+    p = p / p.sum(axis=1, keepdims=True) if a.ndim == 2 else p
+    expected, gradient = 0.0, np.zeros_like(a)
+    for code in itertools.product(symbols, repeat=len(a)):
+        b = np.array(code)
+        each = (b * p).sum(axis=1) if a.ndim == 2 else np.where(b == 1, p, 1 - p)
+        weighted = each.prod() * float(cost(b))
+        expected += weighted
+        gradient += weighted * (b - p)
+    return expected, gradient
+
+
+# ---- the cases of every model
+
+
+def cases(backend: Any = None) -> Iterator[tuple[str, Model, dict[str, Any]]]:
+    """(name, model, batch) small enough to check in full: the cases that every registered model declares."""
+    for model in registry().values():
+        for name in model.cases:
+            yield case(model, name, backend)
+
+
+def case(kind: type[Model], name: str, backend: Any = None) -> tuple[str, Model, dict[str, Any]]:
+    """One case of a model: its name, the model in float64 with all parameters off their first values, and a batch."""
     rng = np.random.default_rng(0)
-    x = rng.uniform(size=(4, 7))
-    one_hot = np.eye(7)[rng.integers(7, size=4)]
+    examples = {key: option.example for key, option in options.of(kind).items() if option.example is not None}
+    model = kind(**{**examples, "seed": 1, **kind.cases[name]}, backend=backend, dtype="float64")
+    flat = 0.3 * rng.standard_normal(model.parameters.flat.shape)  # biases off zero too
+    model.parameters.flat[...] += model.backend.from_numpy(flat)
+    model.project()
+    batch = {key: field.example(rng, 4) for key, field in model.fields.items()}
+    return f"{kind.name} {name}".strip(), model, batch
 
-    def case(variant, name, sizes=(7, 5, 3), x=x, arguments=None, **options):
-        model = VARIANTS[variant](sizes, backend=backend, dtype="float64", seed=1, **options)
-        flat = 0.3 * rng.standard_normal(model.parameters.flat.shape)  # biases off zero too
-        model.parameters.flat[...] += model.backend.from_numpy(flat)
-        model.constrain()
-        arguments = {key: model.backend.from_numpy(value) for key, value in (arguments or {}).items()}
-        return f"{variant} {name}", model, x, arguments
 
-    labels = {"y": np.eye(3)[[0, 2, 1, 2]]}
-    activations = ("identity", "sigmoid", "tanh", "relu", "softplus")
-    for activation in activations:
-        yield case("undercomplete", activation, activation=activation, code="identity", loss="gaussian")
-    yield case("undercomplete", "bernoulli", loss="bernoulli")
-    yield case("undercomplete", "categorical", loss="categorical", x=one_hot)
-    yield case("undercomplete", "one layer", sizes=(7, 3))
-    yield case("undercomplete", "deep", sizes=(7, 6, 5, 2), activation="tanh")
-    yield case("undercomplete", "tied", tied=True)
-    yield case("undercomplete", "tied, weight decay", tied=True, lam=0.1, loss="gaussian")
-    yield case("undercomplete", "weight decay", lam=0.1)
-    yield case("sparse", "KL", penalty="kl", rho=0.1, lam=0.5)
-    yield case("sparse", "KL, overcomplete, tied", sizes=(7, 9), penalty="kl", rho=0.1, lam=0.5, tied=True)
-    yield case("sparse", "L1", penalty="l1", lam=0.5, activation="tanh")
-    yield case("k_sparse", "linear", sizes=(7, 6), k=2, code="identity")
-    yield case("k_sparse", "wide, by rows", sizes=(7, 24), k=3)
-    yield case("k_sparse", "deep, tied, ReLU, by rows", sizes=(7, 5, 24), k=2, code="relu", tied=True)
-    yield case("k_sparse", "deep, ReLU, overcomplete", sizes=(7, 5, 9), k=3, activation="tanh", code="relu")
-    for corruption, level in {"gaussian": 0.3, "masking": 0.4, "salt_and_pepper": 0.3}.items():
-        yield case("denoising", corruption, corruption=corruption, level=level)
-    yield case("variational", "bernoulli", activation="tanh")
-    yield case("variational", "sampled KL", activation="tanh", kl="sampled", beta=2.0)
-    yield case("variational", "gaussian, β = 4", activation="tanh", beta=4.0, loss="gaussian")
-    yield case("contractive", "one layer", sizes=(7, 5))
-    yield case("contractive", "one layer, untied", sizes=(7, 5), tied=False)
-    for activation in activations:
-        yield case("contractive", f"deep, {activation}", sizes=(7, 6, 5, 3), activation=activation, loss="gaussian")
-    yield case("contractive", "one layer, two probes", sizes=(7, 5), probes=2)
-    yield case("contractive", "deep, two probes", sizes=(7, 6, 3), probes=2)
-    yield case("contractive_h", "one layer, two draws", sizes=(7, 5), draws=2)
-    for activation in ("sigmoid", "softplus"):
-        yield case("contractive_h", f"deep, {activation}", sizes=(7, 6, 4), activation=activation, tied=False)
-    yield case("predictive_sparse", "shrink, overcomplete", sizes=(7, 9), lam=0.1)
-    yield case("predictive_sparse", "tanh and gain", sizes=(7, 5), code="tanh", lam=0.1, gamma=0.5)
-    yield case("predictive_sparse", "deep, shrink", sizes=(7, 6, 9), lam=0.1)
-    codes = {"y": rng.standard_normal((4, 9))}
-    for steps in (1, 3):
-        yield case("lista", f"steps: {steps}", sizes=(7, 9), arguments=codes, steps=steps, lam=0.1)
-    yield case("hashing", "one layer, tied", sizes=(7, 5), level=1.0, tied=True)
-    yield case("hashing", "deep, ReLU", sizes=(7, 6, 5, 3), activation="relu", loss="gaussian")
-    yield case("hashing", "categorical", level=0.5, loss="categorical", x=one_hot)
-    yield case("classifier", "two layers", arguments=labels, classes=3)
-    yield case("classifier", "softmax regression, weight decay", sizes=(7,), arguments=labels, classes=3, lam=0.1)
+def check_case(model: Model, batch: dict[str, Any], **settings: Any) -> list[GradientReport]:
+    """The report of each turn of one case."""
+    first, *others = model.fields
+    inputs = {name: batch[name] for name in others}
+    return [check_gradient(model, batch[first], turn=turn, **inputs, **settings) for turn in model.turns or [None]]

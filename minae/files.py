@@ -52,17 +52,17 @@ def target(path):
     return path
 
 
-def write(path, tensors, about):
-    """tensors: name -> NumPy array; about: what JSON can hold. The same input gives the same bytes."""
+def write(path, tensors, metadata):
+    """tensors: name -> NumPy array; metadata: what JSON can hold. The same input gives the same bytes."""
     import numpy as np
     from safetensors.numpy import save
 
     tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    replace(path, save(tensors, {"minae": json.dumps(about)}))  # one key: safetensors does not keep an order of keys
+    replace(path, save(tensors, {"minae": json.dumps(metadata)}))  # one key: safetensors does not keep an order of keys
 
 
 def read(path):
-    """(tensors, about) of a file of `write`."""
+    """(tensors, metadata) of a file of `write`."""
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
@@ -70,16 +70,16 @@ def read(path):
         raise InputError(f"no file {path}: give the path of a model or checkpoint that minae wrote")
     try:
         with safe_open(path, framework="numpy") as file:
-            about = (file.metadata() or {}).get("minae")
+            metadata = (file.metadata() or {}).get("minae")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
     except (SafetensorError, OSError) as error:
         raise InputError(
             f"{path} is no whole safetensors file ({error}): it is truncated, or of another kind"
         ) from error
-    if about is None:
+    if metadata is None:
         raise InputError(f"{path} is a safetensors file that minae did not write: it has no 'minae' metadata")
     try:
-        return tensors, json.loads(about)
+        return tensors, json.loads(metadata)
     except json.JSONDecodeError as error:
         raise InputError(f"{path} has 'minae' metadata that is not JSON ({error}): minae did not write it") from error
 

@@ -5,34 +5,20 @@ r"""Inference of a sparse code by optimisation, against one pass of an encoder. 
 This is half of the book's (14.19) at g(h) = h V + c, with the book's λ twice ours and its γ ours: the factor ½ makes
 the first term −log p(x | h), as in `minae.losses`. With γ = 0 it is sparse coding; f is what an encoder proposes.
 
-In Gram form a step costs one product (B, m)(m, m), whatever the size of x. With H = V Vᵀ + γ I, q = (x − c) Vᵀ + γ f
-and ∇(h) the gradient of E's smooth part, E(h) − λ|h|₁ = ½ h H hᵀ − h q + const:
-
-    ∇(h) = h H − q,  Lipschitz with constant ℓ, the largest eigenvalue of H
-    h ← shrink(h − ∇(h)/ℓ, λ/ℓ) = shrink(h S + q/ℓ, λ/ℓ),  S = I − H/ℓ     ISTA's step (Daubechies et al. 2004)
+Derivation: with Q = V Vᵀ + γ I and q = (x − c) Vᵀ + γ f, the smooth part of E is a quadratic function of h, whose
+gradient ∇(h) needs one product (B, m)(m, m), whatever the size of x:
+    E(h) − λ|h|₁ = ½ h Q hᵀ − h q + const,    ∇(h) = h Q − q
+∇ is Lipschitz with constant ℓ, the largest eigenvalue of Q, so that E lies below a parabola through the present h:
+    E(h′) ≤ E(h) − λ|h|₁ + ∇(h)·(h′ − h) + ½ ℓ ‖h′ − h‖² + λ|h′|₁
+The parabola's minimum over h′ is ½ ‖h′ − (h − ∇(h)/ℓ)‖² + λ/ℓ |h′|₁ at its smallest, which `shrink` is the answer to:
+    h ← shrink(h − ∇(h)/ℓ, λ/ℓ) = shrink(h S + q/ℓ, λ/ℓ),  S = I − Q/ℓ     ISTA's step (Daubechies et al. 2004)
 """
 
 import math
 
-from minae.backend import matmul, namespace
+from minae import kernels
+from minae.backend import namespace
 from minae.errors import InputError
-
-
-def shrink(a, theta, out=None):
-    """h = sign(a) max(|a| − θ, 0): the h of least ½‖h − a‖² + Σ θ_j |h_j|.     θ ≥ 0, a number or (m,); out is not a"""
-    xp = namespace(a)
-    h = xp.clip(a, -theta, theta, out=out)
-    return xp.subtract(a, h, out=h)
-
-
-def shrink_backward(dh, h, dtheta, out=None, work=None):
-    """da = dh [h ≠ 0];  dθ −= Σ_rows dh sign(h).     At the kinks, |a| = θ, the derivative is taken as 0"""
-    xp = namespace(h)
-    sign = xp.sign(h, out=work)
-    xp.negative(sign, out=sign)
-    step = xp.multiply(dh, sign, out=out)
-    dtheta.add_sum(step)
-    return xp.multiply(step, sign, out=step)
 
 
 def largest_eigenvalue(V, squarings=8):
@@ -42,7 +28,7 @@ def largest_eigenvalue(V, squarings=8):
     by a factor of size(A)^(1/p) at most. No eigensolver is needed, and an upper bound is what a safe step wants.
     """
     xp = namespace(V)
-    A, log_bound, p = matmul(V, V.T) if V.shape[0] <= V.shape[1] else matmul(V.T, V), 0.0, 1
+    A, log_bound, p = kernels.products.matmul(V, V.T) if V.shape[0] <= V.shape[1] else kernels.products.matmul(V.T, V), 0.0, 1
     for k in range(squarings + 1):
         size = math.sqrt(float(xp.vdot(A, A)))  # ‖A‖_F, divided out so that no power overflows
         if size == 0 or not math.isfinite(size):
@@ -50,7 +36,7 @@ def largest_eigenvalue(V, squarings=8):
         log_bound += math.log(size) / p
         if k < squarings:
             A = A / size
-            A, p = matmul(A, A), 2 * p
+            A, p = kernels.products.matmul(A, A), 2 * p
     return math.exp(log_bound)
 
 
@@ -70,12 +56,12 @@ class SparseCoding:
         self.lipschitz = largest_eigenvalue(V) + self.gamma  # ℓ
         if self.lipschitz == 0:  # a V that is not finite gives NaN, as it does everywhere: `fit` finds it in the cost
             raise InputError("V is 0 and so is gamma: E does not depend on h but for λ|h|₁; give a dictionary V")
-        self.S = matmul(V, V.T) * (-1 / self.lipschitz)  # S = I − H/ℓ
+        self.S = kernels.products.matmul(V, V.T) * (-1 / self.lipschitz)  # S = I − Q/ℓ
         self.S += (1 - self.gamma / self.lipschitz) * xp.eye(m, dtype=V.dtype)
 
     def energy(self, h, x, f=None):
         """E(h), (B,)."""
-        r = self._centred(x) - matmul(h, self.V)
+        r = self._centred(x) - kernels.products.matmul(h, self.V)
         E = 0.5 * (r * r).sum(axis=1) + self.lam * abs(h).sum(axis=1)
         if self.gamma:
             E += 0.5 * self.gamma * ((h - f) * (h - f)).sum(axis=1)
@@ -86,14 +72,14 @@ class SparseCoding:
 
         h is the minimiser where |∇_j| ≤ λ at h_j = 0 and ∇_j = −λ sign(h_j) elsewhere.
         """
-        r = matmul(h, self.V) - self._centred(x)
-        return matmul(r, self.V.T) + self.gamma * (h - f) if self.gamma else matmul(r, self.V.T)
+        r = kernels.products.matmul(h, self.V) - self._centred(x)
+        return kernels.products.matmul(r, self.V.T) + self.gamma * (h - f) if self.gamma else kernels.products.matmul(r, self.V.T)
 
     def gap(self, h, x, f=None):
         r"""E(h) − D ≥ E(h) − min E, (B,): a bound on what is left to gain, from the dual of the lasso.
 
-        With ρ = (x − h V − c, √γ (f − h)), the residual of the lasso ½‖ρ‖² + λ|h|₁ that E is, and u = −∇(h):
-            D = s ρ·ρ₀ − ½ s² ‖ρ‖²,   s = min(1, λ / max_j |u_j|),   ρ₀ = ρ at h = 0.
+        With e = (x − h V − c, √γ (f − h)), the residual of the lasso ½‖e‖² + λ|h|₁ that E is:
+            D = t e·e₀ − ½ t² ‖e‖²,   t = min(1, λ / max_j |∇_j(h)|),   e₀ = e at h = 0.
         """
         return self._gap(h, *self._constants(x, f))[0]
 
@@ -120,57 +106,56 @@ class SparseCoding:
         return x if self.c is None else x - self.c
 
     def _constants(self, x, f):
-        """q/ℓ, (B, m), and ‖ρ₀‖², (B,)."""
+        """q/ℓ, (B, m), and ‖e₀‖², (B,)."""
         if self.gamma and (f is None or f.shape != (len(x), len(self.V))):
             given = "missing" if f is None else f"of shape {f.shape}"
             raise InputError(f"f is {given}: with γ > 0, E takes f (rows, {len(self.V)}), the code that is proposed")
         x = self._centred(x)
-        q, rho0 = matmul(x, self.V.T), (x * x).sum(axis=1)
+        q, e0 = kernels.products.matmul(x, self.V.T), (x * x).sum(axis=1)
         if self.gamma:
             q += self.gamma * f
-            rho0 += self.gamma * (f * f).sum(axis=1)
+            e0 += self.gamma * (f * f).sum(axis=1)
         q *= 1 / self.lipschitz
-        return q, rho0
+        return q, e0
 
-    def _gap(self, h, q, rho0):
-        """The duality gap and E, each (B,), in Gram form."""
-        xp, u = namespace(h), matmul(h, self.S)
+    def _gap(self, h, q, e0):
+        """The duality gap and E, each (B,), by products with S alone."""
+        xp, u = namespace(h), kernels.products.matmul(h, self.S)
         u += q
         u -= h  # −∇(h)/ℓ
-        hq, hu = self.lipschitz * (h * q).sum(axis=1), self.lipschitz * (h * u).sum(axis=1)
-        rho, rho_rho0 = rho0 - hq - hu, rho0 - hq  # ‖ρ‖² and ρ·ρ₀
-        E = 0.5 * rho + self.lam * abs(h).sum(axis=1)
+        hq = self.lipschitz * (h * q).sum(axis=1)
+        hu = self.lipschitz * (h * u).sum(axis=1)
+        ee, ee0 = e0 - hq - hu, e0 - hq  # ‖e‖² and e·e₀
+        E = 0.5 * ee + self.lam * abs(h).sum(axis=1)
         most = xp.maximum(self.lipschitz * abs(u).max(axis=1), self.lam)
-        s = self.lam / most if self.lam else xp.zeros_like(most)
-        return E - s * rho_rho0 + 0.5 * s * s * rho, E
+        t = self.lam / most if self.lam else xp.zeros_like(most)
+        return E - t * ee0 + 0.5 * t * t * ee, E
 
     def _descend(self, x, f, h, momentum, steps=1000, tolerance=None, trace=None):
         if steps < 1 or (tolerance is not None and not tolerance > 0):
             raise InputError(f"steps is {steps} and tolerance {tolerance}: expected steps ≥ 1, tolerance > 0 or None")
-        from minae.kernels import shrinkage
-
         xp = namespace(x)
-        q, rho0 = self._constants(x, f)
+        q, e0 = self._constants(x, f)
         if h is not None and h.shape != q.shape:
             raise InputError(f"h has shape {h.shape}: expected {q.shape}, a code for each row of x")
         h = xp.zeros_like(q) if h is None else h.astype(q.dtype)  # a copy: the start stays as it is
         y, t = h.copy(), xp.ones_like(h[:, 0])
-        a, found, rows = xp.empty_like(h), xp.empty_like(h), xp.arange(len(h))
+        a, minimiser, rows = xp.empty_like(h), xp.empty_like(h), xp.arange(len(h))
         for k in range(1, steps + 1):
-            matmul(y, self.S, a)
-            shrinkage.step(a, q, self.lam / self.lipschitz, h, y, t, momentum)
+            kernels.products.matmul(y, self.S, a)
+            kernels.shrinkage.step(a, q, self.lam / self.lipschitz, h, y, t, momentum)
             if trace:
                 trace(k, h)
             if tolerance is None or (k % 10 and k < steps):
                 continue
-            gap, E = self._gap(h, q, rho0)
+            gap, E = self._gap(h, q, e0)
             done = gap <= tolerance * E
             if k == steps or bool(done.all()):
                 break
             if bool(done.any()) and not trace:  # the rows that are done leave
-                found[rows[done]] = h[done]
+                minimiser[rows[done]] = h[done]
                 more = xp.equal(done, False)
-                rows, q, rho0, h, y, t = (array[more] for array in (rows, q, rho0, h, y, t))
+                rows, q, e0, h, y, t = (array[more] for array in (rows, q, e0, h, y, t))
                 a = xp.empty_like(h)
-        found[rows] = h
-        return found
+        minimiser[rows] = h
+        return minimiser

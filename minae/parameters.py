@@ -1,28 +1,32 @@
 """One flat vector with ordered, named views, and its gradient parallel to it.
 
-A checkpoint, a gradient check, an optimizer step and (later) an all-reduce each touch one array.
+A checkpoint, a gradient check, an optimizer step and an all-reduce over ranks each touch one array.
 """
 
 import math
 
-from minae.backend import add_matmul, matmul, namespace
+from minae import kernels
+from minae.backend import namespace
 from minae.errors import InputError
+
+
+class Columns(tuple):
+    """The shape of a matrix that lies column by column in the vector, for a layer that reads few columns at a time."""
 
 
 class Parameters:
     """θ and ∂J/∂θ.
 
-    shapes: name -> shape, in the order in which they lie in the vector
-    layers: layer -> names of its parameters, such as f1 -> (W1, b1); one that two layers share belongs to the first
-    columns: names of matrices that lie in the vector column by column, for a layer that needs few columns at a time
+    shapes: name -> shape, or `Columns`, in the order in which they lie in the vector
+    layers: layer -> names of its parameters, such as f1 -> (W1, b1); a parameter that two layers share belongs to the
+            first
 
     `flat` is θ, `grad` is ∂J/∂θ, both (size,). `parameters["W1"]` is the view of one parameter, and
     `parameters.gradient("W1")` the accumulator of its gradient.
     """
 
-    def __init__(self, shapes, arena, layers=None, columns=()):
-        self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
-        self.arena, self.layers, self.columns = arena, layers or {}, columns
+    def __init__(self, shapes, arena, layers=None):
+        self.shapes, self.arena, self.layers = dict(shapes), arena, layers or {}
         size = sum(math.prod(shape) for shape in self.shapes.values())
         try:
             self.flat = arena.backend.xp.zeros(size, arena.dtype)
@@ -47,27 +51,33 @@ class Parameters:
         for name, shape in self.shapes.items():
             stop = start + math.prod(shape)
             part = flat[start:stop]
-            views[name] = part.reshape(shape[::-1]).T if name in self.columns else part.reshape(shape)
+            views[name] = part.reshape(shape[::-1]).T if isinstance(shape, Columns) else part.reshape(shape)
             start = stop
         return views
 
-    def parts(self, rates):
-        """Stretches of the flat vector with one factor on their learning rate each: [(slice, factor), …]. The factor of
-        a layer is rates[layer], else 1; a layer whose factor is 0 is frozen and in no stretch."""
+    def slices(self, rates=None, only=None):
+        """Contiguous slices of θ that share a learning-rate factor: [(slice, factor), …].
+
+        rates: layer -> factor ≥ 0, by default 1; a layer whose factor is 0 is frozen and in no slice
+        only:  names of parameters, or None for all of them
+        """
+        rates = rates or {}
         for layer in set(rates) - set(self.layers):
             raise InputError(f"rates names a layer {layer!r}: this model has {', '.join(self.layers)}")
-        owner = {name: layer for layer in reversed(self.layers) for name in self.layers[layer]}
-        parts, start = [], 0
-        for name, shape in self.shapes.items():
-            stop, factor = start + math.prod(shape), float(rates.get(owner.get(name), 1.0))
+        for layer, factor in rates.items():
             if not 0 <= factor < math.inf:
-                raise InputError(f"rates has {factor} for layer {owner[name]!r}: expected a factor ≥ 0, 0 to freeze it")
-            if parts and parts[-1][1] == factor and parts[-1][0].stop == start:
-                parts[-1] = slice(parts[-1][0].start, stop), factor
+                raise InputError(f"rates has {factor} for layer {layer!r}: expected a factor ≥ 0, 0 to freeze it")
+        owner = {name: layer for layer in reversed(self.layers) for name in self.layers[layer]}
+        slices, start = [], 0
+        for name, shape in self.shapes.items():
+            stop = start + math.prod(shape)
+            factor = float(rates.get(owner.get(name), 1.0)) if only is None or name in only else 0.0
+            if slices and slices[-1][1] == factor and slices[-1][0].stop == start:
+                slices[-1] = slice(slices[-1][0].start, stop), factor
             elif factor:
-                parts.append((slice(start, stop), factor))
+                slices.append((slice(start, stop), factor))
             start = stop
-        return parts
+        return slices
 
     def zero_grad(self):
         """∂J/∂θ = 0. Nothing is written: the first addition to each gradient will overwrite it."""
@@ -76,9 +86,9 @@ class Parameters:
 
     @property
     def grad(self):
-        """∂J/∂θ, (size,)."""
+        """∂J/∂θ, (size,). A gradient that nothing was added to is zeros."""
         for gradient in self._gradients.values():
-            gradient.array  # noqa: B018  (a gradient that nothing was added to becomes zeros here)
+            gradient.settle()
         return self._grad
 
 
@@ -86,27 +96,48 @@ class Gradient:
     """∂J/∂W of one parameter: what is added to it is summed.
 
     Its first addition after `zero_grad` overwrites, which spares a training step both the zeroing and the adding of
-    every weight matrix.
+    every weight matrix. `T` is the same accumulator for a layer that reads W as its transpose.
     """
 
-    def __init__(self, array, arena):
-        self._array, self._arena, self.zero = array, arena, True
+    def __init__(self, array, arena, base=None):
+        self._array, self._arena, self._base, self._zero = array, arena, base, True
+
+    @property
+    def zero(self):
+        return self._zero if self._base is None else self._base.zero
+
+    @zero.setter
+    def zero(self, value):
+        if self._base is None:
+            self._zero = value
+        else:
+            self._base.zero = value
+
+    @property
+    def T(self):
+        return Gradient(self._array.T, self._arena, self)
 
     @property
     def array(self):
         """The sum so far, as an array that may be added to in place."""
+        self.settle()
+        return self._array
+
+    def settle(self):
+        """Write the zeros of a gradient that nothing was added to."""
         if self.zero:
             self._array[...] = 0
             self.zero = False
-        return self._array
 
     def add_product(self, A, B):
         """dW += A B"""
-        if self.zero:
-            matmul(A, B, self._array)
+        if self._base is not None:
+            self._base.add_product(B.T, A.T)  # (A B)ᵀ = Bᵀ Aᵀ, in the order in which W lies in memory
+        elif self.zero:
+            kernels.products.matmul(A, B, self._array)
             self.zero = False
         else:
-            add_matmul(A, B, self._array, self._arena)
+            kernels.products.add_matmul(A, B, self._array, self._arena)
 
     def add(self, dW):
         """dW += a part of it"""
@@ -117,36 +148,19 @@ class Gradient:
             self._array += dW
 
     def add_scaled(self, W, factors):
-        """dW_ij += W_ij factors_j"""
+        """dW_ij += W_ij factors_j;  factors: a number, or (m,)"""
         if self.zero:
             namespace(W).multiply(W, factors, out=self._array)
             self.zero = False
+        elif hasattr(factors, "shape"):
+            kernels.contraction.add_scaled(self._array, W, factors)
         else:
-            from minae.kernels import contraction
+            self._array += self._arena.ws.multiply(W, factors)
 
-            contraction.add_scaled(self._array, W, factors)
-
-    def add_sum(self, da):
+    def add_rows(self, da):
         """db += Σ_rows da"""
         if self.zero:
             da.sum(axis=0, out=self._array)
             self.zero = False
         else:
             self._array += da.sum(axis=0, out=self._arena.empty(*self._array.shape))
-
-    @property
-    def T(self):
-        """The same accumulator seen as ∂J/∂Wᵀ: two layers that share W as W and Wᵀ add into one array."""
-        return _TransposedGradient(self)
-
-
-class _TransposedGradient:
-    def __init__(self, base):
-        self.base = base
-
-    @property
-    def array(self):
-        return self.base.array.T
-
-    def add_product(self, A, B):
-        self.base.add_product(B.T, A.T)  # (A B)ᵀ = Bᵀ Aᵀ

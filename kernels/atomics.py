@@ -1,11 +1,12 @@
-r"""What the threads of `team.py` need of the machine, as instructions within Numba's code.
+r"""Atomic instructions, a mutex and a condition variable, which the threads of `pool.py` use within Numba's code.
 
-    load, store, add, swap     a word of a state, atomically: what one thread wrote before, another sees after
-    pause, give_way            for a thread that waits
-    lock … listen              a mutex and a condition variable of the C library: for one that sleeps
-    address, call              a loop and its arguments as two numbers, which any thread can take up
+    load, store, add, compare_and_swap     read or write a word of a state atomically: a thread that reads a word also
+                                           sees all that the writing thread had written before it
+    pause, yield_core                      what a thread does while it waits for a short time
+    lock, unlock, wait_for, signal         a mutex and a condition variable of the C library, for a thread that sleeps
+    address, call                          a loop and its arguments as two numbers, which any thread can call
 
-The states are arrays of int64, and places in them are indices.
+A state is an array of int64, and a place is an index into it.
 """
 
 import ctypes
@@ -19,11 +20,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 PAUSE = {"x86_64": "llvm.x86.sse2.pause", "AMD64": "llvm.x86.sse2.pause"}.get(platform.machine())
-_JOB = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 3)
+_TASK = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 3)
 
 
 def _posix(name, *arguments):
-    """A function of the C library; on Windows, where a team has one thread, one that is there and never called."""
+    """A function of the C library. On Windows the pool has one thread: a function stands in, and is never called."""
     library = ctypes.CDLL(None if os.name == "posix" else "ucrtbase")
     function = getattr(library, name if os.name == "posix" else "_getpid")
     llvmlite.binding.add_symbol(f"minae_{name}", ctypes.cast(function, ctypes.c_void_p).value)
@@ -31,10 +32,11 @@ def _posix(name, *arguments):
 
 
 WORDS = types.CPointer(types.int64)
-give_way = _posix("sched_yield")
-init_mutex, init_bell = _posix("pthread_mutex_init", WORDS, types.intp), _posix("pthread_cond_init", WORDS, types.intp)
+yield_core = _posix("sched_yield")
+init_mutex = _posix("pthread_mutex_init", WORDS, types.intp)
+init_condition = _posix("pthread_cond_init", WORDS, types.intp)
 lock, unlock = _posix("pthread_mutex_lock", WORDS), _posix("pthread_mutex_unlock", WORDS)
-ring, listen = _posix("pthread_cond_signal", WORDS), _posix("pthread_cond_wait", WORDS, WORDS)
+signal, wait_for = _posix("pthread_cond_signal", WORDS), _posix("pthread_cond_wait", WORDS, WORDS)
 
 
 @intrinsic
@@ -57,7 +59,7 @@ def store(typingctx, state, place, value):
 
 @intrinsic
 def add(typingctx, state, place, value):
-    """The word's former value."""
+    """Add to a word. Returns its former value."""
 
     def codegen(context, builder, signature, args):
         value = context.cast(builder, args[2], signature.args[2], types.int64)
@@ -67,8 +69,8 @@ def add(typingctx, state, place, value):
 
 
 @intrinsic
-def swap(typingctx, state, place, old, new):
-    """Whether the word was `old`, and has become `new`."""
+def compare_and_swap(typingctx, state, place, old, new):
+    """Write `new` where the word is `old`. Returns whether it was."""
 
     def codegen(context, builder, signature, args):
         old, new = (context.cast(builder, args[i], signature.args[i], types.int64) for i in (2, 3))
@@ -94,9 +96,11 @@ def pause(typingctx):
 
 
 @intrinsic
-def call(typingctx, job, data, start, stop):
+def call(typingctx, code, data, start, stop):
+    """Call the loop at `code` with its arguments at `data`, on one part."""
+
     def codegen(context, builder, signature, args):
-        builder.call(builder.inttoptr(args[0], _JOB.as_pointer()), args[1:])
+        builder.call(builder.inttoptr(args[0], _TASK.as_pointer()), args[1:])
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 4), codegen
@@ -104,23 +108,25 @@ def call(typingctx, job, data, start, stop):
 
 @intrinsic
 def address(typingctx, loop, arguments):
-    """Where the machine finds the job loop(start, stop, *arguments): its code, and its arguments on this stack, where
-    they stay until `share` has seen the last part done."""
+    """The addresses of the task loop(start, stop, *arguments): that of its code, and that of its arguments.
+
+    The arguments lie on the stack of the calling thread, where they stay until `pool.run` has seen the last part done.
+    """
     signature = loop.get_call_type(typingctx, (types.uint64, types.uint64, *arguments.types), {})
 
     def codegen(context, builder, _, args):
         compiled = loop.dispatcher.overloads[signature.args]
         context.active_code_library.add_linking_library(compiled.library)
         data = cgutils.alloca_once_value(builder, args[1])
-        job = ir.Function(builder.module, _JOB, name=f"job.{compiled.fndesc.mangled_name}")
-        job.linkage = "internal"
-        inside = ir.IRBuilder(job.append_basic_block())
-        given = inside.load(inside.inttoptr(job.args[0], data.type))
-        values = [*job.args[1:], *(inside.extract_value(given, i) for i in range(len(arguments.types)))]
+        task = ir.Function(builder.module, _TASK, name=f"task.{compiled.fndesc.mangled_name}")
+        task.linkage = "internal"
+        inside = ir.IRBuilder(task.append_basic_block())
+        given = inside.load(inside.inttoptr(task.args[0], data.type))
+        values = [*task.args[1:], *(inside.extract_value(given, i) for i in range(len(arguments.types)))]
         function = context.declare_function(builder.module, compiled.fndesc)
         context.call_conv.call_function(inside, function, signature.return_type, signature.args, values)
         inside.ret_void()
-        pair = [builder.ptrtoint(job, ir.IntType(64)), builder.ptrtoint(data, ir.IntType(64))]
+        pair = [builder.ptrtoint(task, ir.IntType(64)), builder.ptrtoint(data, ir.IntType(64))]
         return context.make_tuple(builder, types.UniTuple(types.int64, 2), pair)
 
     return types.UniTuple(types.int64, 2)(loop, arguments), codegen

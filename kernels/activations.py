@@ -1,0 +1,135 @@
+r"""The activations φ, and their derivatives φ' and φ'' as functions of h = φ(a), so that a itself need not be kept.
+
+    φ           h = φ(a)                            φ'(a)         φ''(a)
+    identity    a                                   1             0
+    sigmoid     1 / (1 + e⁻ᵃ)                       h (1 − h)     h (1 − h) (1 − 2h)          (3.30)
+    tanh        (eᵃ − e⁻ᵃ) / (eᵃ + e⁻ᵃ)             1 − h²        −2 h (1 − h²)
+    relu        max(0, a)                           [h > 0]       0                           (6.37)
+    softplus    log(1 + eᵃ)                         1 − e⁻ʰ       e⁻ʰ (1 − e⁻ʰ)               (3.31)
+
+Derivation:
+Every unit has its own a, so the Jacobian of φ is diagonal and the chain rule is a product of numbers:
+    da_bj = Σ_k ∂J/∂h_bk ∂h_bk/∂a_bj = dh_bj φ'(a_bj)
+The sigmoid is a quotient. Its derivative is the product of two factors that are h and 1 − h:
+    φ'(a) = e⁻ᵃ / (1 + e⁻ᵃ)² = 1/(1 + e⁻ᵃ) · e⁻ᵃ/(1 + e⁻ᵃ) = h (1 − h)
+The quotient rule gives the slope of tanh, whose numerator's and denominator's derivatives are each other:
+    φ'(a) = ((eᵃ + e⁻ᵃ)² − (eᵃ − e⁻ᵃ)²) / (eᵃ + e⁻ᵃ)² = 1 − h²
+Softplus has the sigmoid as its slope, and the sigmoid follows from h because eʰ = 1 + eᵃ:
+    φ'(a) = eᵃ/(1 + eᵃ) = (eʰ − 1)/eʰ = 1 − e⁻ʰ
+The rectifier is a for a > 0 and 0 elsewhere. At its kink, a = 0, the derivative is taken as 0, as [h > 0] says.
+The second derivative follows from φ'(a) = p(h) by the chain rule once more, since ∂h/∂a = p:
+    φ''(a) = p'(h) p(h):    (1 − 2h) h (1 − h),    −2h (1 − h²),    e⁻ʰ (1 − e⁻ʰ)
+"""
+
+from numpy import exp, log1p, where
+
+from minae.backend import namespace
+from minae.kernels.fused import fused
+
+ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "softplus")
+IDENTITY, SIGMOID, TANH, RELU, SOFTPLUS = range(5)
+KIND = {name: kind for kind, name in enumerate(ACTIVATIONS)}
+
+
+def phi(a, name, out=None):
+    """h = φ(a), any shape. `out` may be `a` itself, and the identity returns `a`."""
+    if name == "identity":
+        return a
+    out = namespace(a).empty_like(a) if out is None else out
+    if name == "tanh":  # NumPy's is vectorised, and Numba's calls the C library for each number
+        return namespace(a).tanh(a, out=out)
+    if out is a:
+        PHI_IN_PLACE[name](a)
+    else:
+        PHI[name](a, out)
+    return out
+
+
+def backward(dh, h, name, out):
+    """da = dh φ'(a), in `out`. The identity returns `dh`."""
+    if name == "identity":
+        return dh
+    times_prime(dh, h, KIND[name], out)
+    return out
+
+
+def prime(h, name, out):
+    """φ'(a), in `out`."""
+    phi_prime(h, KIND[name], out)
+    return out
+
+
+def second(h, name, out):
+    """φ''(a), in `out`."""
+    phi_second(h, KIND[name], out)
+    return out
+
+
+def times_second(d, h, name):
+    """d ← d φ''(a)"""
+    product_with_second(d, h, KIND[name])
+    return d
+
+
+# ---- the bodies of one component
+
+
+@fused("a -> h")
+def sigmoid(a):
+    """σ(a), by the exponential that cannot overflow: e = e^−|a| and σ = 1/(1 + e) for a ≥ 0, e/(1 + e) for a < 0."""
+    e = exp(-abs(a))
+    return where(a >= 0, 1, e) / (1 + e)
+
+
+@fused("a -> h")
+def relu(a):
+    """max(0, a), where a NaN stays a NaN"""
+    return where(a < 0, 0, a)
+
+
+@fused("a -> h")
+def softplus(a):
+    """log(1 + eᵃ) = max(0, a) + log(1 + e^−|a|), the form that cannot overflow"""
+    return where(a < 0, 0, a) + log1p(exp(-abs(a)))
+
+
+PHI = {"sigmoid": sigmoid, "relu": relu, "softplus": softplus}
+PHI_IN_PLACE = {name: fused("a -> a")(h.body) for name, h in PHI.items()}
+
+
+@fused("h -> p q")
+def slopes(h, kind: int):
+    """φ'(a) and φ''(a). `kind` is a number that does not change within a loop, so that the compiler makes a vectorised
+    loop for each activation."""
+    if kind == SIGMOID:
+        p = h * (1 - h)
+        return p, p * (1 - 2 * h)
+    if kind == TANH:
+        p = 1 - h * h
+        return p, -2 * h * p
+    if kind == RELU:
+        return where(h > 0, 1, where(h <= 0, 0, h)), 0  # a NaN is neither, and stays a NaN
+    if kind == SOFTPLUS:
+        e = exp(-h)
+        return 1 - e, e * (1 - e)
+    return 1, 0
+
+
+@fused("dh h -> da")
+def times_prime(dh, h, kind: int):
+    return dh * slopes(h, kind)[0]
+
+
+@fused("h -> p")
+def phi_prime(h, kind: int):
+    return slopes(h, kind)[0]
+
+
+@fused("h -> q")
+def phi_second(h, kind: int):
+    return slopes(h, kind)[1]
+
+
+@fused("d h -> d")
+def product_with_second(d, h, kind: int):
+    return d * slopes(h, kind)[1]

@@ -1,0 +1,227 @@
+r"""The pool of threads that a training step runs on: its products and its loops are tasks of one pool.
+
+A task is a loop over 0 … size that is cut into parts. Each thread takes the next part that no thread has taken, until
+none is left:
+
+    NEXT  = (number of the task, parts, next part), one word, moved on by compare-and-swap
+    DONE  = the number of parts that are finished; the thread that submitted the task waits until all are
+
+The thread that submits a task works on it too, and waits for no worker to begin. Where a worker sleeps, or another
+process occupies its core, the other threads do the parts. A thread that waits yields its core. How a task is cut
+depends on its size and on the number of threads alone, not on which thread is fast, so neither do the bits of a result.
+
+Workers are Python threads that run outside the interpreter's lock (the GIL), in `worker`. A worker that finds no task
+for about a millisecond goes to sleep, and the next task wakes it. `kernels/README.md` says why OpenBLAS's threads and
+Numba's threads are not used. A loop must not raise an error, because no thread would see it.
+"""
+
+import atexit
+import contextlib
+import functools
+import os
+import threading
+
+import numba
+import numpy as np
+from numba.core.compiler_lock import global_compiler_lock
+
+from minae import kernels
+from minae.kernels.atomics import (
+    add,
+    address,
+    call,
+    compare_and_swap,
+    init_condition,
+    init_mutex,
+    load,
+    lock,
+    pause,
+    signal,
+    store,
+    unlock,
+    wait_for,
+    yield_core,
+)
+
+# Places in a pool's state, each in a cache line of its own. NEXT, DONE, BUSY, ASLEEP and QUIT are read and written by
+# atomic instructions alone; WAKEUPS belongs to the thread that holds MUTEX; the others are written before NEXT is.
+NEXT, DONE, CODE, DATA, SIZE, ALIGN, BUSY, ASLEEP, WAKEUPS, QUIT, MUTEX, CONDITION, END = range(0, 104, 8)
+BITS, MASK = np.int64(16), np.int64((1 << 16) - 1)
+PATIENCE = 20_000  # pauses of some 40 to 140 cycles before a worker goes to sleep
+YIELD = 64  # pauses before a thread that waits yields its core
+
+
+@numba.njit(inline="always")
+def boundary(part, parts, size, align):
+    """Where a part begins: at a multiple of `align`, so that only the last part has a remainder to a vector."""
+    return size if part == parts else min(size, (size * part // parts + align // 2) // align * align)
+
+
+@kernels.jit(nogil=True)
+def run_part(state):
+    """Run one part of the present task, if there is a part that no thread has taken. Returns whether there was."""
+    word = load(state, NEXT)
+    part, parts = word & MASK, (word >> BITS) & MASK
+    if part >= parts:
+        return False
+    code, data, size, align = state[CODE], state[DATA], state[SIZE], state[ALIGN]
+    # The task may have ended meanwhile, and the four numbers may belong to the next one. Then NEXT has changed and the
+    # swap fails: the number of the task, in the upper half of NEXT, comes again after 2³² tasks only.
+    if compare_and_swap(state, NEXT, word, word + 1):
+        call(code, data, boundary(part, parts, size, align), boundary(part + 1, parts, size, align))
+        add(state, DONE, 1)
+    return True
+
+
+@kernels.jit(nogil=True)
+def spin(count):
+    """Wait a little, and now and then let another thread have the core. Returns count + 1."""
+    pause()
+    if count % YIELD == YIELD - 1:
+        yield_core()
+    return count + 1
+
+
+@kernels.jit(nogil=True)
+def worker(state):
+    """What a worker does from its start to its end. It sleeps with the GIL released, so waking does not wait for it."""
+    while not load(state, QUIT):
+        idle = 0
+        while idle < PATIENCE:
+            idle = 0 if run_part(state) else spin(idle)
+        lock(state[MUTEX:].ctypes)
+        add(state, ASLEEP, 1)
+        while not state[WAKEUPS] and not load(state, QUIT):
+            wait_for(state[CONDITION:].ctypes, state[MUTEX:].ctypes)
+        state[WAKEUPS] -= 1
+        unlock(state[MUTEX:].ctypes)
+
+
+@kernels.jit(nogil=True)
+def wake(state, most):
+    """Wake as many workers as sleep, `most` of them at most."""
+    if load(state, ASLEEP):
+        lock(state[MUTEX:].ctypes)
+        for _ in range(min(most, load(state, ASLEEP))):
+            add(state, ASLEEP, -1)
+            state[WAKEUPS] += 1
+            signal(state[CONDITION:].ctypes)
+        unlock(state[MUTEX:].ctypes)
+
+
+@kernels.jit(nogil=True)
+def run(state, code, data, size, align, parts):
+    """Run a task on the pool, and return when it is done."""
+    if not compare_and_swap(state, BUSY, 0, 1):  # another thread of this process has the pool: run the task alone
+        for part in range(parts):
+            call(code, data, boundary(part, parts, size, align), boundary(part + 1, parts, size, align))
+        return
+    state[CODE], state[DATA] = code, data
+    state[SIZE], state[ALIGN] = size, align
+    store(state, DONE, 0)
+    number = (load(state, NEXT) >> (2 * BITS)) + 1
+    store(state, NEXT, (number << (2 * BITS)) | (parts << BITS))
+    wake(state, parts - 1)
+    while run_part(state):
+        pass
+    waited = 0
+    while load(state, DONE) < parts:
+        waited = spin(waited)
+    store(state, BUSY, 0)
+
+
+@kernels.jit(nogil=True)
+def initialise(state):
+    """Initialise the mutex and the condition variable."""
+    init_mutex(state[MUTEX:].ctypes, 0)
+    init_condition(state[CONDITION:].ctypes, 0)
+
+
+@kernels.jit(nogil=True)
+def shutdown(state, workers):
+    """Let all workers return."""
+    lock(state[MUTEX:].ctypes)
+    store(state, QUIT, 1)
+    for _ in range(workers):
+        state[WAKEUPS] += 1
+        signal(state[CONDITION:].ctypes)
+    unlock(state[MUTEX:].ctypes)
+
+
+class Pool:
+    """The threads of this process. `width` is how many threads a task may have, as many as NumPy's BLAS may use."""
+
+    def __init__(self):
+        self.state, self.width, self.workers = np.zeros(END, np.int64), 1, []
+
+    def resize(self, width):
+        """Workers start when a product first asks for them, and stay. A worker that cannot start is not missed."""
+        self.width = width
+        if width > 1 and not self.workers:
+            initialise(self.state)
+            worker.compile((numba.typeof(self.state),))  # once, and not by each worker
+            atexit.register(self.shutdown)
+        with contextlib.suppress(RuntimeError):
+            while len(self.workers) < width - 1:
+                thread = threading.Thread(target=worker, args=[self.state], name="minae", daemon=True)
+                thread.start()
+                self.workers.append(thread)
+
+    def shutdown(self):
+        shutdown(self.state, len(self.workers))
+        for thread in self.workers:
+            thread.join()
+
+
+pool = Pool()
+
+
+def _after_fork():
+    """A forked process has none of its parent's workers, so it begins with a new pool."""
+    global pool
+    global_compiler_lock.release()
+    atexit.unregister(pool.shutdown)
+    pool = Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    # A fork beside a thread that compiles would leave Numba's lock taken in the child for ever, so the fork holds it.
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=_after_fork,
+    )
+
+
+SOURCE = """
+def {name}_parallel(state, size, align, parts, *arguments):
+    if parts < 2:
+        {name}(unsigned(0), unsigned(size), *arguments)
+    else:
+        code, data = address({name}, arguments)
+        run(state, code, data, size, align, parts)
+"""
+
+
+def parallel(grain=1 << 14, align=1, axis=0, pieces=None, **options):
+    """Compile loop(start, stop, *arguments), and return a function of `arguments` that runs it as a task of the pool.
+
+    The loop goes along `axis` of the first argument, or from 0 to `pieces`; a part has `grain` of its numbers or more.
+    """
+
+    def decorate(loop):
+        # The text is written out for each loop, because Numba keeps no function on disk that has a loop as a variable.
+        names = dict(address=address, run=run, unsigned=np.uint64, __name__=loop.__module__)
+        names[loop.__name__] = kernels.jit(nogil=True, **options)(loop)
+        exec(compile(SOURCE.format(name=loop.__name__), loop.__code__.co_filename, "exec"), names)
+        compiled = kernels.jit(nogil=True)(names[loop.__name__ + "_parallel"])
+
+        @functools.wraps(loop)
+        def submit(*arguments):
+            first = arguments[0]
+            size = int(pieces or first.shape[axis])
+            compiled(pool.state, size, align, min(pool.width, first.size // grain), *arguments)
+
+        return submit
+
+    return decorate

@@ -1,0 +1,171 @@
+"""Turns user data (arrays of the host, arrays of the device, memory maps, lists of sequences) into checked batches."""
+
+import hashlib
+
+import numpy as np
+
+from minae.data.readers import Scaled
+from minae.errors import InputError
+from minae.fields import Labels
+
+
+class Batches:
+    """The fields of a data set, checked, and cut into batches of the model's backend and dtype.
+
+    fields: name -> Field;  given: name -> array, (rows, …), of the host, of the device, or a memory map, of which only
+    the batches are read (and checked as they are read); a list of arrays for a field of varying length
+    arena:  where the batches lie; its backend and dtype are the model's
+    labels: name -> what an error message calls the field, where it is another word
+    """
+
+    def __init__(self, fields, given, arena, labels=None):
+        labels = labels or {}
+        self.columns = {}
+        for name, field in fields.items():
+            if given.get(name) is not None:
+                kind = Ragged if field.ragged else Column
+                self.columns[name] = kind(field, given[name], arena, labels.get(name, name))
+        rows = {}
+        for column in self.columns.values():
+            first = rows.setdefault(column.field.domain, column)
+            if len(column) != len(first):
+                raise InputError(
+                    f"{column.label} has {len(column)} rows and {first.label} {len(first)}: expected one for each"
+                )
+        self.rows = {domain: len(column) for domain, column in rows.items()}
+
+    def __len__(self):
+        """Rows of the first domain, which make an epoch."""
+        return next(iter(self.rows.values()))
+
+    @property
+    def on_device(self):
+        return next(iter(self.columns.values())).on_device
+
+    def order(self, backend, seed, epoch):
+        """The rows of one epoch in the order in which they are visited, an index array for each domain.
+
+        The first domain is shuffled anew in each epoch. A domain that is not paired with it goes through its own rows
+        in passes, each of which is shuffled anew, as far as the epoch reaches.
+        """
+        n, orders = len(self), {}
+        for k, (domain, rows) in enumerate(self.rows.items()):
+            if k == 0:
+                orders[domain] = backend.stream(seed, "order", epoch).permutation(n)
+                continue
+            first, last = epoch * n // rows, ((epoch + 1) * n - 1) // rows
+            passes = [backend.stream(seed, "unpaired", k, j).permutation(rows) for j in range(first, last + 1)]
+            start = epoch * n - first * rows
+            orders[domain] = np.concatenate(passes)[start : start + n]
+        return orders
+
+    def take(self, index):
+        """The batch at `index`: integer arrays of the host by domain, or one array for all. -> name -> array"""
+        if not isinstance(index, dict):
+            index = {domain: index if k == 0 else index % rows for k, (domain, rows) in enumerate(self.rows.items())}
+        batch = {}
+        for name, column in self.columns.items():
+            batch |= column.take(name, index[column.field.domain])
+        return batch
+
+    def fingerprint(self):
+        """Shape and a hash of up to 64 rows of each field: enough to tell that a run is resumed with other data."""
+        return {name: column.fingerprint() for name, column in self.columns.items()}
+
+
+class Column:
+    """One field's array."""
+
+    def __init__(self, field, X, arena, label):
+        self.field, self.arena, self.label, self.backend = field, arena, label, arena.backend
+        self.on_device = not isinstance(X, np.ndarray) and self.backend.owns(X)
+        self.X = X if self.on_device or isinstance(X, np.ndarray | Scaled) else self._from_host(X)
+        field.check_shape(self.X, label)
+        self.lazy = isinstance(self.X, np.memmap | Scaled)
+        if not self.lazy:
+            field.check_values(self.X, label, arena.dtype)
+
+    def __len__(self):
+        return self.X.shape[0]
+
+    def take(self, name, index):
+        if isinstance(self.field, Labels):
+            return {name: self._one_hot(index)}
+        shape, dtype = (len(index), *self.field.shape), np.dtype(self.field.dtype(self.arena.dtype))
+        if self.on_device:
+            where = self.backend.from_numpy(index)
+            x = self.backend.xp.take(self.X, where, axis=0, out=self.arena.empty(*shape, dtype=self.X.dtype))
+            return {name: self.field.deliver(x.astype(dtype, copy=False))}
+        x = self.arena.empty(*shape, dtype=dtype, xp=np)
+        if isinstance(self.X, np.ndarray) and self.X.dtype == x.dtype:
+            np.take(self.X, index, axis=0, out=x, mode="clip")  # "clip": with "raise", NumPy would copy `out` first
+        else:
+            with np.errstate(over="ignore"):  # a number that becomes infinite is found by the check
+                np.copyto(x, self.X[index], casting="unsafe")
+        if self.lazy:
+            self.field.check_values(x, self.label, self.arena.dtype)
+        return {name: self.backend.from_numpy(self.field.deliver(x))}
+
+    def _one_hot(self, index):
+        y = self.X[self.backend.from_numpy(index) if self.on_device else index]
+        classes = self.backend.xp.arange(self.field.classes)
+        y = y if self.on_device else self.backend.from_numpy(np.ascontiguousarray(y))
+        one_hot = self.arena.empty(len(index), self.field.classes)
+        one_hot[...] = y[:, None] == classes
+        return one_hot
+
+    def _from_host(self, X):
+        try:
+            return np.asarray(X)
+        except (TypeError, ValueError) as error:
+            kind = f"{type(X).__module__.partition('.')[0]} {type(X).__name__}"
+            rows = ", ".join(["rows", *map(str, self.field.shape)])
+            raise InputError(
+                f"{self.label} is a {kind} and the model is on backend {self.backend.name!r}: expected an array "
+                f"({rows}) of the host or of that backend"
+            ) from error
+
+    def fingerprint(self):
+        index = np.unique(np.linspace(0, len(self) - 1, 64).astype(np.int64))
+        some = self.X[self.backend.from_numpy(index)] if self.on_device else np.asarray(self.X[index])
+        some = self.backend.to_numpy(some) if self.on_device else some
+        return [*self.X.shape, hashlib.sha256(np.ascontiguousarray(some).tobytes()).hexdigest()[:16]]
+
+
+class Ragged:
+    """One field of sequences: an array (length, …) for each example."""
+
+    on_device = False
+
+    def __init__(self, field, X, arena, label):
+        self.field, self.arena, self.label, self.backend = field, arena, label, arena.backend
+        if not isinstance(X, list | tuple) or not len(X):
+            raise InputError(f"{label} is a {type(X).__name__}: expected a list of sequences, an array for each example")
+        self.X = [np.asarray(x) for x in X]
+        whole = type(field).__name__
+        for k, x in enumerate(self.X):
+            if x.ndim != len(field.shape) or x.shape[1:] != field.shape[1:] or x.dtype.kind not in field.kinds:
+                raise InputError(f"{label}[{k}] is {x.dtype} {x.shape}: expected {whole} of shape {field.shape}")
+            if len(x) == 0:
+                raise InputError(f"{label}[{k}] has length 0: expected at least one; leave empty sequences out")
+            field.check_values(x, f"{label}[{k}]", arena.dtype)
+
+    def __len__(self):
+        return len(self.X)
+
+    def take(self, name, index):
+        some = [self.X[i] for i in index]
+        length = np.array([len(x) for x in some], np.int32)
+        dtype = np.dtype(self.field.dtype(self.arena.dtype))
+        padded = self.arena.empty(len(some), int(length.max()), *self.field.shape[1:], dtype=dtype, xp=np)
+        padded[...] = 0
+        for row, x in zip(padded, some, strict=True):
+            row[: len(x)] = x
+        padded = self.field.deliver(padded)
+        return {name: self.backend.from_numpy(padded), f"{name}_length": self.backend.from_numpy(length)}
+
+    def fingerprint(self):
+        digest = hashlib.sha256()
+        for i in np.unique(np.linspace(0, len(self) - 1, 64).astype(np.int64)):
+            digest.update(np.ascontiguousarray(self.X[i]).tobytes())
+        return [len(self), sum(map(len, self.X)), digest.hexdigest()[:16]]

@@ -1,0 +1,168 @@
+"""What a batch is made of: named fields, each with the shape of one example, a kind and a check.
+
+    {"x": Real(784)}                                    rows of 784 numbers
+    {"x": Bytes(1, 28, 28)}                             images, one byte a pixel, which a step reads as numbers in [0, 1]
+    {"x": Real(20), "y": Labels(10)}                    two inputs, row by row
+    {"x": Tokens(5000, None)}                           sequences of any length: a step gets `x`, padded with 0 to the
+                                                        longest of the batch, and `x_length`
+    {"a": Real(784), "b": Real(784, domain="b")}        two domains that are not paired: each has an order of its own
+
+A field knows what is valid and how an example reaches a step. `minae.data.Batches` cuts arrays into batches.
+"""
+
+import math
+
+import numpy as np
+
+from minae.errors import InputError
+
+
+class Field:
+    """shape: of one example, its first number None where it varies;  check: check(x, low, high, name) refuses values
+    domain: fields of one domain are paired row by row;  optional: whether the field may be left out"""
+
+    kinds, numbers = "fiub", "real numbers, such as float32"
+
+    def __init__(self, *shape, check=None, domain="", optional=False):
+        self.shape, self.check, self.domain, self.optional = shape, check, domain, optional
+        self.ragged = bool(shape) and shape[0] is None
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(map(str, self.shape))})"
+
+    def check_shape(self, X, name):
+        """Refuse an array whose type or shape is another one. It has the examples of a batch along its first axis."""
+        if np.dtype(X.dtype).kind not in self.kinds:
+            raise InputError(f"{name} has dtype {X.dtype}: expected {self.numbers}")
+        shape = tuple(X.shape)
+        if self.ragged or len(shape) != 1 + len(self.shape) or shape[1:] != self.shape:
+            fits = not self.ragged and len(shape) > 1 and math.prod(shape[1:]) == math.prod(self.shape)
+            to = ", ".join(str(n) for n in self.shape)
+            hint = f"; use {name}.reshape(len({name}), {to if len(self.shape) > 1 else '-1'})" if fits else ""
+            raise InputError(f"{name} has shape {shape}; expected ({', '.join(['rows', *map(str, self.shape)])}){hint}")
+        if shape[0] == 0:
+            raise InputError(f"{name} is empty, shape {shape}: expected at least one row")
+
+    def check_values(self, x, name, dtype):
+        """Refuse numbers that cannot be used. x: an array of the field's kind, of any backend"""
+        low, high = float(x.min()), float(x.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise InputError(f"{name} has NaN or infinite values: remove those rows or fill them in first")
+        if max(-low, high) > float(np.finfo(dtype).max):
+            raise InputError(f"{name} has values in [{low:g}, {high:g}], too large for {dtype}: scale the data")
+        self.check_range(x, low, high, name)
+
+    def check_range(self, x, low, high, name):
+        if self.check:
+            self.check(x, low, high, name)
+
+    def dtype(self, dtype):
+        """The type in which a step gets the field, in a model of this dtype."""
+        return dtype
+
+    def deliver(self, x):
+        """What a step gets, in place: x has the type of `dtype`."""
+        return x
+
+    def example(self, rng, rows):
+        """Valid values for `rows` examples, of the host, in float64 or integers: what a gradient check runs on."""
+        if self.ragged:
+            return [self._example(rng, (length, *self.shape[1:])) for length in rng.integers(1, 6, size=rows)]
+        return self._example(rng, (rows, *self.shape))
+
+    def _example(self, rng, shape):
+        return rng.uniform(size=shape)
+
+
+class Real(Field):
+    """Numbers."""
+
+
+class Code(Real):
+    """Numbers of either sign, as a code that a model is given to predict."""
+
+    def _example(self, rng, shape):
+        return rng.standard_normal(shape)
+
+
+class OneHot(Real):
+    """Rows whose numbers are probabilities: ≥ 0, of sum 1."""
+
+    def _example(self, rng, shape):
+        return np.eye(shape[-1])[rng.integers(shape[-1], size=shape[:-1])]
+
+
+class Bytes(Field):
+    """Whole numbers 0 … 255, kept as one byte each; a step gets x / 255."""
+
+    kinds, numbers = "u", "bytes, uint8"
+
+    def check_range(self, x, low, high, name):
+        if high > 255:
+            raise InputError(f"{name} has values up to {high:g}: expected bytes, 0 to 255")
+
+    def deliver(self, x):
+        x /= 255
+        return x
+
+    def _example(self, rng, shape):
+        return rng.integers(256, size=shape).astype(np.uint8)
+
+
+class Mask(Field):
+    """0 or 1, or False and True: which numbers of another field count."""
+
+    kinds, numbers = "biuf", "a mask of 0 and 1"
+
+    def check_range(self, x, low, high, name):
+        if not bool(((x == 0) | (x == 1)).all()):
+            raise InputError(f"{name} has values in [{low:g}, {high:g}] other than 0 and 1: expected a mask")
+
+    def _example(self, rng, shape):
+        return (rng.random(shape) < 0.7).astype(float)
+
+
+class Tokens(Field):
+    """Whole numbers 0 … vocabulary − 1; a step gets int32."""
+
+    kinds, numbers = "iu", "whole numbers, such as int32"
+
+    def __init__(self, vocabulary, *shape, **more):
+        super().__init__(*shape, **more)
+        self.vocabulary = vocabulary
+
+    def check_range(self, x, low, high, name):
+        if low < 0 or high >= self.vocabulary:
+            raise InputError(f"{name} has tokens {low:g} to {high:g}: expected 0 to {self.vocabulary - 1}")
+
+    def dtype(self, dtype):
+        return np.dtype("int32")
+
+    def _example(self, rng, shape):
+        return rng.integers(self.vocabulary, size=shape)
+
+
+class Labels(Field):
+    """A class for each example, 0 … classes − 1; a step gets one-hot rows (B, classes)."""
+
+    kinds, numbers = "iu", "an integer label for each row"
+
+    def __init__(self, classes, **more):
+        super().__init__(**more)
+        self.classes = classes
+
+    def check_range(self, x, low, high, name):
+        if low < 0 or high >= self.classes:
+            raise InputError(
+                f"{name} has labels {low:g} to {high:g}: expected 0 to {self.classes - 1}, or more classes"
+            )
+
+    def _example(self, rng, shape):
+        return rng.integers(self.classes, size=shape)
+
+
+def shape_of(field, rows):
+    """The shape in which a step gets the field; None where it is known only from the data."""
+    if field.ragged:
+        return None
+    return (rows, field.classes) if isinstance(field, Labels) else (rows, *field.shape)

@@ -1,0 +1,224 @@
+"""Layers: names and shapes on top of `minae.ops`.
+
+    y, cache = layer.forward(x, mode)
+    dx = layer.backward(dy, cache, need_dx=True, need_dW=True)      adds to the gradients of its parameters
+    Jx = layer.chain(Jy, cache)                                     ∂(output)/∂y -> ∂(output)/∂x, for a Jacobian
+
+A layer returns its own cache, and only its own backward reads it. `need_dW=False` is for a gradient that only goes
+through a layer, as a generator's goes through its discriminator: its parameters are held fixed.
+"""
+
+import math
+
+from minae import kernels
+from minae.backend import namespace
+from minae.errors import InputError
+from minae.ops import ACTIVATIONS, affine, affine_backward, phi, phi_backward, rows
+from minae.parameters import Columns
+
+
+class Mode:
+    """What a forward pass is for: training, where layers use the statistics of the batch and their noise, or not.
+
+    constants:  what layers hold fixed in this pass, by name, such as the mask of a dropout
+    statistics: what layers leave for `Model.after_step`, by name, such as new running means
+    """
+
+    def __init__(self, name="eval", constants=None):
+        if name not in ("train", "eval"):
+            raise InputError(f"mode is {name!r}: choose 'train' or 'eval'")
+        self.name, self.train = name, name == "train"
+        self.constants, self.statistics = constants or {}, {}
+
+
+EVAL = Mode()
+
+
+class Layer:
+    """A layer without parameters, state or noise; the base class of the others.
+
+    names: of its parameters, in the order in which they lie in θ
+    reads_output: whether its backward needs y as it was; where it does not, the next layer may write over y
+    """
+
+    names = ()
+    reads_output = True
+    may_overwrite = False  # set by the network: whether forward may write over x
+
+    def shapes(self):
+        """Parameter -> shape, or `Columns`."""
+        return {}
+
+    def state(self):
+        """What lies beside θ, is saved and is not trained: name -> array of the host with its first value."""
+        return {}
+
+    def constants(self, rng, B):
+        """What training holds fixed, drawn from rng for B examples: name -> array."""
+        return {}
+
+    def bind(self, parameters, state):
+        """Take the views of the parameters; `state` is the model's dict of arrays."""
+        self.arena, self.ws = parameters.arena, parameters.arena.ws
+
+    def initialize(self, rng):
+        """First values of the parameters."""
+
+    def forward(self, x, mode=EVAL):
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def backward(self, dy, cache, need_dx=True, need_dW=True):
+        raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    def chain(self, Jy, cache):
+        raise InputError(f"{type(self).__name__} has no Jacobian: give a layer that has `chain`")
+
+
+class Affine(Layer):
+    """a = x W + b.     x (B, n), W (n, m), b (m,) -> a (B, m); derived in `ops.affine`
+
+    W, b:       names of the parameters
+    transposed: reads the parameter W, of shape (m, n), as its transpose: the decoder's V = Wᵀ, tied for real, since
+                both layers read one array and both gradients are added into one
+    gain:       2 for a layer that a ReLU follows: the variance of W is gain/n (He et al. 2015); else it is 2/(n + m),
+                which keeps the signal's size in both directions (Glorot and Bengio 2010)
+    columns:    whether W lies column by column, for a code of which few units are on
+    """
+
+    reads_output = False
+
+    def __init__(self, W, b, n, m, *, transposed=False, gain=None, columns=False):
+        self.names, self.n, self.m = (W, b), n, m
+        self.transposed, self.gain, self.columns = transposed, gain, columns
+
+    def shapes(self):
+        W, b = self.names
+        shape = (self.m, self.n) if self.transposed else (self.n, self.m)
+        return {W: Columns(shape) if self.columns else shape, b: (self.m,)}
+
+    def bind(self, parameters, state):
+        super().bind(parameters, state)
+        W, b = self.names
+        self.W, self.b = parameters[W], parameters[b]
+        self.dW, self.db = parameters.gradient(W), parameters.gradient(b)
+        if self.transposed:
+            self.W, self.dW = self.W.T, self.dW.T
+
+    def initialize(self, rng):
+        """W uniform, b = 0. A tied layer leaves W to its owner."""
+        if not self.transposed:
+            variance = self.gain / self.n if self.gain else 2 / (self.n + self.m)
+            limit = math.sqrt(3 * variance)
+            height = max(1, (1 << 16) // self.m)  # a few rows at a time: what is freed here, the C library may hold
+            for i in range(0, self.n, height):
+                W = rng.uniform(-limit, limit, (min(height, self.n - i), self.m)).astype(self.arena.dtype)
+                self.W[i : i + height] = self.arena.backend.from_numpy(W)
+        self.b[...] = 0
+
+    def forward(self, x, mode=EVAL):
+        map_rows = rows.affine if isinstance(x, rows.Sparse) else affine
+        return map_rows(x, self.W, self.b, self.arena.empty(len(x), self.m)), x
+
+    def backward(self, da, x, need_dx=True, need_dW=True):
+        dW, db = (self.dW, self.db) if need_dW else (None, None)
+        if isinstance(x, rows.Sparse):
+            return rows.affine_backward(da, x, self.W, dW, db, self.arena, need_dx)
+        if isinstance(da, rows.Sparse):
+            return rows.affine_backward_sparse(da, x, self.W, dW, db, self.arena, need_dx)
+        return affine_backward(da, x, self.W, dW, db, self.arena.empty(*x.shape) if need_dx else None, need_dx)
+
+    def chain(self, Ja, x):
+        """∂a/∂x = Wᵀ"""
+        return namespace(Ja).matmul(Ja, self.W.T)
+
+
+class Activation(Layer):
+    """h = φ(a), number by number; derived in `ops.phi_backward` and `minae.kernels.activations`.     name: of φ"""
+
+    def __init__(self, name):
+        if name not in ACTIVATIONS:
+            raise InputError(f"unknown activation {name!r}: choose one of {', '.join(ACTIVATIONS)}")
+        self.name = name
+
+    def forward(self, a, mode=EVAL):
+        h = phi(a, self.name, out=a if self.may_overwrite else self.arena.empty(*a.shape))
+        return h, h
+
+    def backward(self, dh, h, need_dx=True, need_dW=True):
+        if isinstance(dh, rows.Sparse):
+            return rows.phi_backward(dh, h, self.name, self.arena)
+        return dh if self.name == "identity" else phi_backward(dh, h, self.name, self.arena.empty(*h.shape))
+
+    def chain(self, Jh, h):
+        """∂h/∂a = diag φ'(a)"""
+        return Jh * kernels.activations.prime(h, self.name, self.arena.empty(*h.shape))[:, None, :]
+
+
+class Gain(Layer):
+    r"""h = G ⊙ x, a factor for each unit.     x (B, m), G (m,) -> h (B, m);  G: name of the parameter
+
+    It lets tanh, confined to (−1, 1), propose codes of any size (Kavukcuoglu et al. 2008).
+
+    Derivation: h_bj = G_j x_bj, and G_j stands in the row of every example.
+        dG_j  = Σ_b ∂J/∂h_bj ∂h_bj/∂G_j = Σ_b dh_bj x_bj
+        dx_bj = ∂J/∂h_bj ∂h_bj/∂x_bj    = dh_bj G_j
+    """
+
+    def __init__(self, G, m):
+        self.names, self.m = (G,), m
+
+    def shapes(self):
+        return {self.names[0]: (self.m,)}
+
+    def bind(self, parameters, state):
+        super().bind(parameters, state)
+        self.G, self.dG = parameters[self.names[0]], parameters.gradient(self.names[0])
+
+    def initialize(self, rng):
+        self.G[...] = 1
+
+    def forward(self, x, mode=EVAL):
+        return self.ws.multiply(x, self.G), x
+
+    def backward(self, dh, x, need_dx=True, need_dW=True):
+        if need_dW:
+            self.dG.add_rows(self.ws.multiply(dh, x))
+        return self.ws.multiply(dh, self.G) if need_dx else None
+
+    def chain(self, Jh, x):
+        """∂h/∂x = diag G"""
+        return Jh * self.G
+
+
+class Shrink(Layer):
+    r"""h = shrink(a, κ) = sign(a) max(|a| − κ, 0), a threshold for each unit.     a (B, m), κ (m,) ≥ 0 -> h (B, m)
+
+    A step of sparse inference ends with it, see `minae.inference`; derived in `minae.kernels.shrinkage`.
+    kappa: name of the parameter
+    """
+
+    def __init__(self, kappa, m):
+        self.names, self.m = (kappa,), m
+
+    def shapes(self):
+        return {self.names[0]: (self.m,)}
+
+    def bind(self, parameters, state):
+        super().bind(parameters, state)
+        self.kappa, self.dkappa = parameters[self.names[0]], parameters.gradient(self.names[0])
+
+    def initialize(self, rng):
+        self.kappa[...] = 0.1
+
+    def forward(self, a, mode=EVAL):
+        h = kernels.shrinkage.shrink(a, self.kappa, out=self.arena.empty(*a.shape))
+        return h, h
+
+    def backward(self, dh, h, need_dx=True, need_dW=True):
+        dkappa = self.dkappa if need_dW else None
+        da, work = self.arena.empty(*h.shape), self.arena.empty(*h.shape)
+        return kernels.shrinkage.shrink_backward(dh, h, dkappa, out=da, work=work)
+
+    def chain(self, Jh, h):
+        """∂h/∂a = diag [h ≠ 0]"""
+        return Jh * abs(namespace(h).sign(h))[:, None, :]

@@ -1,0 +1,78 @@
+"""The models: a page of mathematics each, in a flat folder. A file that is put here is a model that minae knows."""
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from minae import files
+from minae.backend import Backend, get_backend
+from minae.errors import InputError
+from minae.models.autoencoder import Autoencoder
+from minae.models.model import MODELS, Cost, Model
+
+
+def registry() -> dict[str, type[Model]]:
+    """Name -> class of every model, in the order of the book."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    return dict(sorted(MODELS.items(), key=lambda item: ([int(part) for part in item[1].section.split(".")], item[0])))
+
+
+def exports() -> dict[str, Any]:
+    """What `minae` exports of this folder, by name: the classes, and the functions of stacked.py."""
+    stacked = importlib.import_module(f"{__name__}.stacked")
+    classes = {model.__name__: model for model in registry().values()}
+    return classes | {name: getattr(stacked, name) for name in ("pretrain", "copy_encoder")}
+
+
+def import_file(path: str | Path) -> None:
+    """Run a file of Python that has models of its own; they are registered as those of this folder are."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no file {str(path)!r}: give the path of a Python file with a model in it")
+    spec = importlib.util.spec_from_file_location(f"minae_import_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{str(path)!r} is no Python file: its name must end in .py")
+    before, module = set(MODELS), importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # as pickle and inspect look for it
+    try:
+        spec.loader.exec_module(module)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{str(path)!r} cannot be imported: {type(error).__name__}: {error}") from error
+    if set(MODELS) == before:
+        raise InputError(f"{str(path)!r} registers no model: give a subclass of minae.Model or minae.Autoencoder a `name`")
+
+
+def get_model(name: str) -> type[Model]:
+    """The class of the model called `name`."""
+    models = registry()
+    if name not in models:
+        raise InputError(f"unknown model {name!r}: choose one of {', '.join(models)}")
+    return models[name]
+
+
+def load(path: str | Path, *, backend: str | Backend | None = None, dtype: str | None = None) -> Model:
+    """The model that `save` or a checkpoint of `fit` wrote.
+
+    Raises InputError for a file that is missing, truncated, or not minae's.
+    """
+    tensors, metadata = files.read(path)
+    backend = get_backend(backend)
+    try:
+        kind = get_model(metadata["model"])
+        model = kind(**metadata["config"], backend=backend, dtype=dtype or metadata["dtype"])
+        model.weights.update(metadata["weights"])
+        model.restore(tensors)
+    except (KeyError, TypeError, ValueError) as error:  # InputError is a ValueError
+        raise InputError(
+            f"{path} does not hold a whole minae model ({error}): was it written by another version?"
+        ) from error
+    return model
+
+
+__all__ = ["MODELS", "Autoencoder", "Cost", "Model", "exports", "get_model", "import_file", "load", "registry"]

@@ -1,0 +1,111 @@
+"""An autoencoder: f, g, and what can be done with a code."""
+
+import warnings
+from typing import Any
+
+from minae.backend import namespace
+from minae.errors import InputError
+from minae.fields import Code, Field
+from minae.layers import Layer
+from minae.losses import LOSSES
+from minae.models.model import Model
+from minae.networks import Network, dense, mirrored
+from minae.ops import ACTIVATIONS
+from minae.options import Choice, Flag, Sizes
+
+
+class Autoencoder(Model):
+    """f: x -> h and g: h -> s, mirrored: sizes (784, 256, 30) give f 784-256-30 and g 30-256-784.
+
+    The encoder's parameters are W1, b1, W2, …, the decoder's V1, c1, V2, … in the order in which they are used. The
+    decoder's last layer is linear: it gives the logits s of p(x | h), and r = g(h) is the mean of p.
+
+    A code between f and g, such as `minae.codes.TopK`, is made in `networks` and kept as `self.between`.
+    """
+
+    between: Layer | None = None
+    code_parts = 1  # widths of the code that the encoder's last layer gives
+
+    sizes = Sizes("widths from x to h, at least two")
+    activation = Choice("sigmoid", "φ of the hidden layers", among=ACTIVATIONS)
+    code = Choice(None, "φ of the code layer h; by default that of the hidden layers", among=ACTIVATIONS, optional=True)
+    loss = Choice("bernoulli", "L = −log p(x | h), see minae.losses", among=tuple(LOSSES))
+    tied = Flag(False, "V = Wᵀ in every layer, one array for both")
+
+    def settle(self) -> None:
+        if self.options["code"] is None:
+            self.options["code"] = self.activation
+
+    @property
+    def code_size(self) -> int:
+        return self.sizes[-1]
+
+    def inputs(self) -> dict[str, Field]:
+        return {"x": self.loss.field(self.sizes[0])}
+
+    def networks(self) -> dict[str, Network]:
+        return {"f": self.encoder(), "g": self.decoder()}
+
+    def encoder(self, code: str | None = None, **last: Any) -> Network:
+        """f.     code: φ of the last layer, where it is not the option of this name;  last: for its affine map"""
+        widths = [*self.sizes[:-1], self.code_size * self.code_parts]
+        activations = [self.activation] * (len(widths) - 2) + [code or self.options["code"]]
+        return dense(widths, activations, "W", "b", **last)
+
+    def decoder(self) -> Network:
+        """g"""
+        activations = [self.activation] * (len(self.sizes) - 2) + ["identity"]
+        return mirrored(self.sizes, activations, self.tied)
+
+    def build(self) -> None:
+        self.loss = LOSSES[self.options["loss"]](self.arena, self.weights)
+        if self.between is not None:
+            self.between.bind(self.parameters, self.state)
+
+    def warn_of_a_copy(self, *weights: float) -> None:
+        """For a model that only its penalties or a narrow layer keep from the identity."""
+        if min(self.sizes) >= self.sizes[0] and not any(weights):
+            warnings.warn(
+                f"no layer of {self.sizes} is narrower than x, and lam is 0: nothing keeps the code from a copy of x "
+                "(14.2)",
+                stacklevel=5,
+            )
+
+    # ---- verbs: host arrays in, host arrays out, batch by batch
+
+    def code_of(self, x: Any) -> Any:
+        """h = f(x) as `encode` gives it and `decode` takes it, of a batch on the device."""
+        h, _ = self.f.forward(x)
+        return h if self.between is None else self.between.forward(h)[0]
+
+    def encode(self, X: Any) -> Any:
+        """h = f(x):  (rows, n) -> (rows, m)."""
+        return self.apply(lambda x, start: self.code_of(x), X)
+
+    def decode(self, H: Any) -> Any:
+        """r = g(h), the mean of p(x | h):  (rows, m) -> (rows, n)."""
+        return self.apply(lambda h, start: self.loss.mean(self.g.forward(h)[0]), H, Code(self.code_size), "H")
+
+    def reconstruct(self, X: Any) -> Any:
+        """r = g(f(x)):  (rows, n) -> (rows, n)."""
+        return self.apply(lambda x, start: self.loss.mean(self.g.forward(self.code_of(x))[0]), X)
+
+    def jacobian(self, X: Any) -> Any:
+        """Jf = ∂h/∂x at each row, of the code that `encode` gives:  (rows, n) -> (rows, m, n)."""
+        n, m = self.sizes[0], self.code_size
+        need, have = len(X) * m * n * self.dtype.itemsize, self.backend.memory()
+        if need > have:
+            raise InputError(
+                f"a Jacobian of {len(X)} × {m} × {n} takes {need / 2**30:.3g} GiB of {have / 2**30:.3g}: give fewer "
+                "rows; for ‖Jf‖ alone, ContractiveAutoencoder(probes=K) estimates it"
+            )
+        f = self.f if self.between is None else Network([*self.f.layers, self.between])
+        f.arena = self.arena
+        return self.apply(lambda x, start: f.jacobian(x), X, batch_size=100)
+
+    def tangents(self, X: Any, k: int = 8) -> tuple[Any, Any]:
+        """Where the code is sensitive, at each row: the k leading right singular vectors of Jf and their singular
+        values, (rows, k, n) and (rows, k). They span the manifold's tangent plane at x.     (sections 14.6, 14.7)"""
+        J = self.jacobian(X)
+        _, values, vectors = namespace(J).linalg.svd(J, full_matrices=False)
+        return vectors[:, :k], values[:, :k]

@@ -1,0 +1,407 @@
+"""What all models share: options, parameters, state, the weights of the terms, fit, evaluate, copies and files.
+
+A new model is one file in this folder (or a file given by `--import`): a subclass of `Model` or `Autoencoder` with a
+`name`. Being there registers it: `minae check`, `minae train` and `minae options` know it.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from minae import files, kernels, options
+from minae.arena import Arena
+from minae.backend import Backend, get_backend
+from minae.data.batches import Batches
+from minae.errors import InputError
+from minae.fields import Field, shape_of
+from minae.layers import Mode
+from minae.networks import Network
+from minae.options import Count, Weight
+from minae.parameters import Parameters
+from minae.training.loop import fit
+
+MODELS: dict[str, type["Model"]] = {}  # name -> class, as they were registered; `minae.models.registry` sorts them
+
+
+class Cost(dict):
+    """The terms of a cost by name, on the device until they are read, and J = Σ_k weight_k · term_k.
+
+    constants:  what the cost held fixed and was computed from θ, by name: a gradient check passes it back
+    statistics: what the layers' states become after this step, by name
+    """
+
+    def __init__(self, terms, weights, constants=None):
+        super().__init__(terms)
+        self.weights, self.constants, self.statistics = weights, constants or {}, {}
+
+    @property
+    def J(self):
+        return sum(self.weights[name] * term for name, term in self.items())
+
+    def __float__(self):
+        return float(self.J)
+
+
+class Weights(dict):
+    """The weight ≥ 0 of each cost term of a model. A term that the model does not have is refused."""
+
+    def __setitem__(self, term, weight):
+        if term not in self:
+            raise InputError(f"unknown cost term {term!r}: this model has {', '.join(self)}")
+        option = options.Number(low=0)
+        option.name = f"weights[{term!r}]"
+        super().__setitem__(term, option.checked(weight))
+
+    def update(self, weights):
+        for term, weight in weights.items():
+            self[term] = weight
+
+
+class Model:
+    """Options, a cost with its gradient, and what can be done with them.
+
+    A subclass has
+        name            a word for the command line and the file; without it a class is not registered
+        its options     see `minae.options`; those of kind `Weight` are the weights of its terms
+        inputs()        name -> `minae.fields.Field`: what a batch is made of, the first field what the verbs take
+        networks()      name of one letter -> `Network`, in the order in which their parameters lie in θ
+        shapes()        further parameters of its own: name -> shape
+        cost_and_grad   the page: forward, then the same lines upward
+    and may have
+        constants       what is drawn for a step and held fixed by its gradient
+        project         back into the set that the parameters are confined to; `constrained` says that there is one
+        turns           players that move in turn: name -> letters of the networks that it moves
+        coupled         terms that couple the rows of a batch, such as one of the batch's mean
+        cases           name -> options of small models, which `minae check` differences
+
+    `cost_and_grad(x, …, mode="train", need_grad=True)` takes the fields and constants by name. Before its first line, the
+    arrays are checked, `mode` becomes a `Mode` and ∂J/∂θ becomes 0. It adds to the gradients and returns `self.cost(…)`.
+
+    backend: "numpy", "cupy" or "auto"; without it MINAE_BACKEND decides, else "numpy"
+    dtype:   "float32", or "float64" as the gradient check needs it
+
+    Raises InputError for options out of range.
+    """
+
+    name: ClassVar[str] = ""
+    section: ClassVar[str] = "99"  # of the book: the order of the models in lists
+    terms: ClassVar[tuple[str, ...]] = ("L",)  # terms of the cost whose weight is 1 unless it is changed
+    turns: ClassVar[dict[str, str]] = {}
+    objective: ClassVar[tuple[str, ...]] = ()  # the terms whose sum is J in a history; () for all of them
+    constrained: ClassVar[bool] = False
+    coupled: tuple[str, ...] = ()
+    cases: ClassVar[dict[str, dict[str, Any]]] = {"": {}}
+
+    seed = Count(0, "of the initial parameters", lowest=0)
+
+    def __init_subclass__(cls):
+        if "cost_and_grad" in vars(cls):
+            cls.cost_and_grad = _entered(vars(cls)["cost_and_grad"])
+        declared = options.of(cls)
+        kinds = inspect.Parameter
+        signature = [
+            kinds(name, kinds.POSITIONAL_OR_KEYWORD)
+            if isinstance(option, options.Sizes)
+            else kinds(name, kinds.KEYWORD_ONLY, default=option.default)
+            for name, option in declared.items()
+        ]
+        signature.append(kinds("backend", kinds.KEYWORD_ONLY, default=None))
+        signature.append(kinds("dtype", kinds.KEYWORD_ONLY, default="float32"))
+        cls.__signature__ = inspect.Signature(signature)
+        if vars(cls).get("name"):
+            MODELS[cls.name] = cls
+
+    def __init__(self, *positional: Any, backend: str | Backend | None = None, dtype: str = "float32", **given: Any):
+        declared = options.of(type(self))
+        sizes = [name for name, option in declared.items() if isinstance(option, options.Sizes)]
+        if len(positional) > len(sizes):
+            raise InputError(f"{type(self).__name__} takes {', '.join(sizes) or 'no option'} by position, others by name")
+        given |= dict(zip(sizes, positional, strict=False))
+        for name in set(given) - set(declared):
+            raise InputError(f"{self.name or type(self).__name__} has no option {name!r}: it has {', '.join(declared)}")
+        if str(dtype) not in ("float32", "float64"):
+            raise InputError(f"dtype is {dtype!r}: choose 'float32' (to train) or 'float64' (to check gradients)")
+        self.options: dict[str, Any] = {}
+        self.weights = Weights(dict.fromkeys(self.terms, 1.0))
+        self.weights |= {option.term: 0.0 for option in declared.values() if isinstance(option, Weight)}
+        for name, option in declared.items():
+            option.keep(self, given.get(name, option.default))
+        self.backend, self.dtype = get_backend(backend), np.dtype(str(dtype))
+        self.arena = Arena(self.backend, self.dtype)
+        self._specs: dict[Any, dict[str, tuple]] = {}
+        self.settle()
+        self._build()
+
+    def _build(self):
+        self.nets: dict[str, Network] = self.networks()
+        shapes, layers, state = {}, {}, {}
+        for letter, network in self.nets.items():
+            setattr(self, letter, network)
+            shapes |= {name: shape for name, shape in network.shapes().items() if name not in shapes}
+            layers |= {f"{letter}{k + 1}": layer.names for k, layer in enumerate(network.trained())}
+            state |= network.state()
+        self.parameters = Parameters(shapes | self.shapes(), self.arena, layers)
+        self.state = {name: self.backend.from_numpy(np.asarray(array)) for name, array in state.items()}
+        rng = np.random.default_rng(self.seed)
+        for network in self.nets.values():
+            network.bind(self.parameters, self.state)
+        for network in self.nets.values():
+            network.initialize(rng)
+        self.build()
+        self.fields: dict[str, Field] = self.inputs()
+        self.initialize(rng)
+
+    # ---- what a subclass says
+
+    def settle(self) -> None:
+        """Options that depend on each other: refuse what does not go together."""
+
+    def inputs(self) -> dict[str, Field]:
+        raise NotImplementedError(f"{type(self).__name__} does not say what a batch is made of: write `inputs`")
+
+    def networks(self) -> dict[str, Network]:
+        return {}
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {}
+
+    def build(self) -> None:
+        """Losses, penalties and codes, which read the parameters."""
+
+    def initialize(self, rng: np.random.Generator) -> None:
+        """First values of the parameters that no layer has."""
+
+    def constants(self, rng: np.random.Generator, **batch: Any) -> dict[str, Any]:
+        """What a step draws and its gradient holds fixed, by name: noise, masks. What depends on θ, `cost_and_grad`
+        computes where it is not given, and returns with the cost."""
+        return {}
+
+    def project(self) -> None:
+        """Put the parameters back into the set that they are confined to."""
+
+    def after_step(self, statistics: dict[str, Any]) -> None:
+        """Called after each step of `fit`: the state moves here, and nowhere else; then `project`."""
+        for name, array in statistics.items():
+            self.state[name][...] = array
+        self.project()
+
+    def cost(self, constants: dict[str, Any] | None = None, **terms: Any) -> Cost:
+        """The cost of these terms; one that is None was skipped."""
+        for name in set(terms) - set(self.weights):
+            raise InputError(f"the cost term {name!r} has no weight: add it to `terms`, or declare a Weight")
+        return Cost({name: term for name, term in terms.items() if term is not None}, self.weights, constants)
+
+    # ---- the options
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The options by name: `type(model)(**model.config)` is the model before training."""
+        return {name: option.value(self) for name, option in options.of(type(self)).items()}
+
+    def __setattr__(self, name, value):
+        option = getattr(type(self), name, None)
+        if isinstance(option, Weight):
+            self.weights[option.term] = value
+        elif isinstance(option, options.Option) and "fields" in vars(self) and name not in vars(self):
+            raise InputError(f"{name} is settled when a model is built: build another with {name}={value!r}")
+        elif name == "weights" and "weights" in vars(self):
+            self.weights.update(value)
+        else:
+            super().__setattr__(name, value)
+
+    def __repr__(self):
+        config = ", ".join(f"{name}={value!r}" for name, value in self.config.items())
+        return f"{type(self).__name__}({config}, backend={self.backend.name!r}, dtype={self.dtype.name!r})"
+
+    # ---- a step
+
+    def normal(self, rng: np.random.Generator, *shape: int) -> Any:
+        """ε ~ N(0, I), in the arena."""
+        return kernels.noise.standard_normal(rng, self.arena.empty(*shape))
+
+    def draw(self, batch: dict[str, Any], seed: int, name: str, *key: int) -> dict[str, Any]:
+        """The constants of a step, from the stream of this name and key; see `Backend.stream`."""
+        if not self._spec(batch):
+            return {}
+        return self._drawn(self.backend.stream(seed, name, *key), batch)
+
+    def _drawn(self, rng, batch):
+        B = len(next(iter(batch.values())))
+        drawn = self.constants(rng, **batch)
+        for network in self.nets.values():
+            drawn |= network.constants(rng, B)
+        return drawn
+
+    def _spec(self, batch):
+        """Name, shape and dtype of the constants that belong to a batch of this shape; found by drawing them once."""
+        key = tuple(array.shape for array in batch.values())
+        if key not in self._specs:
+            with self.arena:
+                drawn = self._drawn(self.backend.stream(0, "example"), batch)
+                self._specs[key] = {name: (array.shape, array.dtype) for name, array in drawn.items()}
+        return self._specs[key]
+
+    def checked_constant(self, array: Any, name: str, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """An array that a step holds fixed: of this shape, and of the model's backend and dtype."""
+        dtype = self.dtype if dtype is None else dtype
+        if not self.backend.owns(array) or array.shape != tuple(shape) or array.dtype != dtype:
+            given = f"{getattr(array, 'dtype', type(array).__name__)} {getattr(array, 'shape', '')}"
+            raise InputError(
+                f"{name} is {given}; expected {dtype} {tuple(shape)} on {self.backend.name!r}, as `constants` draws it"
+            )
+        return array
+
+    def checked_batch(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The fields among the inputs of a step, checked: arrays of the model's backend, of their field's shape."""
+        batch = {}
+        for name, field in self.fields.items():
+            x = inputs.get(name)
+            if x is None and field.optional:
+                continue
+            batch[name] = x
+            if not self.backend.owns(x):
+                raise InputError(
+                    f"{name} is a {type(x).__module__.partition('.')[0]} {type(x).__name__} and the model is on backend "
+                    f"{self.backend.name!r}: use model.backend.from_numpy({name}), or build the model on its backend"
+                )
+            shape, dtype = shape_of(field, x.shape[0] if x.ndim else 0), field.dtype(self.dtype)
+            if x.ndim == 0 or x.shape[0] == 0 or (shape is not None and x.shape != shape):
+                expected = ", ".join(["rows", *map(str, (shape or x.shape)[1:])])
+                raise InputError(f"{name} has shape {x.shape}; expected ({expected}) with at least one row")
+            if x.dtype != dtype:
+                raise InputError(f"{name} is {x.dtype} and the model {dtype}: use {name}.astype({str(dtype)!r})")
+        return batch
+
+    # ---- verbs
+
+    def fit(self, X: Any, y: Any = None, **settings: Any) -> Any:
+        """Train on the rows of X, with y and further fields by name where the model has them; see `minae.training.fit`.
+        Returns its History."""
+        return fit(self, X, y, **settings)
+
+    def evaluate(self, X: Any, y: Any = None, batch_size: int = 1000, **inputs: Any) -> dict[str, float]:
+        """The cost terms at X as floats, averaged over its rows; a model's noise is drawn from seed 0."""
+        batches, total = X if isinstance(X, Batches) else self.batches(X, y, inputs), {}
+        for start in range(0, len(batches), batch_size):
+            with self.arena:
+                index = np.arange(start, min(start + batch_size, len(batches)))
+                batch = batches.take(index)
+                given = batch | self.draw(batch, 0, "evaluation", start)
+                for turn in self.turns or [None]:
+                    cost = self.cost_and_grad(**given, mode="eval", need_grad=False, **({"turn": turn} if turn else {}))
+                    for name, term in cost.items():
+                        total[name] = total.get(name, 0.0) + float(term) * len(index)
+        return {name: term / len(batches) for name, term in total.items()}
+
+    def batches(self, X: Any, y: Any = None, inputs: dict[str, Any] | None = None, label: str = "X") -> Batches:
+        """The fields of a data set, checked. X is the first field; `label` is what errors call it."""
+        first, *others = self.fields
+        given = {first: X, **(inputs or {})} | ({} if y is None else {"y": y})
+        for name in given:
+            if name not in self.fields:
+                raise InputError(
+                    f"{name} was given, and a model of kind {self.name!r} learns from {' and '.join(self.fields)} alone: "
+                    f"leave {name} out"
+                )
+        for name in others:
+            if given.get(name) is None and not self.fields[name].optional:
+                raise InputError(
+                    f"{name} is missing: a model of kind {self.name!r} learns from {' and '.join(self.fields)}, and a "
+                    f"validation set is ({', '.join(['X', *others])})"
+                )
+        return Batches(self.fields, given, self.arena, {first: label})
+
+    def apply(
+        self, function: Callable[..., Any], X: Any, field: Field | None = None, name: str = "X", batch_size: int = 1000
+    ) -> Any:
+        """function(x, start) of the rows of X, batch by batch: x from row `start` on, an array of the model's backend.
+        Host arrays in, host arrays out; device arrays in, device arrays out.     field: of X; by default the first"""
+        field = next(iter(self.fields.values())) if field is None else field
+        batches = Batches({"x": field}, {"x": X}, self.arena, {"x": name})
+        out = None
+        for start in range(0, len(batches), batch_size):
+            with self.arena:
+                index = np.arange(start, min(start + batch_size, len(batches)))
+                y = function(batches.take(index)["x"], start)
+                y = y if batches.on_device else self.backend.to_numpy(y)
+                if out is None:
+                    xp = self.backend.xp if batches.on_device else np
+                    out = xp.empty((len(batches), *y.shape[1:]), y.dtype)
+                out[start : start + len(index)] = y
+        return out
+
+    # ---- copies and files
+
+    def copy(self, *, backend: str | Backend | None = None, dtype: str | None = None) -> "Model":
+        """The same model with its own parameters and state, on the same or another backend and dtype."""
+        other = type(self)(**self.config, backend=backend or self.backend, dtype=dtype or self.dtype.name)
+        other.weights.update(self.weights)
+        other.restore({name: self.backend.to_numpy(array) for name, array in self.tensors().items()})
+        return other
+
+    def __deepcopy__(self, memo):
+        return self.copy()
+
+    def __reduce__(self):
+        tensors = {name: np.array(self.backend.to_numpy(array)) for name, array in self.tensors().items()}
+        settings = {"backend": self.backend.name, "dtype": self.dtype.name}
+        return _rebuilt, (type(self), self.config, settings, dict(self.weights), tensors)
+
+    def tensors(self) -> dict[str, Any]:
+        """What is saved: the parameters by name, and the state, whose names begin with "state."."""
+        return {name: self.parameters[name] for name in self.parameters} | {
+            f"state.{name}": array for name, array in self.state.items()
+        }
+
+    def restore(self, tensors: dict[str, np.ndarray]) -> None:
+        """Take parameters and state from arrays of the host. Raises KeyError for a name or shape that does not fit."""
+        for name, array in self.tensors().items():
+            if tensors[name].shape != array.shape:
+                raise KeyError(name)
+            array[...] = self.backend.from_numpy(np.ascontiguousarray(tensors[name].astype(array.dtype)))
+
+    def save(self, path: Any) -> None:
+        """Write parameters, state and configuration to one safetensors file; a former file is replaced whole."""
+        files.write(path, {name: self.backend.to_numpy(a) for name, a in self.tensors().items()}, self.metadata())
+
+    def metadata(self) -> dict[str, Any]:
+        """What a file says of the model beside its arrays: enough to build it again."""
+        return {"model": self.name, "config": self.config, "dtype": self.dtype.name, "weights": dict(self.weights)}
+
+
+def _rebuilt(kind, config, settings, weights, tensors):
+    """The model that was pickled."""
+    model = kind(**config, **settings)
+    model.weights.update(weights)
+    model.restore(tensors)
+    return model
+
+
+def _entered(page):
+    """`cost_and_grad` as it is called: inputs are checked, mode is a `Mode`, and ∂J/∂θ starts at 0; see `Model`."""
+    names = list(inspect.signature(page).parameters)[1:]
+    takes_mode = "mode" in names
+
+    @functools.wraps(page)
+    def cost_and_grad(self, *positional, mode="train", need_grad=True, **inputs):
+        inputs.update(zip(names, positional, strict=False))
+        if isinstance(mode, Mode):  # a subclass's page that calls this one
+            return page(self, **inputs, mode=mode, need_grad=need_grad)
+        batch = self.checked_batch(inputs)
+        held = {}
+        for name, (shape, dtype) in self._spec(batch).items():
+            array = self.checked_constant(inputs.get(name), name, shape, dtype)
+            if "." in name:  # of a layer
+                held[name] = array
+                del inputs[name]
+        mode = Mode(mode, held)
+        if need_grad:
+            self.parameters.zero_grad()
+        cost = page(self, **inputs, need_grad=need_grad, **({"mode": mode} if takes_mode else {}))
+        cost.statistics = mode.statistics
+        return cost
+
+    return cost_and_grad

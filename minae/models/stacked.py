@@ -1,0 +1,95 @@
+r"""Deep stacks: greedy layer-wise pretraining, then fine-tuning of the whole.     (sections 14.3, 15.1)
+
+    h⁰ = x;   for k = 1, 2, …:   train an autoencoder of one layer on hᵏ⁻¹, and keep hᵏ = fₖ(hᵏ⁻¹)
+
+Its encoder becomes layer k of f. Where the decoder mirrors the encoder, its decoder becomes the layer of g that undoes
+it. What follows is the training of any model, with `fit`: of an autoencoder on x (Hinton and Salakhutdinov 2006), or of
+a `Classifier` on x and y (Bengio et al. 2007). All layers move then, unless `rates` of the optimizer says otherwise.
+"""
+
+from typing import Any
+
+from minae.errors import InputError
+from minae.layers import Activation, Affine
+from minae.models.model import Model
+from minae.models.undercomplete import UndercompleteAutoencoder
+
+
+def pretrain(
+    model: Model,
+    X: Any,
+    layer: type[Model] = UndercompleteAutoencoder,
+    *,
+    loss: str = "bernoulli",
+    seed: int = 0,
+    options: Any = None,
+    **fit: Any,
+) -> list[Any]:
+    """Fill the layers of `model` greedily from X, (rows, n). Returns the History of each layer.
+
+    layer:   the model that each layer is trained as: of sizes (n_k−1, n_k), with layer k's activation
+    loss:    −log p(x | h) of the first; a later one has "bernoulli" where it reads sigmoids, else "gaussian"
+    options: further arguments of `layer`, such as {"level": 0.25} for a denoising one; a list has one dict a layer
+    fit:     the settings of `fit`, such as epochs and optimizer
+
+    Raises InputError for a model without layers to fill.
+    """
+    f, g = stages(model.f), stages(model.g)[::-1]
+    if not f or getattr(model, "code_parts", 1) != 1:
+        raise InputError(f"pretrain fills layers h = φ(x W + b), and {model!r} has none: build it with a code layer")
+    options = options if isinstance(options, list) else [options or {}] * len(f)
+    if len(options) != len(f):
+        raise InputError(f"options has {len(options)} entries and the encoder {len(f)} layers: give one dict for each")
+    if given := {"validation", "patience", "checkpoint", "resume"} & set(fit):
+        raise InputError(f"{', '.join(sorted(given))} is not for pretrain, whose layers are a run each: leave it out")
+    mirrored = [(a.m, a.n) for a, _ in f] == [(a.n, a.m) for a, _ in g]
+    histories, h = [], X
+    for k, (into, phi) in enumerate(f):
+        if k:
+            loss = "bernoulli" if f[k - 1][1] == "sigmoid" else "gaussian"
+        settings = dict(code=phi, activation=phi, loss=loss, seed=seed + k)
+        if mirrored and g[k][0].transposed:
+            settings["tied"] = True
+        part = layer((into.n, into.m), **settings | options[k], backend=model.backend, dtype=model.dtype.name)
+        trained = stages(part.f)
+        if getattr(part, "code_parts", 1) != 1 or len(trained) != 1:
+            raise InputError(f"layer is {layer.__name__}: its encoder is more than h = φ(x W + b), so it cannot be taken")
+        histories.append(part.fit(h, seed=seed + k, **fit))
+        copy_parameters(model, into.names, part, trained[0][0].names)
+        if mirrored:
+            copy_parameters(model, g[k][0].names, part, stages(part.g)[0][0].names)
+        if k + 1 < len(f):
+            h = part.encode(h)
+    return histories
+
+
+def copy_encoder(source: Model, target: Model) -> None:
+    """Give the layers of `source`'s encoder to `target`'s, from x up, as many as `target` has."""
+    a, b = describe(source.f), describe(target.f)
+    if a[: len(b)] != b:
+        raise InputError(f"the source's encoder has the layers {a}, the target's {b}: build them alike")
+    for p, q in zip(source.f.trained(), target.f.trained(), strict=False):
+        copy_parameters(target, q.names, source, p.names)
+
+
+def stages(network):
+    """(affine map, name of φ) of each layer φ(x W + b); [] for a network that has others."""
+    pairs = list(zip(network.layers[::2], network.layers[1::2], strict=False))
+    alike = all(isinstance(a, Affine) and isinstance(h, Activation) for a, h in pairs)
+    return [(a, h.name) for a, h in pairs] if alike and len(network.layers) % 2 == 0 else []
+
+
+def describe(network):
+    """The layers in words, such as ['Affine 784-30', 'sigmoid']."""
+    words = []
+    for layer in network.layers:
+        sizes = "-".join(str(size) for size in (getattr(layer, "n", None), getattr(layer, "m", None)) if size)
+        words.append(layer.name if isinstance(layer, Activation) else f"{type(layer).__name__} {sizes}")
+    return words
+
+
+def copy_parameters(target, into, source, names):
+    """Copy parameters between two models, of any backends and dtypes."""
+    for name, other in zip(into, names, strict=True):
+        W = source.backend.to_numpy(source.parameters[other])
+        target.parameters[name][...] = target.backend.from_numpy(W.astype(target.dtype))

@@ -1,0 +1,47 @@
+r"""h = φ(a), number by number, and the softmax.
+
+Every φ here has a derivative that follows from its value h = φ(a) alone, so `a` is not kept: `minae.kernels.activations`
+derives φ'(a) and φ''(a) as functions of h, and computes them.
+"""
+
+from minae import kernels
+from minae.backend import namespace
+
+ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "softplus")
+
+
+def phi(a, name, out=None):
+    """h = φ(a).     `name` is one of ACTIVATIONS; out may be a"""
+    return kernels.activations.phi(a, name, out)
+
+
+def phi_backward(dh, h, name, out=None):
+    """da = dh φ'(a).
+
+    Derivation: h_bj depends on a_bj alone, so the chain rule has one factor.
+        da_bj = ∂J/∂a_bj = ∂J/∂h_bj ∂h_bj/∂a_bj = dh_bj φ'(a_bj)     (6.5.2)
+    """
+    return kernels.activations.backward(dh, h, name, namespace(h).empty_like(h) if out is None else out)
+
+
+def log_softmax(s, out=None, work=None):
+    r"""y_i = log softmax(s)_i = s_i − log Σ_j e^{s_j}, shifted by max s; `work` is free memory.     (6.30, 6.33)
+
+    Derivation: each y_i has the same normaliser, whose derivative is the softmax.
+        ∂y_i/∂s_k = [i = k] − e^{s_k} / Σ_j e^{s_j} = [i = k] − e^{y_k}
+        ds_k      = Σ_i dy_i ∂y_i/∂s_k = dy_k − e^{y_k} Σ_i dy_i
+    The shift by max s changes no y_i: it is subtracted from s_i and from the logarithm alike.     (6.32)
+    """
+    xp = namespace(s)
+    y = xp.subtract(s, s.max(axis=1, keepdims=True), out=out)
+    y -= xp.log(xp.exp(y, out=work).sum(axis=1, keepdims=True))
+    return y
+
+
+def log_softmax_backward(dy, y, out=None):
+    """ds_k = dy_k − e^{y_k} Σ_i dy_i"""
+    xp = namespace(y)
+    ds = xp.exp(y, out=out)
+    ds *= dy.sum(axis=1, keepdims=True)
+    xp.subtract(dy, ds, out=ds)
+    return ds

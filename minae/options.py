@@ -1,0 +1,226 @@
+"""Declared options: one line gives the check of an argument, the repr, the file, the command line and the help.
+
+    class SparseAutoencoder(Autoencoder):
+        rho = Rate(0.05, "target ρ of the mean activity")
+        lam = Weight("Omega", 1.0, "weight λ of Ω")
+
+`model.rho` reads the value. The value of a `Weight` is kept in `model.weights`, and nowhere else. Options are given to
+the constructor by name; `sizes` may also be given first and without its name.
+
+Raises InputError for a value that an option does not take: what was given, what is expected.
+"""
+
+import ast
+import math
+import operator
+
+import numpy as np
+
+from minae.errors import InputError
+
+
+class Required:
+    """The default of an option that has to be given."""
+
+    def __repr__(self):
+        return "required"
+
+
+REQUIRED = Required()
+
+
+class Option:
+    """One argument of a model.     default: its value where it is not given;  doc: half a line of help
+
+    optional: whether None is a value, too;  example: a value for small models where there is no default
+    """
+
+    def __init__(self, default=REQUIRED, doc="", *, optional=False, example=None):
+        self.default, self.doc, self.optional, self.example = default, doc, optional, example
+
+    def __set_name__(self, owner, name):
+        self.name = name
+        inherited = [vars(base)[name] for base in owner.__mro__[1:] if isinstance(vars(base).get(name), Option)]
+        self.doc = self.doc or next((option.doc for option in inherited), "")
+
+    def __get__(self, model, owner=None):
+        return self if model is None else self.value(model)
+
+    def value(self, model):
+        return model.options[self.name]
+
+    def keep(self, model, value):
+        """Check the value and keep it. Called once, by the constructor."""
+        model.options[self.name] = self.checked(value)
+
+    def checked(self, value):
+        """The value in the form in which it is kept."""
+        if value is REQUIRED:
+            raise InputError(f"{self.name} is missing: expected {self.expected()}")
+        if value is None and self.optional:
+            return None
+        try:
+            return self.convert(value)
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(f"{self.name} is {_short(value)}: expected {self.expected()}") from None
+
+    def convert(self, value):
+        """The value in its form; ValueError or TypeError where it is none of this option's."""
+        return value
+
+    def expected(self):
+        """What is taken, in words."""
+        return "a value"
+
+    def parse(self, text):
+        """The value that a word of the command line stands for."""
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            return text
+
+
+class Number(Option):
+    """A finite number in [low, high], or without its ends where `open` is true."""
+
+    def __init__(self, default=REQUIRED, doc="", *, low=-math.inf, high=math.inf, open=False, **more):
+        super().__init__(default, doc, **more)
+        self.low, self.high, self.open = low, high, open
+
+    def convert(self, value):
+        if isinstance(value, bool | str) or not isinstance(value, int | float | np.number):
+            raise TypeError
+        value = float(value)
+        inside = self.low < value < self.high if self.open else self.low <= value <= self.high
+        if not inside or not math.isfinite(value):
+            raise ValueError
+        return value
+
+    def expected(self):
+        low, high = self.low > -math.inf, self.high < math.inf
+        if low and high:
+            return f"a number in {'(' if self.open else '['}{self.low:g}, {self.high:g}{')' if self.open else ']'}"
+        return f"a number {'>' if self.open else '≥'} {self.low:g}" if low else "a finite number"
+
+
+class Rate(Number):
+    """A share in (0, 1)."""
+
+    def __init__(self, default=REQUIRED, doc="", **more):
+        super().__init__(default, doc, low=0, high=1, open=True, **more)
+
+
+class Positive(Number):
+    """A number > 0."""
+
+    def __init__(self, default=REQUIRED, doc="", **more):
+        super().__init__(default, doc, low=0, open=True, **more)
+
+
+class Weight(Number):
+    """The weight ≥ 0 of the cost term called `term`: it *is* model.weights[term]."""
+
+    def __init__(self, term, default=REQUIRED, doc="", **more):
+        super().__init__(default, doc, low=0, **more)
+        self.term = term
+
+    def value(self, model):
+        return model.weights[self.term]
+
+    def keep(self, model, value):
+        model.weights[self.term] = self.checked(value)
+
+
+class Count(Option):
+    """A whole number ≥ lowest."""
+
+    def __init__(self, default=REQUIRED, doc="", *, lowest=1, **more):
+        super().__init__(default, doc, **more)
+        self.lowest = lowest
+
+    def convert(self, value):
+        count = operator.index(value)
+        if isinstance(value, bool | np.bool_) or count < self.lowest:
+            raise ValueError
+        return count
+
+    def expected(self):
+        return f"an integer ≥ {self.lowest}"
+
+
+class Choice(Option):
+    """One of a few words."""
+
+    def __init__(self, default, doc="", *, among, **more):
+        super().__init__(default, doc, **more)
+        self.among = tuple(among)
+
+    def checked(self, value):
+        if value is None and self.optional:
+            return None
+        if not isinstance(value, str) or value not in self.among:
+            raise InputError(f"unknown {self.name} {_short(value)}: choose one of {', '.join(self.among)}")
+        return value
+
+    def expected(self):
+        return " or ".join(self.among)
+
+    def parse(self, text):
+        return text
+
+
+class Flag(Option):
+    """True or False."""
+
+    def convert(self, value):
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError
+        return bool(value)
+
+    def expected(self):
+        return "True or False"
+
+
+class Sizes(Option):
+    """Widths of layers, such as (784, 256, 30)."""
+
+    def __init__(self, doc="", *, fewest=2, example=(7, 5, 3), most=None, **more):
+        super().__init__(REQUIRED, doc, example=example, **more)
+        self.fewest, self.most = fewest, most
+
+    def convert(self, value):
+        if isinstance(value, str):
+            raise TypeError
+        widths = [operator.index(size) for size in value]
+        if not self.fewest <= len(widths) <= (self.most or len(widths)) or min(widths) < 1:
+            raise ValueError
+        return widths
+
+    def expected(self):
+        if self.most:
+            return f"{self.most} widths ≥ 1, of x and of h"
+        return "the widths from x to h, such as (784, 256, 30)"
+
+
+class Settled(Option):
+    """An option that other models have and that has one value here; `doc` says why."""
+
+    def checked(self, value):
+        if value != self.default:
+            raise InputError(f"{self.name} is {_short(value)}: {self.doc}, so leave {self.name} out")
+        return value
+
+    def expected(self):
+        return repr(self.default)
+
+
+def _short(value, most=80):
+    text = " ".join(repr(value).split())
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def of(owner):
+    """The options of a class by name: widths first, then those of its bases, in the order in which they are declared."""
+    names = dict.fromkeys(name for base in reversed(owner.__mro__) for name in vars(base))
+    options = {name: getattr(owner, name) for name in names if isinstance(getattr(owner, name, None), Option)}
+    return dict(sorted(options.items(), key=lambda item: not isinstance(item[1], Sizes)))

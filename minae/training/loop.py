@@ -1,0 +1,320 @@
+"""The minibatch loop: order, steps, History, early stopping, and a resume that continues bit for bit.
+
+Randomness is a function of (seed, epoch) for the order of the rows and of (seed, epoch, step) for a model's constants,
+so a checkpoint holds parameters, state, the optimizers' vectors, epoch and position, and no generator.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minae.errors import Diverged, InputError
+from minae.training.checkpoint import Checkpoint
+from minae.training.optimizers import LBFGS, OPTIMIZERS, Optimizer
+from minae.training.progress import Bar, CtrlC
+
+
+class History(list):
+    """One dict an epoch: epoch, step, J and every cost term (mean over the epoch's examples), seconds, examples/s, and
+    under "validation" the same terms at the validation set. `history["L"]` is the list of one term over the epochs."""
+
+    def __getitem__(self, key):
+        if isinstance(key, str):
+            name = key.removeprefix("validation.")
+            return [record["validation"][name] if name != key else record[name] for record in self]
+        return super().__getitem__(key)
+
+
+def fit(
+    model: Any,
+    X: Any,
+    y: Any = None,
+    *,
+    epochs: int = 10,
+    batch_size: int | None = None,
+    optimizer: str | Optimizer | LBFGS | dict[str, Any] = "adam",
+    validation: Any = None,
+    patience: int | None = None,
+    callbacks: Sequence[Callable[..., Any]] = (),
+    gradient_hook: Callable[[Any], None] | None = None,
+    seed: int = 0,
+    checkpoint: Any = None,
+    every: int = 1,
+    resume: bool = False,
+    progress: bool | None = None,
+    **inputs: Any,
+) -> History:
+    """Train `model` on the rows of X by minibatches, in an order shuffled anew each epoch. Returns a History.
+
+    y, inputs:  the model's other fields by name, such as labels for a Classifier, a row for each of X
+    batch_size: rows a step; by default 128, or all rows where there are fewer
+    optimizer:  an optimizer, or its name: sgd, momentum, nesterov, adam, adamw or lbfgs (all rows at once, by SciPy);
+                for a model of several players one for all, or a dict of one for each turn
+    validation: an array like X whose cost is taken after each epoch; (X, y) where there is y, or a dict of all fields
+    patience:   stop after so many epochs without a lower validation cost J, and restore the best parameters
+    callbacks:  called after each epoch as callback(model, history); one that returns True ends the training
+    gradient_hook: called between cost and step with ∂J/∂θ, the flat vector, which it may change in place
+    seed:       of the order of the rows and of the model's constants
+    checkpoint: a file written every `every` epochs, on Ctrl-C and at the end; resume=True continues from it
+    progress:   True, False, or None for a bar only where a person watches
+
+    The same seed gives the same parameters, bit for bit, on one machine, backend and number of threads; also through a
+    kill and a resume.
+
+    Raises InputError for data or settings out of range, Diverged when a cost term becomes NaN or infinite.
+    """
+    batches = model.batches(X, y, inputs)
+    held_out = None if validation is None else _validation(model, validation)
+    n = len(batches)
+    optimizers = _optimizers(model, optimizer)
+    all_rows = any(isinstance(each, LBFGS) for each in optimizers.values())
+    batch_size = (n if all_rows else min(128, n)) if batch_size is None else batch_size
+    if n < 2:
+        raise InputError("X has one row: training needs at least two")
+    if not 1 <= batch_size <= n:
+        raise InputError(f"batch_size is {batch_size} and X has {n} rows: expected 1 to {n}")
+    if seed < 0:
+        raise InputError(f"seed is {seed}: expected an integer ≥ 0")
+    if epochs < 0 or every < 1:
+        raise InputError(f"epochs is {epochs} and every is {every}: expected epochs ≥ 0 and every ≥ 1")
+    if patience is not None and (held_out is None or patience < 1):
+        raise InputError(f"patience is {patience}: expected a number ≥ 1 together with validation data")
+    run = _Run(model, optimizers, batches, held_out, batch_size, seed, checkpoint, gradient_hook)
+    if all_rows:
+        if model.constrained or model.turns:
+            raise InputError(f"lbfgs moves all parameters freely, and a {model.name} model does not: use adam")
+        if checkpoint is not None or resume or patience is not None or batch_size != n or run.draws():
+            raise InputError("lbfgs takes all rows at once, and no checkpoint, resume, patience or noise: use adam")
+        return run.minimize(optimizers[None], epochs, callbacks, progress)
+
+    if resume:
+        run.restore()
+    elif checkpoint is not None and Path(checkpoint).exists():
+        raise InputError(
+            f"{checkpoint} exists: go on from it with resume=True (--resume), delete it, or give another path"
+        )
+    elif checkpoint is not None:
+        run.save()
+
+    bar = Bar(progress, total=epochs * n, done=run.epoch * n + run.position * batch_size)
+    with bar, CtrlC() as ctrl_c, np.errstate(all="ignore"):  # a cost that overflows is found by _Run.terms
+        while run.epoch < epochs and not run.stopped:
+            started, first = time.perf_counter(), run.position
+            run.order = batches.order(model.backend, seed, run.epoch)
+            for k in range(first, run.steps):
+                rows = run.step(k)
+                if bar.advance(rows) or ctrl_c.asked:
+                    bar.show(run, epochs)
+                if ctrl_c.asked:
+                    raise run.interrupted()
+            run.end_epoch(started, first, patience)
+            if any([callback(model, run.history) for callback in callbacks]):
+                run.stopped = True
+            if checkpoint is not None and (run.epoch % every == 0 or run.epoch >= epochs or run.stopped):
+                run.save()
+    if patience is not None and run.best is not None:
+        model.parameters.flat[...] = run.best
+    return run.history
+
+
+def _validation(model, validation):
+    if isinstance(validation, dict):
+        first = next(iter(model.fields))
+        others = {name: array for name, array in validation.items() if name != first}
+        return model.batches(validation.get(first), None, others, "validation")
+    X, y = validation if isinstance(validation, tuple) else (validation, None)
+    return model.batches(X, y, {}, "validation")
+
+
+def _optimizers(model, optimizer):
+    """Turn -> optimizer. Its settings are taken; the steps and vectors of another run stay there."""
+    turns, optimizers = list(model.turns) or [None], {}
+    given = optimizer if isinstance(optimizer, dict) else dict.fromkeys(turns, optimizer)
+    if set(given) != set(turns):
+        raise InputError(f"optimizer has {', '.join(map(str, given))}: expected one for each of {', '.join(model.turns)}")
+    for turn in turns:
+        each = given[turn]
+        if isinstance(each, str):
+            if each not in OPTIMIZERS:
+                raise InputError(f"unknown optimizer {each!r}: choose one of {', '.join(OPTIMIZERS)}")
+            each = OPTIMIZERS[each]()
+        if not isinstance(each, Optimizer | LBFGS):
+            raise InputError(f"optimizer is {each!r}: give one of minae.training, or its name")
+        optimizers[turn] = dataclasses.replace(each)
+    return optimizers
+
+
+class _Run(Checkpoint):
+    """Where a training run stands, and its steps. All that a resume needs goes into a checkpoint."""
+
+    def __init__(self, model, optimizers, batches, held_out, batch_size, seed, path, gradient_hook):
+        self.model, self.optimizers, self.path = model, optimizers, path
+        self.batches, self.held_out, self.gradient_hook = batches, held_out, gradient_hook
+        self.batch_size, self.seed = batch_size, seed
+        self.steps = math.ceil(len(batches) / batch_size)
+        self.epoch, self.position, self.stopped = 0, 0, False  # position: steps done of this epoch
+        self.history, self.best, self.best_J, self.stale = History(), None, math.inf, 0
+        self.names, self.trace = list(model.weights), None
+        self.recorded = np.zeros((self.steps, len(self.names)), bool)  # which terms a step had
+        self.order = None
+        self.players = {turn: self._parameters_of(turn) for turn in optimizers}
+
+    def _parameters_of(self, turn):
+        """Names of the parameters that a turn moves; None for all."""
+        if turn is None:
+            return None
+        letters = self.model.turns[turn]
+        return {name for letter in letters for layer in self.model.nets[letter].trained() for name in layer.names}
+
+    def draws(self):
+        """Whether a step has constants that are drawn."""
+        with self.model.arena:
+            return bool(self.model.draw(self.batches.take(np.arange(2)), 0, "check"))
+
+    # ---- steps
+
+    def step(self, k):
+        """One step of every player. Returns the number of rows."""
+        model, statistics = self.model, {}
+        with model.arena:
+            batch, given = self._inputs(k)
+            count = len(next(iter(batch.values())))
+            for turn, optimizer in self.optimizers.items():
+                cost = model.cost_and_grad(**given, **({} if turn is None else {"turn": turn}))
+                self._record(k, cost, count)
+                statistics |= cost.statistics
+                if self.gradient_hook is not None:
+                    self.gradient_hook(model.parameters.grad)
+                optimizer.step(model.parameters, self.players[turn])
+            model.after_step(statistics)
+        self.position = k + 1
+        return count
+
+    def _inputs(self, k):
+        part = slice(k * self.batch_size, (k + 1) * self.batch_size)
+        batch = self.batches.take({domain: order[part] for domain, order in self.order.items()})
+        return batch, batch | self.model.draw(batch, self.seed, "noise", self.epoch, k)
+
+    def _record(self, k, cost, count):
+        """Note a step's terms on the device, without waiting for them."""
+        if self.trace is None:
+            self.trace = self.model.backend.xp.zeros((self.steps, len(self.names) + 1))
+        for i, name in enumerate(self.names):
+            if name in cost:
+                self.trace[k, i] = cost[name]
+                self.recorded[k, i] = True
+        self.trace[k, -1] = count
+
+    def terms(self):
+        """Mean of each term over the examples of this epoch so far, and J. Raises Diverged at a NaN or infinity."""
+        trace = self.model.backend.to_numpy(self.trace)[: self.position]
+        recorded = self.recorded[: self.position]
+        bad = ~np.isfinite(trace)
+        if bad.any():
+            k, i = np.argwhere(bad)[0]
+            raise self.diverged(self.names[i], trace[k, i], k)
+        counts = trace[:, -1:] * recorded
+        present = recorded.any(axis=0)
+        means = (trace[:, :-1] * counts).sum(axis=0)[present] / counts.sum(axis=0)[present]
+        names = [name for name, there in zip(self.names, present, strict=True) if there]
+        return self.with_J(dict(zip(names, means.tolist(), strict=True)))
+
+    def with_J(self, terms):
+        """The terms, and before them J: their sum by the model's weights, of those that its objective names."""
+        objective, weights = self.model.objective or terms, self.model.weights
+        return {"J": sum(weights[name] * term for name, term in terms.items() if name in objective), **terms}
+
+    def diverged(self, name, value, k):
+        last = f"; the last good checkpoint is {self.path}, delete it to start anew" if self.path else ""
+        return Diverged(
+            f"the cost term {name} became {value} at epoch {self.epoch + 1}, step {k + 1} of {self.steps}{last}: "
+            "try a smaller learning rate"
+        )
+
+    # ---- epochs
+
+    def check_last_step(self):
+        """The cost after the last update of an epoch, on the rows of that step: only a good state is kept."""
+        with self.model.arena:
+            _, given = self._inputs(self.steps - 1)
+            costs = [
+                self.model.cost_and_grad(**given, need_grad=False, **({} if turn is None else {"turn": turn}))
+                for turn in self.optimizers
+            ]
+            for name, term in {name: term for cost in costs for name, term in cost.items()}.items():
+                if not math.isfinite(term):
+                    raise self.diverged(name, float(term), self.steps - 1)
+
+    def end_epoch(self, started, first, patience):
+        terms = self.terms()  # waits for the device
+        seconds = time.perf_counter() - started
+        self.check_last_step()
+        examples = max(0, len(self.batches) - first * self.batch_size)
+        step = next(iter(self.optimizers.values())).t
+        record = {"epoch": self.epoch + 1, "step": step, **terms} | self.validation()
+        if patience is not None:
+            J = record["validation"]["J"]
+            if J < self.best_J:
+                self.best_J, self.stale, self.best = J, 0, self.model.parameters.flat.copy()
+            else:
+                self.stale += 1
+                self.stopped = self.stale >= patience
+        self.history.append(record | {"seconds": seconds, "examples_per_second": examples / seconds})
+        self.epoch, self.position = self.epoch + 1, 0
+        self.recorded[...] = False
+
+    def validation(self):
+        return {} if self.held_out is None else {"validation": self.with_J(self.model.evaluate(self.held_out))}
+
+    def interrupted(self):
+        where = f"interrupted in epoch {self.epoch + 1} after {self.position} of {self.steps} steps"
+        if self.path is None:
+            return KeyboardInterrupt(f"{where}; the model keeps what it learned (no checkpoint was asked for)")
+        self.terms()
+        if not bool(self.model.backend.xp.isfinite(self.model.parameters.flat).all()):
+            raise self.diverged("J", math.nan, self.position - 1)
+        self.save()
+        return KeyboardInterrupt(f"{where}; saved to {self.path}: run the same again with resume=True (--resume)")
+
+    # ---- all rows at once
+
+    def minimize(self, optimizer, epochs, callbacks, progress):
+        """L-BFGS: an epoch is one iteration of SciPy's, on all rows, in float64."""
+        model, last, clock = self.model, {}, [time.perf_counter()]
+        flat, to_numpy, from_numpy = model.parameters.flat, model.backend.to_numpy, model.backend.from_numpy
+        batch = self.batches.take(np.arange(len(self.batches)))
+
+        def cost_and_grad(theta):
+            flat[...] = from_numpy(theta.astype(model.dtype))
+            with model.arena:
+                cost = model.cost_and_grad(**batch)
+                if self.gradient_hook is not None:
+                    self.gradient_hook(model.parameters.grad)
+                gradient = to_numpy(model.parameters.grad).astype(np.float64)
+                last.update(self.with_J({name: float(term) for name, term in cost.items()}))
+            if not math.isfinite(last["J"]):
+                epoch = len(self.history) + 1
+                raise Diverged(f"the cost became {last['J']} at iteration {epoch} of lbfgs: scale the data")
+            return last["J"], gradient
+
+        def each(theta):
+            flat[...] = from_numpy(theta.astype(model.dtype))
+            epoch = len(self.history) + 1
+            record = {"epoch": epoch, "step": epoch, **last} | self.validation()
+            seconds, clock[0] = time.perf_counter() - clock[0], time.perf_counter()
+            record |= {"seconds": seconds, "examples_per_second": len(self.batches) / seconds}
+            self.history.append(record)
+            bar.advance(len(self.batches))
+            if any([callback(model, self.history) for callback in callbacks]):
+                raise StopIteration
+
+        if epochs:
+            with Bar(progress, total=epochs * len(self.batches), done=0) as bar, np.errstate(all="ignore"):
+                theta = optimizer.minimize(cost_and_grad, to_numpy(flat).astype(np.float64), epochs, each)
+            flat[...] = from_numpy(theta.astype(model.dtype))
+        return self.history
