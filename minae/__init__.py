@@ -21,7 +21,7 @@ from minae.models import Autoencoder, Model, exports, load
 
 globals().update(exports())
 
-__all__ = [  # noqa: PLE0604  (the models are those that are there)
+__all__ = [
     "Autoencoder",
     "Diverged",
     "InputError",

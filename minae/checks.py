@@ -161,7 +161,7 @@ def _host(array, backend):
 
 
 def _of_turn(model, turn):
-    layers = [layer for letter in model.turns[turn] for layer in model.nets[letter].trained()]
+    layers = [layer for net in model.turns[turn] for layer in model.nets[net].trained()]
     return list(dict.fromkeys(name for layer in layers for name in layer.names))
 
 

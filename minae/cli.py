@@ -7,16 +7,19 @@ import sys
 import warnings
 from pathlib import Path
 
-from minae import __version__, files
+from minae import __version__, chapters, checks, data, files, options
 from minae.errors import Diverged, InputError
+from minae.models import get_model, import_file, load, registry
+from minae.training import LBFGS, OPTIMIZERS
 
 
 def main(argv=None):
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal without σ shows ? instead of failing
     warnings.formatwarning = lambda message, *_, **__: f"minae: warning: {message}\n"
-    args = _parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else [str(word) for word in argv]
     try:
+        args = _parser(argv).parse_args(argv)
         return args.run(args) or 0
     except InputError as error:
         return _stop(error, 2)
@@ -44,7 +47,9 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"minae: {' '.join(message.split())} (see {self.prog} --help)\n")
 
 
-def _parser():
+def _parser(argv):
+    """The commands. The options of `train` are those of the model that the command line names, so it is read first."""
+    _import_files(argv)
     parser = _Parser(prog="minae", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"minae {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -66,8 +71,6 @@ def _parser():
     sub = command(_list, "minae list")
     _json(sub)
 
-    from minae import chapters
-
     sub = command(_run, "minae run 14.1 --quick")
     sub.add_argument("section", metavar="SECTION", help="number of a section, as `minae list` shows it")
     chapters.options(sub)
@@ -78,42 +81,35 @@ def _parser():
     sub.add_argument("--note", metavar="TEXT", help="for the head of the page, such as what the machine did meanwhile")
 
     sub = command(_check, "minae check --json")
+    sub.add_argument("models", metavar="MODEL", nargs="*", help="names as `minae options` lists them; default: all")
     sub.add_argument(
         "--verbose", action="store_true", help="every parameter and cost term, not only the worst of a case"
     )
+    _import(sub)
     _backend(sub)
+    _json(sub)
+
+    sub = command(_options, "minae options denoising")
+    sub.add_argument("model", metavar="MODEL", nargs="?", help="a model; without it, all models")
+    _import(sub)
     _json(sub)
 
     sub = command(_train, "minae train digits.npy --scale 255 --sizes 256 30 --epochs 10 -o model.safetensors")
     _data(sub)
-    sub.add_argument(
-        "-o", "--output", required=True, type=Path, metavar="MODEL", help="the trained model, .safetensors"
-    )
-    sub.add_argument(
-        "--sizes", type=int, nargs="+", default=[256, 30], metavar="M", help="widths up to the code (default 256 30)"
-    )
-    sub.add_argument("--variant", default="undercomplete", help="kind of autoencoder (default undercomplete)")
-    sub.add_argument("--activation", help="of hidden layers: identity, sigmoid, tanh, relu, softplus")
-    sub.add_argument("--code", help="activation of the code")
-    sub.add_argument("--loss", help="bernoulli, gaussian or categorical")
-    sub.add_argument("--tied", action="store_true", default=None, help="decoder weights are the encoder's, transposed")
-    sub.add_argument("--lam", type=float, help="weight of the penalty; undercomplete: of weight decay")
-    sub.add_argument(
-        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the variant, such as level=0.3 or k=25"
-    )
+    sub.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the trained model, .safetensors")
+    sub.add_argument("--model", default="undercomplete", help="as `minae options` lists them (default undercomplete)")
+    _model_options(sub, argv)
     sub.add_argument("--epochs", type=int, default=10)
     sub.add_argument("--batch-size", type=int, metavar="B", help="rows a step (default 128, or all where fewer)")
     sub.add_argument("--optimizer", default="adam", help="sgd, momentum, nesterov, adam (default), adamw or lbfgs")
     sub.add_argument("--lr", type=float, help="learning rate (default: the optimizer's)")
     sub.add_argument("--validation", metavar="DATA", help="data for a validation cost after each epoch")
     sub.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better validation cost")
-    sub.add_argument(
-        "--checkpoint", type=Path, help="default: MODEL with .checkpoint before its suffix; gone when done"
-    )
+    sub.add_argument("--checkpoint", type=Path, help="default: FILE with .checkpoint before its suffix; gone when done")
     sub.add_argument("--every", type=int, default=1, metavar="K", help="epochs between checkpoints (default 1)")
     sub.add_argument("--resume", action="store_true", help="go on from the checkpoint of a run that was stopped")
-    sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--dtype", default="float32", help="float32 (default) or float64")
+    _import(sub)
     _backend(sub)
     _json(sub)
 
@@ -145,6 +141,48 @@ def _json(parser):
     parser.add_argument("--json", action="store_true", help="for a machine to read")
 
 
+def _import(parser):
+    parser.add_argument(
+        "--import", action="append", default=[], dest="files", metavar="FILE", help="a Python file with further models"
+    )
+
+
+def _import_files(argv):
+    """Run the files of `--import` before the options are read, since their models have options of their own."""
+    for k, word in enumerate(argv):
+        if word == "--import" and k + 1 < len(argv):
+            import_file(argv[k + 1])
+        elif word.startswith("--import="):
+            import_file(word.partition("=")[2])
+
+
+TRAIN_DEFAULTS = {"undercomplete": {"activation": "relu", "code": "identity"}}  # of `minae train` alone
+
+
+def _model_options(parser, argv):
+    """The declared options of the model that is asked for, as options of the command."""
+    name = "undercomplete"
+    for k, word in enumerate(argv):
+        if word == "--model" and k + 1 < len(argv):
+            name = argv[k + 1]
+        elif word.startswith("--model="):
+            name = word.partition("=")[2]
+    if name not in registry():
+        return  # `_train` says so
+    group = parser.add_argument_group(f"options of {name}")
+    for key, option in options.of(get_model(name)).items():
+        default = TRAIN_DEFAULTS.get(name, {}).get(key, option.default)
+        words = f"{option.doc} ({option.expected()}; default {default})".replace("%", "%%")
+        if isinstance(option, options.Sizes):
+            group.add_argument(
+                f"--{key}", type=int, nargs="+", metavar="M", help="widths from behind x to the code (default 256 30)"
+            )
+        elif isinstance(option, options.Flag):
+            group.add_argument(f"--{key}", action="store_true", default=None, help=words)
+        elif not isinstance(option, options.Settled):
+            group.add_argument(f"--{key.replace('_', '-')}", dest=key, metavar=key.upper(), help=words)
+
+
 def _backend(parser):
     parser.add_argument("--backend", help="numpy, cupy or auto (default: MINAE_BACKEND, else numpy)")
 
@@ -160,6 +198,7 @@ def _apply(parser):
     parser.add_argument("model", metavar="MODEL", help="a model or checkpoint that minae wrote")
     _data(parser)
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help=".npy or .csv")
+    _import(parser)
     _backend(parser)
 
 
@@ -168,8 +207,6 @@ def _apply(parser):
 
 def _list(args):
     """The sections of the book that have a script, and where each of its equations is computed."""
-    from minae import chapters
-
     sections = [{key: str(value) for key, value in section.items()} for section in chapters.sections()]
     equations = chapters.equations()
     if args.json:
@@ -189,8 +226,6 @@ def _run(args):
     """Run a section's script: its figures as PNG and results.json with every number that it asserts."""
     import runpy
 
-    from minae import chapters
-
     script = str(chapters.find(args.section)["path"])
     argv = [] if args.size == "default" else [f"--{args.size}"]
     argv += ["--backend", args.backend] if args.backend else []
@@ -204,8 +239,6 @@ def _run(args):
 
 def _results(args):
     """Sum up the results.json of runs as one Markdown page, with the published numbers beside them."""
-    from minae import chapters
-
     paths = sorted(args.folder.glob("*/results.json"))
     if not paths:
         raise InputError(f"no {args.folder}/SECTION/results.json: run sections first, with --out {args.folder}/SECTION")
@@ -221,21 +254,20 @@ def _results(args):
 
 
 def _check(args):
-    """Check the gradient of every variant against finite differences; exit 1 where one is wrong."""
-    from minae import checks
-
+    """Check the gradient of every model against finite differences; exit 1 where one is wrong."""
+    kinds = [get_model(name) for name in args.models] or list(registry().values())
     reports, wrong = {}, 0
     if not args.json:
-        print(f"{'variant':36} {'gradients':>9} {'largest error':>14}  at")
-    for name, model, x, arguments in checks.cases(args.backend):
-        report = reports[name] = checks.check_gradient(model, x, noise=arguments)
-        wrong += not report
-        if not args.json:
-            worst, mark = report.worst, "right" if report else "WRONG"
-            at = f"∂({worst.terms})/∂{worst.parameter}"
-            print(f"{name:36} {len(report.rows):9} {worst.error:14.1e}  {at:20} {mark}", flush=True)
-            if args.verbose or not report:
-                print("\n".join("    " + line for line in str(report).splitlines()))
+        print(f"{'model':36} {'gradients':>9} {'largest error':>14}  at")
+    for kind in kinds:
+        for case in kind.cases:
+            name, model, batch = checks.case(kind, case, args.backend)
+            for turn, report in zip(model.turns or [""], checks.check_case(model, batch), strict=True):
+                label = f"{name} {turn}".strip()
+                reports[label] = report
+                wrong += not report
+                if not args.json:
+                    _print_report(label, report, args.verbose)
     if args.json:
         cases = {name: json.loads(report.to_json()) for name, report in reports.items()}
         print(json.dumps({"passed": not wrong, "cases": cases}))
@@ -244,17 +276,49 @@ def _check(args):
     return 1 if wrong else 0
 
 
-def _train(args):
-    """Train an autoencoder on data of your own and save it."""
-    from minae import data
-    from minae.optimizers import LBFGS, OPTIMIZERS
+def _print_report(label, report, verbose):
+    worst, mark = report.worst, "right" if report else "WRONG"
+    at = f"∂({worst.terms})/∂{worst.parameter}"
+    print(f"{label:36} {len(report.rows):9} {worst.error:14.1e}  {at:20} {mark}", flush=True)
+    if verbose or not report:
+        print("\n".join("    " + line for line in str(report).splitlines()))
 
+
+def _options(args):
+    """The models, and the options of one: what they mean, what they take, and their defaults."""
+    kinds = registry() if args.model is None else {args.model: get_model(args.model)}
+    if args.json:
+        print(json.dumps({name: _described(kind) for name, kind in kinds.items()}))
+        return
+    for name, kind in kinds.items():
+        first = (kind.__doc__ or "").strip().splitlines()
+        print(f"{name:18} section {kind.section:7} {first[0].split('     ')[0] if first else ''}")
+        if args.model is not None:
+            for key, option in _described(kind).items():
+                print(f"  {key:12} {option['doc']}\n  {'':12} {option['expected']}; default {option['default']}")
+
+
+def _described(kind):
+    """Option -> doc, what it takes, and its default."""
+    return {
+        key: {"doc": option.doc, "expected": option.expected(), "default": _plain(option.default)}
+        for key, option in options.of(kind).items()
+    }
+
+
+def _plain(default):
+    return default if default is None or isinstance(default, bool | int | float | str) else repr(default)
+
+
+def _train(args):
+    """Train a model on data of your own and save it."""
     if args.output.suffix != ".safetensors":
         raise InputError(f"cannot write the model to {str(args.output)!r}: its name must end in .safetensors")
     files.target(args.output)  # better now than after the training
+    kind = get_model(args.model)
     X = data.read(args.data, args.scale)
     validation = None if args.validation is None else data.read(args.validation, args.scale)
-    model = _build(args, X.shape[1])
+    model = _build(args, kind, X.shape[1])
     if args.optimizer not in OPTIMIZERS:
         raise InputError(f"unknown optimizer {args.optimizer!r}: choose one of {', '.join(OPTIMIZERS)}")
     optimizer = OPTIMIZERS[args.optimizer]
@@ -270,7 +334,7 @@ def _train(args):
         optimizer=optimizer() if args.lr is None else optimizer(lr=args.lr),
         validation=validation,
         patience=args.patience,
-        seed=args.seed,
+        seed=model.seed,
         checkpoint=checkpoint,
         every=args.every,
         resume=args.resume,
@@ -282,33 +346,23 @@ def _train(args):
     print(json.dumps({"model": str(args.output), "history": history}) if args.json else f"saved {args.output}")
 
 
-def _build(args, n):
-    """The model that `minae train` is asked for; what is not given is the variant's own default."""
-    import ast
-
-    from minae.autoencoders.base import VARIANTS
-
-    variants = [name for name, variant in VARIANTS.items() if not variant.supervised]
-    if args.variant not in variants:
-        raise InputError(f"unknown variant {args.variant!r}: choose one of {', '.join(variants)}")
-    form = {"activation": "relu", "code": "identity"} if args.variant == "undercomplete" else {}
-    given = {name: getattr(args, name) for name in ("activation", "code", "loss", "tied", "lam")}
-    form |= {name: value for name, value in given.items() if value is not None}
-    for option in args.option:
-        name, equals, value = option.partition("=")
-        if not equals:
-            raise InputError(f"--option {option!r}: expected NAME=VALUE, such as level=0.3")
-        if name in ("sizes", "backend", "dtype", "seed"):
-            raise InputError(f"--option {option!r}: {name} has an option of its own, --{name}")
-        try:
-            form[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            form[name] = value
-    try:
-        form |= dict(backend=args.backend, dtype=args.dtype, seed=args.seed)
-        return VARIANTS[args.variant]([n, *args.sizes], **form)
-    except TypeError as error:  # a name or a type that the variant does not know
-        raise InputError(f"{args.variant} cannot be built with {', '.join(args.option) or 'this'}: {error}") from error
+def _build(args, kind, n):
+    """The model that `minae train` is asked for; what is not given is the model's own default."""
+    given = dict(TRAIN_DEFAULTS.get(args.model, {}))
+    for key, option in options.of(kind).items():
+        value = getattr(args, key, None)
+        if isinstance(option, options.Sizes):
+            most = option.most - 1 if option.most else None
+            given[key] = [n, *(value if value is not None else [256, 30][-1:] if most == 1 else [256, 30])]
+        elif value is not None:
+            given[key] = option.parse(value) if isinstance(value, str) else value
+    model = kind(**given, backend=args.backend, dtype=args.dtype)
+    if others := list(model.fields)[1:]:
+        raise InputError(
+            f"a model of kind {args.model!r} learns from x and {' and '.join(others)}, and this command reads x alone: "
+            "train it in Python, with fit(X, y)"
+        )
+    return model
 
 
 def _print_epoch(record, epochs):
@@ -323,7 +377,7 @@ def _print_epoch(record, epochs):
 def _encode(args):
     """Write the codes h = f(x) of data."""
     _check_output(args.output)
-    _write(args.output, _load(args).encode(_read(args)))
+    _write(args.output, _verb(_load(args), "encode")(_read(args)))
 
 
 def _reconstruct(args):
@@ -332,14 +386,14 @@ def _reconstruct(args):
     model, X = _load(args), _read(args)
     side = round(X.shape[1] ** 0.5)
     if args.picture:
-        if model.supervised:
-            raise InputError(f"a {model.variant} model gives no picture of x: leave out --picture")
+        if not hasattr(model, "reconstruct"):
+            raise InputError(f"a {model.name} model gives no picture of x: leave out --picture")
         if args.picture.suffix != ".png":
             raise InputError(f"cannot draw {args.picture}: its name must end in .png")
         if side**2 != X.shape[1]:
             raise InputError(f"--picture draws square images, and a row has {X.shape[1]} numbers: leave it out")
         files.target(args.picture)
-    r = model.reconstruct(X)
+    r = _verb(model, "reconstruct")(X)
     _write(args.output, r)
     if args.picture:
         from minae import plots
@@ -348,14 +402,17 @@ def _reconstruct(args):
 
 
 def _load(args):
-    from minae import load
-
     return load(args.model, backend=args.backend)
 
 
-def _read(args):
-    from minae import data
+def _verb(model, name):
+    """The method of this name. Raises InputError for a model that does not have it."""
+    if not hasattr(model, name):
+        raise InputError(f"a model of kind {model.name!r} has no `{name}`: see what it has in Python, with help(model)")
+    return getattr(model, name)
 
+
+def _read(args):
     return data.read(args.data, args.scale)
 
 

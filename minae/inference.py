@@ -28,7 +28,11 @@ def largest_eigenvalue(V, squarings=8):
     by a factor of size(A)^(1/p) at most. No eigensolver is needed, and an upper bound is what a safe step wants.
     """
     xp = namespace(V)
-    A, log_bound, p = kernels.products.matmul(V, V.T) if V.shape[0] <= V.shape[1] else kernels.products.matmul(V.T, V), 0.0, 1
+    A, log_bound, p = (
+        kernels.products.matmul(V, V.T) if V.shape[0] <= V.shape[1] else kernels.products.matmul(V.T, V),
+        0.0,
+        1,
+    )
     for k in range(squarings + 1):
         size = math.sqrt(float(xp.vdot(A, A)))  # ‖A‖_F, divided out so that no power overflows
         if size == 0 or not math.isfinite(size):
@@ -73,7 +77,11 @@ class SparseCoding:
         h is the minimiser where |∇_j| ≤ λ at h_j = 0 and ∇_j = −λ sign(h_j) elsewhere.
         """
         r = kernels.products.matmul(h, self.V) - self._centred(x)
-        return kernels.products.matmul(r, self.V.T) + self.gamma * (h - f) if self.gamma else kernels.products.matmul(r, self.V.T)
+        return (
+            kernels.products.matmul(r, self.V.T) + self.gamma * (h - f)
+            if self.gamma
+            else kernels.products.matmul(r, self.V.T)
+        )
 
     def gap(self, h, x, f=None):
         r"""E(h) − D ≥ E(h) − min E, (B,): a bound on what is left to gain, from the dual of the lasso.

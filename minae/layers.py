@@ -64,6 +64,10 @@ class Layer:
     def initialize(self, rng):
         """First values of the parameters."""
 
+    def trained(self):
+        """The layers that have parameters, from x up: this one, or none; see `Network.trained`."""
+        return [self] if self.names else []
+
     def forward(self, x, mode=EVAL):
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 

@@ -140,7 +140,9 @@ class Ragged:
     def __init__(self, field, X, arena, label):
         self.field, self.arena, self.label, self.backend = field, arena, label, arena.backend
         if not isinstance(X, list | tuple) or not len(X):
-            raise InputError(f"{label} is a {type(X).__name__}: expected a list of sequences, an array for each example")
+            raise InputError(
+                f"{label} is a {type(X).__name__}: expected a list of sequences, an array for each example"
+            )
         self.X = [np.asarray(x) for x in X]
         whole = type(field).__name__
         for k, x in enumerate(self.X):

@@ -45,7 +45,9 @@ def import_file(path: str | Path) -> None:
     except Exception as error:
         raise InputError(f"{str(path)!r} cannot be imported: {type(error).__name__}: {error}") from error
     if set(MODELS) == before:
-        raise InputError(f"{str(path)!r} registers no model: give a subclass of minae.Model or minae.Autoencoder a `name`")
+        raise InputError(
+            f"{str(path)!r} registers no model: give a subclass of minae.Model or minae.Autoencoder a `name`"
+        )
 
 
 def get_model(name: str) -> type[Model]:

@@ -20,7 +20,7 @@ class Autoencoder(Model):
     The encoder's parameters are W1, b1, W2, …, the decoder's V1, c1, V2, … in the order in which they are used. The
     decoder's last layer is linear: it gives the logits s of p(x | h), and r = g(h) is the mean of p.
 
-    A code between f and g, such as `minae.codes.TopK`, is made in `networks` and kept as `self.between`.
+    A code between f and g, such as `minae.codes.TopK`, is one of the `networks`, under the name "between".
     """
 
     between: Layer | None = None
@@ -59,8 +59,6 @@ class Autoencoder(Model):
 
     def build(self) -> None:
         self.loss = LOSSES[self.options["loss"]](self.arena, self.weights)
-        if self.between is not None:
-            self.between.bind(self.parameters, self.state)
 
     def warn_of_a_copy(self, *weights: float) -> None:
         """For a model that only its penalties or a narrow layer keep from the identity."""

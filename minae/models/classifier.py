@@ -1,9 +1,9 @@
 from minae.fields import Labels, Real
+from minae.layers import Activation, Affine
 from minae.losses import Categorical
 from minae.models.autoencoder import Autoencoder
 from minae.models.model import Model
 from minae.networks import Network, dense
-from minae.layers import Activation, Affine
 from minae.options import Count, Sizes, Weight
 from minae.penalties import WeightDecay
 

@@ -32,8 +32,7 @@ class SemanticHashingAutoencoder(Autoencoder):
     }
 
     def networks(self):
-        self.between = NoisyLogits(self.level)
-        return {"f": self.encoder(code="identity"), "g": self.decoder()}
+        return {"f": self.encoder(code="identity"), "between": NoisyLogits(self.level), "g": self.decoder()}
 
     def constants(self, rng, x):
         return {"eps": self.normal(rng, len(x), self.code_size)}

@@ -44,8 +44,7 @@ class KSparseAutoencoder(Autoencoder):
         return k
 
     def networks(self):
-        self.between = TopK(self.k, self.code_size)
-        return {"f": self.encoder(columns=True), "g": self.decoder()}
+        return {"f": self.encoder(columns=True), "between": TopK(self.k, self.code_size), "g": self.decoder()}
 
     def code_of(self, x, k=None):
         """h_Γ, as an array."""

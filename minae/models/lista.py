@@ -102,7 +102,10 @@ class LISTA(Model):
 
     def networks(self):
         n, m = self.sizes
-        return {"f": Network([Unrolled(n, m, self.steps)]), "g": Network([Affine("V1", "c1", m, n), Activation("identity")])}
+        return {
+            "f": Network([Unrolled(n, m, self.steps)]),
+            "g": Network([Affine("V1", "c1", m, n), Activation("identity")]),
+        }
 
     def build(self):
         self.loss = Gaussian(self.arena, self.weights)

@@ -17,7 +17,7 @@ from minae.backend import Backend, get_backend
 from minae.data.batches import Batches
 from minae.errors import InputError
 from minae.fields import Field, shape_of
-from minae.layers import Mode
+from minae.layers import Layer, Mode
 from minae.networks import Network
 from minae.options import Count, Weight
 from minae.parameters import Parameters
@@ -67,13 +67,13 @@ class Model:
         name            a word for the command line and the file; without it a class is not registered
         its options     see `minae.options`; those of kind `Weight` are the weights of its terms
         inputs()        name -> `minae.fields.Field`: what a batch is made of, the first field what the verbs take
-        networks()      name of one letter -> `Network`, in the order in which their parameters lie in θ
+        networks()      name -> `Network` or `Layer`, in the order in which their parameters lie in θ
         shapes()        further parameters of its own: name -> shape
         cost_and_grad   the page: forward, then the same lines upward
     and may have
         constants       what is drawn for a step and held fixed by its gradient
         project         back into the set that the parameters are confined to; `constrained` says that there is one
-        turns           players that move in turn: name -> letters of the networks that it moves
+        turns           players that move in turn: name -> names of the networks that it moves
         coupled         terms that couple the rows of a batch, such as one of the batch's mean
         cases           name -> options of small models, which `minae check` differences
 
@@ -89,7 +89,7 @@ class Model:
     name: ClassVar[str] = ""
     section: ClassVar[str] = "99"  # of the book: the order of the models in lists
     terms: ClassVar[tuple[str, ...]] = ("L",)  # terms of the cost whose weight is 1 unless it is changed
-    turns: ClassVar[dict[str, str]] = {}
+    turns: ClassVar[dict[str, tuple[str, ...]]] = {}
     objective: ClassVar[tuple[str, ...]] = ()  # the terms whose sum is J in a history; () for all of them
     constrained: ClassVar[bool] = False
     coupled: tuple[str, ...] = ()
@@ -118,7 +118,9 @@ class Model:
         declared = options.of(type(self))
         sizes = [name for name, option in declared.items() if isinstance(option, options.Sizes)]
         if len(positional) > len(sizes):
-            raise InputError(f"{type(self).__name__} takes {', '.join(sizes) or 'no option'} by position, others by name")
+            raise InputError(
+                f"{type(self).__name__} takes {', '.join(sizes) or 'no option'} by position, others by name"
+            )
         given |= dict(zip(sizes, positional, strict=False))
         for name in set(given) - set(declared):
             raise InputError(f"{self.name or type(self).__name__} has no option {name!r}: it has {', '.join(declared)}")
@@ -136,12 +138,12 @@ class Model:
         self._build()
 
     def _build(self):
-        self.nets: dict[str, Network] = self.networks()
+        self.nets: dict[str, Network | Layer] = self.networks()
         shapes, layers, state = {}, {}, {}
-        for letter, network in self.nets.items():
-            setattr(self, letter, network)
+        for net, network in self.nets.items():
+            setattr(self, net, network)
             shapes |= {name: shape for name, shape in network.shapes().items() if name not in shapes}
-            layers |= {f"{letter}{k + 1}": layer.names for k, layer in enumerate(network.trained())}
+            layers |= {f"{net}{k + 1}": layer.names for k, layer in enumerate(network.trained())}
             state |= network.state()
         self.parameters = Parameters(shapes | self.shapes(), self.arena, layers)
         self.state = {name: self.backend.from_numpy(np.asarray(array)) for name, array in state.items()}
@@ -162,7 +164,7 @@ class Model:
     def inputs(self) -> dict[str, Field]:
         raise NotImplementedError(f"{type(self).__name__} does not say what a batch is made of: write `inputs`")
 
-    def networks(self) -> dict[str, Network]:
+    def networks(self) -> dict[str, Network | Layer]:
         return {}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -262,6 +264,8 @@ class Model:
             if x is None and field.optional:
                 continue
             batch[name] = x
+            if field.ragged:
+                batch[f"{name}_length"] = inputs.get(f"{name}_length")
             if not self.backend.owns(x):
                 raise InputError(
                     f"{name} is a {type(x).__module__.partition('.')[0]} {type(x).__name__} and the model is on backend "
@@ -317,15 +321,17 @@ class Model:
     def apply(
         self, function: Callable[..., Any], X: Any, field: Field | None = None, name: str = "X", batch_size: int = 1000
     ) -> Any:
-        """function(x, start) of the rows of X, batch by batch: x from row `start` on, an array of the model's backend.
-        Host arrays in, host arrays out; device arrays in, device arrays out.     field: of X; by default the first"""
+        """function(x, start) of the rows of X, batch by batch: x from row `start` on, an array of the model's backend, and
+        behind it the lengths where they vary. Host arrays in, host arrays out; device arrays in, device arrays out.
+
+        field: of X; by default the first"""
         field = next(iter(self.fields.values())) if field is None else field
         batches = Batches({"x": field}, {"x": X}, self.arena, {"x": name})
         out = None
         for start in range(0, len(batches), batch_size):
             with self.arena:
                 index = np.arange(start, min(start + batch_size, len(batches)))
-                y = function(batches.take(index)["x"], start)
+                y = function(*batches.take(index).values(), start)
                 y = y if batches.on_device else self.backend.to_numpy(y)
                 if out is None:
                     xp = self.backend.xp if batches.on_device else np

@@ -53,7 +53,9 @@ def pretrain(
         part = layer((into.n, into.m), **settings | options[k], backend=model.backend, dtype=model.dtype.name)
         trained = stages(part.f)
         if getattr(part, "code_parts", 1) != 1 or len(trained) != 1:
-            raise InputError(f"layer is {layer.__name__}: its encoder is more than h = φ(x W + b), so it cannot be taken")
+            raise InputError(
+                f"layer is {layer.__name__}: its encoder is more than h = φ(x W + b), so it cannot be taken"
+            )
         histories.append(part.fit(h, seed=seed + k, **fit))
         copy_parameters(model, into.names, part, trained[0][0].names)
         if mirrored:

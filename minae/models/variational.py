@@ -37,8 +37,7 @@ class VariationalAutoencoder(Autoencoder):
     }
 
     def networks(self):
-        self.between = Gaussian(self.code_size, self.kl)
-        return {"f": self.encoder(), "g": self.decoder()}
+        return {"f": self.encoder(), "between": Gaussian(self.code_size, self.kl), "g": self.decoder()}
 
     def constants(self, rng, x):
         return {"eps": self.normal(rng, len(x), self.code_size)}

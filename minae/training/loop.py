@@ -136,7 +136,9 @@ def _optimizers(model, optimizer):
     turns, optimizers = list(model.turns) or [None], {}
     given = optimizer if isinstance(optimizer, dict) else dict.fromkeys(turns, optimizer)
     if set(given) != set(turns):
-        raise InputError(f"optimizer has {', '.join(map(str, given))}: expected one for each of {', '.join(model.turns)}")
+        raise InputError(
+            f"optimizer has {', '.join(map(str, given))}: expected one for each of {', '.join(model.turns)}"
+        )
     for turn in turns:
         each = given[turn]
         if isinstance(each, str):
@@ -168,8 +170,8 @@ class _Run(Checkpoint):
         """Names of the parameters that a turn moves; None for all."""
         if turn is None:
             return None
-        letters = self.model.turns[turn]
-        return {name for letter in letters for layer in self.model.nets[letter].trained() for name in layer.names}
+        layers = [layer for net in self.model.turns[turn] for layer in self.model.nets[net].trained()]
+        return {name for layer in layers for name in layer.names}
 
     def draws(self):
         """Whether a step has constants that are drawn."""
