@@ -7,7 +7,7 @@ import numpy as np
 
 ALIGN = 64  # bytes of a cache line: arrays lie whole numbers of them apart
 CHUNK = 1 << 16  # bytes of the smallest chunk
-VIEWS = 4096  # remembered arrays of one chunk; data of ever new shapes would remember without end
+CUTS = 4096  # arrays that are remembered; data of ever new shapes would remember without end
 
 
 class Arena:
@@ -27,15 +27,15 @@ class Arena:
     def __init__(self, backend, dtype):
         self.backend, self.dtype = backend, np.dtype(dtype)
         self.ws = Workspace(self)
-        self._local = threading.local()
+        self._local = _Local(backend.xp)
 
     def __enter__(self):
-        local = self._of_this_thread()
+        local = self._local
         local.marks.append([stack.mark() for stack in local.stacks])
         return self
 
     def __exit__(self, *_):
-        local = self._of_this_thread()
+        local = self._local
         for stack, mark in zip(local.stacks, local.marks.pop(), strict=True):
             stack.rewind(mark)
             if not local.marks:
@@ -44,65 +44,70 @@ class Arena:
     def empty(self, *shape, dtype=None, xp=None):
         """An uninitialised array of this shape; `xp=numpy` for an array of the host."""
         dtype = self.dtype if dtype is None else np.dtype(dtype)
-        local = self._of_this_thread()
+        local, xp = self._local, xp or self.backend.xp
         if not local.marks:
-            return (xp or self.backend.xp).empty(shape, dtype)
-        return local.stacks[xp is np and self.backend.xp is not np].take(shape, dtype)
+            return xp.empty(shape, dtype)
+        return local.stacks[0 if xp is local.stacks[0].xp else 1].take(shape, dtype)
 
     def nbytes(self):
         """Bytes that this thread's chunks hold."""
-        return sum(chunk.size for stack in self._of_this_thread().stacks for chunk in stack.chunks)
-
-    def _of_this_thread(self):
-        local = self._local
-        if not hasattr(local, "stacks"):
-            local.stacks, local.marks = (Stack(self.backend.xp), Stack(np)), []
-        return local
+        return sum(chunk.size for stack in self._local.stacks for chunk in stack.chunks)
 
     def __reduce__(self):
         """A copy of an arena has the same backend and dtype, and memory of its own."""
         return Arena, (self.backend, self.dtype)
 
 
+class _Local(threading.local):
+    """What each thread has of its own: memory of the device and of the host, and the marks of the open blocks."""
+
+    def __init__(self, xp):
+        self.stacks = [Stack(xp)] if xp is np else [Stack(xp), Stack(np)]
+        self.marks = []
+
+
 class Stack:
     """Chunks of bytes from which arrays are cut in the order of the requests."""
 
     def __init__(self, xp):
-        self.xp, self.chunks, self.views = xp, [], []
-        self.chunk, self.start, self.used, self.peak = 0, 0, 0, 0
+        self.xp, self.chunks, self.cuts = xp, [], {}
+        self.place, self.used, self.peak = (0, 0), 0, 0  # place: chunk, and the first free byte of it
 
     def mark(self):
-        return self.chunk, self.start, self.used
+        return self.place, self.used
 
     def rewind(self, mark):
         self.peak = max(self.peak, self.used)
-        self.chunk, self.start, self.used = mark
+        self.place, self.used = mark
 
     def take(self, shape, dtype):
-        """The next array: from the first chunk, from here on, that has room for it."""
-        nbytes = math.prod(shape) * dtype.itemsize
-        while self.chunk < len(self.chunks) and self.start + nbytes > self.chunks[self.chunk].size:
-            self.chunk, self.start = self.chunk + 1, 0
-        if self.chunk == len(self.chunks):
+        """The next array. What is cut at a place is remembered, so that the same request finds it there again."""
+        key = self.place, shape, dtype
+        cut = self.cuts.get(key)
+        if cut is None:
+            if len(self.cuts) >= CUTS:
+                self.cuts.clear()
+            cut = self.cuts[key] = self._cut(shape, dtype)
+        array, self.place, room = cut
+        self.used += room
+        return array
+
+    def _cut(self, shape, dtype):
+        """An array from the first chunk, from here on, that has room for it; the place behind it; and its bytes."""
+        nbytes, (chunk, start) = math.prod(shape) * dtype.itemsize, self.place
+        while chunk < len(self.chunks) and start + nbytes > self.chunks[chunk].size:
+            chunk, start = chunk + 1, 0
+        if chunk == len(self.chunks):
             size = max(nbytes, CHUNK) if self.chunks else max(nbytes, CHUNK, self.peak)
             self.chunks.append(self.xp.empty(size, "uint8"))
-            self.views.append({})
-        key, views = (self.start, shape, dtype), self.views[self.chunk]
-        view = views.get(key)
-        if view is None:
-            if len(views) >= VIEWS:
-                views.clear()
-            part = self.chunks[self.chunk][self.start : self.start + nbytes]
-            view = views[key] = part.view(dtype).reshape(shape)
+        array = self.chunks[chunk][start : start + nbytes].view(dtype).reshape(shape)
         room = -(-nbytes // ALIGN) * ALIGN
-        self.start += room
-        self.used += room
-        return view
+        return array, (chunk, start + room), room
 
     def merge(self):
         """Requests of ever new sizes leave gaps. Where those are half of the memory, the next block takes one chunk."""
-        if sum(chunk.size for chunk in self.chunks) > 2 * self.peak + 16 * CHUNK:
-            self.chunks, self.views = [], []
+        if len(self.chunks) > 1 and sum(chunk.size for chunk in self.chunks) > 2 * self.peak + 16 * CHUNK:
+            self.chunks, self.cuts = [], {}
 
 
 class Workspace:

@@ -47,15 +47,16 @@ class Contraction(Term):
     Jf) and E[SᵀS] = I (Hutchinson 1990). The (B, m, n) Jacobian itself is not written; but where its rows are few, as
     with S = ξ/√K, A_1 W_1ᵀ costs less than M and is taken.
 
-    Derivation (deep): let F = ½ ‖A_1 W_1ᵀ‖², summed over the batch, so that Ω = 2 F/B. Each line upward undoes one above.
+    Derivation (deep): let F = ½ ‖A_1 W_1ᵀ‖², summed over the batch, so that Ω = 2 F/B. Each line upward undoes one
+    above.
         F = ½ tr(W_1 A_1ᵀA_1 W_1ᵀ):   dA_1 = A_1 M,   dW_1 = W_1 A_1ᵀA_1
         A_l = C_l P_l:                dC_l = dA_l P_l,   dφ'(a_l)_i = Σ_k dA_ki C_ki,   da_l = dφ'(a_l) φ''(a_l)
         C_l = A_{l+1} W_{l+1}ᵀ:       dW_{l+1} = dC_lᵀ A_{l+1},   dA_{l+1} = dC_l W_{l+1}
     For the change, A_1 − A′_1 stands in the place of A_1, and A′_1 gets the negative of its gradient.
 
     A_l holds m numbers for each unit of layer l and each row. So the batch goes through in blocks of rows whose A_1
-    stays in the caches, and each block gives F and its gradient before the next one takes its memory. With S = I, A_D is
-    diagonal and no product is spent on it. The passes that are no products are those of minae.kernels.contraction.
+    stays in the caches, and each block gives F and its gradient before the next one takes its memory. With S = I, A_D
+    is diagonal and no product is spent on it. The passes that are no products are those of minae.kernels.contraction.
     """
 
     def __init__(self, network, weights=None, term="Omega"):
@@ -69,7 +70,7 @@ class Contraction(Term):
     def value(self, caches, near=None, xi=None, need_grad=True):
         """Ω, and what its backward pass needs.
 
-        caches: of f's forward pass at x;  near: of the one at x′, or None;  xi: (B, K, m) random rows, or None for S = I
+        caches: of f's forward pass at x;  near: at x′, or None;  xi: (B, K, m) random rows, or None for S = I
         A weight of 0 gives None for both.
         """
         if not self.weight:
@@ -97,7 +98,8 @@ class Contraction(Term):
         return twice_F / B, sums
 
     def backward(self, caches, cache, near=None, share=1.0):
-        """dW += λ ∂Ω/∂W. Returns the gradients that join f's backward pass, layer -> λ ∂Ω/∂a_l; with near, for x and x′.
+        """dW += λ ∂Ω/∂W. Returns the gradients that join f's backward pass, layer -> λ ∂Ω/∂a_l; with near, for x and
+        x′.
 
         cache: what `value` gave with Ω;  share: of λ, where the term is a mean over several points x′
         """
@@ -143,7 +145,7 @@ class Contraction(Term):
     def chain(self, hs, xi=None):
         """φ'(a_l), A_l and C_l of all layers, l = 1 … D, and W_Dᵀ.     hs: h_1 … h_D;  A_l: (B, K, n_l)
 
-        With S = I, K is m, and A_D and C_D, which are P_D and I, stay None.
+        With S = I, K is m, and A_D and C_D, which are P_D and I, stay None. Lists count layers from 0.
         """
         empty, ws, B, last = self.arena.empty, self.arena.ws, len(hs[0]), self.affine[-1]
         K = last.m if xi is None else xi.shape[1]
@@ -155,31 +157,31 @@ class Contraction(Term):
         else:
             C[0] = ws.multiply(xi, K**-0.5)  # S
             A[0] = ws.multiply(C[0], slopes[-1][:, None, :])
-        for l in reversed(range(len(self.affine) - 1)):
-            after = self.affine[l + 1]
+        for k in reversed(range(len(self.affine) - 1)):
+            after = self.affine[k + 1]
             if A[0] is None:
-                C_l = ws.multiply(slopes[-1][:, :, None], WT)  # C_{D−1} = P_D W_Dᵀ
+                C_k = ws.multiply(slopes[-1][:, :, None], WT)  # C_{D−1} = P_D W_Dᵀ
             else:
-                C_l = empty(B, K, after.n)
-                kernels.products.matmul(flatten(A[0]), after.W.T, flatten(C_l))
-            C.insert(0, C_l)
-            A.insert(0, ws.multiply(C_l, slopes[l][:, None, :]))
+                C_k = empty(B, K, after.n)
+                kernels.products.matmul(flatten(A[0]), after.W.T, flatten(C_k))
+            C.insert(0, C_k)
+            A.insert(0, ws.multiply(C_k, slopes[k][:, None, :]))
         return slopes, A, C, WT
 
     def chain_backward(self, hs, chain, dA, dWs, das):
         """From dA = ∂F/∂A_1, whose memory is used: dW_l += … for l ≥ 2, and ∂F/∂a_l of every layer, in das."""
         empty, (slopes, A, C, WT) = self.arena.empty, chain
-        for l, (h, name, da) in enumerate(zip(hs, self.names, das, strict=True)):
-            if A[l] is not None:
-                kernels.contraction.chain_backward(dA, C[l], slopes[l], da)  # da holds dφ'(a_l); dA becomes dC_l
+        for k, (h, name, da) in enumerate(zip(hs, self.names, das, strict=True)):
+            if A[k] is not None:
+                kernels.contraction.chain_backward(dA, C[k], slopes[k], da)  # da holds dφ'(a_l); dA becomes dC_l
             else:  # A_D = P_D: dA is still dC_{D−1}
-                dWT = kernels.contraction.top_backward(dA, slopes[l], WT, da, dWT=empty(*WT.shape))
-                dWs[l - 1].add(dWT.T)
+                dWT = kernels.contraction.top_backward(dA, slopes[k], WT, da, dWT=empty(*WT.shape))
+                dWs[k - 1].add(dWT.T)
             kernels.activations.times_second(da, h, name)  # da_l = dφ'(a_l) φ''(a_l)
-            if l + 1 < len(A) and A[l + 1] is not None:
-                after, dC = self.affine[l + 1], flatten(dA)
-                dWs[l].add_product(dC.T, flatten(A[l + 1]))
-                dA = empty(*A[l + 1].shape)
+            if k + 1 < len(A) and A[k + 1] is not None:
+                after, dC = self.affine[k + 1], flatten(dA)
+                dWs[k].add_product(dC.T, flatten(A[k + 1]))
+                dA = empty(*A[k + 1].shape)
                 kernels.products.matmul(dC, after.W, flatten(dA))
 
     def _sums(self, passes, B, xi):

@@ -27,8 +27,7 @@ class Mode:
     def __init__(self, name="eval", constants=None):
         if name not in ("train", "eval"):
             raise InputError(f"mode is {name!r}: choose 'train' or 'eval'")
-        self.name, self.train = name, name == "train"
-        self.constants, self.statistics = constants or {}, {}
+        self.train, self.constants, self.statistics = name == "train", constants or {}, {}
 
 
 EVAL = Mode()

@@ -19,7 +19,8 @@ from minae.penalties import Term
 
 
 class Loss(Term):
-    """A loss scales ds by its weight, and not L: a cost is J = Σ_k weight_k · term_k, and reports its terms as they are.
+    """A loss scales ds by its weight, and not L: a cost is J = Σ_k weight_k · term_k, and reports its terms as they
+    are.
 
     arena: where ds lies;  weights, term: where the weight is kept; alone, it is 1
     """

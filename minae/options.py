@@ -220,7 +220,7 @@ def _short(value, most=80):
 
 
 def of(owner):
-    """The options of a class by name: widths first, then those of its bases, in the order in which they are declared."""
+    """The options of a class by name: widths first, then those of its bases, as they are declared."""
     names = dict.fromkeys(name for base in reversed(owner.__mro__) for name in vars(base))
     options = {name: getattr(owner, name) for name in names if isinstance(getattr(owner, name, None), Option)}
     return dict(sorted(options.items(), key=lambda item: not isinstance(item[1], Sizes)))

@@ -1,8 +1,8 @@
 """Ω: what is added to the reconstruction error.     J = L(x, g(f(x))) + λ Ω     (14.2, 14.10)
 
-The book's Ω(h) contains λ; here a penalty reports Ω without it, and its backward pass adds λ ∂Ω to the gradients that it
-is given. λ is the weight of the penalty's term, which a model keeps in `model.weights`. A penalty of weight 0 is skipped:
-its value is None, which leaves the term out of the cost, and its backward pass does nothing.
+The book's Ω(h) contains λ; here a penalty reports Ω without it, and its backward pass adds λ ∂Ω to the gradients that
+it is given. λ is the weight of the penalty's term, which a model keeps in `model.weights`. A penalty of weight 0 is
+skipped: its value is None, which leaves the term out of the cost, and its backward pass does nothing.
 
 The penalty on the derivatives of f stands in `minae.contraction`.
 """

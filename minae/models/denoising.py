@@ -16,13 +16,14 @@ class DenoisingAutoencoder(Autoencoder):
         L = −log p(x | h)         of the CLEAN x     (14.14)
 
     The minimum over f and g of E ‖g(f(x̃)) − x‖² is r(x̃) = E[x | x̃], and r(x̃) − x̃ points back to where the data are
-    dense. So `score` estimates ∇ log p, and `langevin` and `chain` draw from the p that was learned. The code may be wider
-    than x: the corruption forbids the copy.
+    dense. So `score` estimates ∇ log p, and `langevin` and `chain` draw from the p that was learned. The code may be
+    wider than x: the corruption forbids the copy.
 
     Derivation: x̃ is drawn and does not depend on θ; it stands where x stands in f, and x itself stands in L alone.
         ds = ∂L(x, s)/∂s,    dh = (∂s/∂h)ᵀ ds,    dW = (∂f(x̃)/∂W)ᵀ dh
     With walks > 0, x̃ has gone some steps of the model's own chain (walk-back training, which undoes the modes that the
-    chain would visit and the data do not have: 20.11.3; Bengio et al. 2013). Those steps depend on θ and are held fixed.
+    chain would visit and the data do not have: 20.11.3; Bengio et al. 2013). Those steps depend on θ and are held
+    fixed.
     """
 
     name = "denoising"

@@ -18,8 +18,8 @@ class Unrolled(Layer):
 
     x (B, n), W (n, m), b (m,), S (m, m), κ (m,) ≥ 0 -> h_K (B, m).  The cache is x, h_1, …, h_K.
 
-    Derivation: let z_k be the argument of the k-th shrink, so that z_{k+1} = a + h_k S. All steps read the same a, S and
-    κ, so their gradients are sums over the steps; h_k is read by the next step alone.
+    Derivation: let z_k be the argument of the k-th shrink, so that z_{k+1} = a + h_k S. All steps read the same a, S
+    and κ, so their gradients are sums over the steps; h_k is read by the next step alone.
         dz_k = shrink'(z_k) dh_k,    dh_{k−1} = dz_k Sᵀ
         dS   = Σ_{k≥2} h_{k−1}ᵀ dz_k,    da = Σ_k dz_k,    dκ_j = −Σ_k Σ_b dh_k,bj sign(h_k,bj)
     and a = x W + b passes da on to W, b and x, as in `ops.affine`.

@@ -77,8 +77,9 @@ class Model:
         coupled         terms that couple the rows of a batch, such as one of the batch's mean
         cases           name -> options of small models, which `minae check` differences
 
-    `cost_and_grad(x, …, mode="train", need_grad=True)` takes the fields and constants by name. Before its first line, the
-    arrays are checked, `mode` becomes a `Mode` and ∂J/∂θ becomes 0. It adds to the gradients and returns `self.cost(…)`.
+    `cost_and_grad(x, …, mode="train", need_grad=True)` takes the fields and constants by name. Before its first line,
+    the arrays are checked, `mode` becomes a `Mode` and ∂J/∂θ becomes 0. It adds to the gradients and returns
+    `self.cost(…)`.
 
     backend: "numpy", "cupy" or "auto"; without it MINAE_BACKEND decides, else "numpy"
     dtype:   "float32", or "float64" as the gradient check needs it
@@ -268,8 +269,8 @@ class Model:
                 batch[f"{name}_length"] = inputs.get(f"{name}_length")
             if not self.backend.owns(x):
                 raise InputError(
-                    f"{name} is a {type(x).__module__.partition('.')[0]} {type(x).__name__} and the model is on backend "
-                    f"{self.backend.name!r}: use model.backend.from_numpy({name}), or build the model on its backend"
+                    f"{name} is a {type(x).__module__.partition('.')[0]} {type(x).__name__} and the model is on "
+                    f"backend {self.backend.name!r}: use model.backend.from_numpy({name}), or build the model on its backend"
                 )
             shape, dtype = shape_of(field, x.shape[0] if x.ndim else 0), field.dtype(self.dtype)
             if x.ndim == 0 or x.shape[0] == 0 or (shape is not None and x.shape != shape):
@@ -307,8 +308,8 @@ class Model:
         for name in given:
             if name not in self.fields:
                 raise InputError(
-                    f"{name} was given, and a model of kind {self.name!r} learns from {' and '.join(self.fields)} alone: "
-                    f"leave {name} out"
+                    f"{name} was given, and a model of kind {self.name!r} learns from {' and '.join(self.fields)} "
+                    f"alone: leave {name} out"
                 )
         for name in others:
             if given.get(name) is None and not self.fields[name].optional:
@@ -321,8 +322,8 @@ class Model:
     def apply(
         self, function: Callable[..., Any], X: Any, field: Field | None = None, name: str = "X", batch_size: int = 1000
     ) -> Any:
-        """function(x, start) of the rows of X, batch by batch: x from row `start` on, an array of the model's backend, and
-        behind it the lengths where they vary. Host arrays in, host arrays out; device arrays in, device arrays out.
+        """function(x, start) of the rows of X, batch by batch: x from row `start` on, an array of the model's backend,
+        and behind it the lengths where they vary. Host arrays in, host arrays out; device arrays in, device arrays out.
 
         field: of X; by default the first"""
         field = next(iter(self.fields.values())) if field is None else field
@@ -393,20 +394,22 @@ def _entered(page):
 
     @functools.wraps(page)
     def cost_and_grad(self, *positional, mode="train", need_grad=True, **inputs):
-        inputs.update(zip(names, positional, strict=False))
+        if positional:
+            inputs.update(zip(names, positional, strict=False))
         if isinstance(mode, Mode):  # a subclass's page that calls this one
             return page(self, **inputs, mode=mode, need_grad=need_grad)
-        batch = self.checked_batch(inputs)
         held = {}
-        for name, (shape, dtype) in self._spec(batch).items():
+        for name, (shape, dtype) in self._spec(self.checked_batch(inputs)).items():
             array = self.checked_constant(inputs.get(name), name, shape, dtype)
             if "." in name:  # of a layer
                 held[name] = array
                 del inputs[name]
         mode = Mode(mode, held)
+        if takes_mode:
+            inputs["mode"] = mode
         if need_grad:
             self.parameters.zero_grad()
-        cost = page(self, **inputs, need_grad=need_grad, **({"mode": mode} if takes_mode else {}))
+        cost = page(self, **inputs, need_grad=need_grad)
         cost.statistics = mode.statistics
         return cost
 

@@ -96,8 +96,8 @@ class PredictiveSparseDecomposition(Autoencoder):
         return self.apply(minimiser, X)
 
     def cost_and_grad(self, x, h=None, mode="train", need_grad=True):
-        """J and its terms at the rows of x, (B, n); h (B, m): held fixed, and inferred where it is not given. ∂J/∂θ goes
-        to `parameters.grad`."""
+        """J and its terms at the rows of x, (B, n); h (B, m): held fixed, and inferred where it is not given. ∂J/∂θ
+        goes to `parameters.grad`."""
         f, f_cache = self.f.forward(x, mode)  # f(x)                         (B, m)
         if h is None:
             h = self.coding().fista(x, f, h=f, steps=self.steps, tolerance=self.tolerance)  # argmin_h J

@@ -13,14 +13,14 @@ class VariationalAutoencoder(Autoencoder):
         L  = −log p(x | z)        p_decoder of 14.4, by `loss`     (14.13)
         KL = KL(q(z | x) ‖ N(0, I))
 
-    The same log σ² is in the sampler and in the KL. L is summed over pixels, KL over code units, both are means over the
-    batch, so that J is the negative ELBO of one example and not some multiple.
+    The same log σ² is in the sampler and in the KL. L is summed over pixels, KL over code units, both are means over
+    the batch, so that J is the negative ELBO of one example and not some multiple.
 
     Derivation: J is a mean over draws ε whose law does not depend on θ, so for each ε the gradient of the mean is the
     mean of the gradients: this is what writing z as μ + σ ε is for.     (20.54–20.57)
         ∇_θ E_{z ~ q(z | x)} L(z) = ∇_θ E_ε L(μ + σ ε) = E_ε ∇_θ L(μ + σ ε)
-    At a given ε, L depends on f through z, and KL on μ and log σ² (closed), or on z too (sampled): `minae.codes.Gaussian`
-    has the two lines that join both. (β: Higgins et al. 2017)
+    At a given ε, L depends on f through z, and KL on μ and log σ² (closed), or on z too (sampled):
+    `minae.codes.Gaussian` has the two lines that join both. (β: Higgins et al. 2017)
     """
 
     name = "variational"

@@ -4,9 +4,9 @@
     activations  φ, and the softmax
     rows         affine maps of codes of which few units are on
 
-`dy` is ∂J/∂y, of y's shape, with the factor 1/B inside. A backward function takes the gradient of its output and returns
-the gradient of its input; gradients of parameters are added to accumulators (`minae.parameters.Gradient`), or left out
-where these are None. Results go to `out` where it is given; the incoming gradient is never written to.
+`dy` is ∂J/∂y, of y's shape, with the factor 1/B inside. A backward function takes the gradient of its output and
+returns the gradient of its input; gradients of parameters are added to accumulators (`minae.parameters.Gradient`), or
+left out where these are None. Results go to `out` where it is given; the incoming gradient is never written to.
 """
 
 from minae.ops.activations import ACTIVATIONS, log_softmax, log_softmax_backward, phi, phi_backward

@@ -1,7 +1,7 @@
 r"""h = φ(a), number by number, and the softmax.
 
-Every φ here has a derivative that follows from its value h = φ(a) alone, so `a` is not kept: `minae.kernels.activations`
-derives φ'(a) and φ''(a) as functions of h, and computes them.
+Every φ here has a derivative that follows from its value h = φ(a) alone, so `a` is not kept:
+`minae.kernels.activations` derives φ'(a) and φ''(a) as functions of h, and computes them.
 """
 
 from minae import kernels

@@ -15,7 +15,7 @@ class Checkpoint:
         return {
             "seed": self.seed,
             "batch_size": self.batch_size,
-            "optimizer": optimizers[""] if "" in optimizers else optimizers,
+            "optimizer": optimizers.get("", optimizers),
             "data": self.batches.fingerprint(),
             "validation": self.held_out and self.held_out.fingerprint(),
         }
@@ -55,8 +55,8 @@ class Checkpoint:
         for name, value in before.items():
             if now[name] != value:
                 raise InputError(
-                    f"{self.path} was trained with {name} = {value} and this run has {now[name]}: resume with the same, "
-                    "or start anew under another path"
+                    f"{self.path} was trained with {name} = {value} and this run has {now[name]}: resume with the "
+                    "same, or start anew under another path"
                 )
         from_numpy, run = self.model.backend.from_numpy, metadata["run"]
         self.model.restore(tensors)

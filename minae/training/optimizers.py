@@ -33,7 +33,7 @@ class Optimizer:
             raise InputError(f"lr is {self.lr!r}: a learning rate is a number > 0, or a schedule of such")
 
     def step(self, parameters, only=None):
-        """θ moves once along the gradient that lies in `parameters.grad`.     only: names of the parameters that move"""
+        """θ moves once along the gradient in `parameters.grad`.     only: names of the parameters that move"""
         theta, dtheta = parameters.flat, parameters.grad
         if not self.state:
             self.state = {name: namespace(theta).zeros_like(theta) for name in self.slots}
@@ -117,7 +117,7 @@ class Adam(Optimizer):
 
 @dataclass
 class AdamW(Adam):
-    """Adam, and θ ← θ − lr · weight_decay · θ apart from the gradient, on every parameter.  (Loshchilov and Hutter 2019)"""
+    """Adam, and θ ← θ − lr · weight_decay · θ apart from the gradient.  (Loshchilov and Hutter 2019)"""
 
     weight_decay: float = 0.01
 
