@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from minae import chapters, cli, load
+from minae import chapters, cli, load, options
 from minae.backend import get_backend
 from minae.errors import InputError
+from minae.models import registry
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
-COMMANDS = "list run results check train encode reconstruct bench doctor".split()
+COMMANDS = "list run results check options train encode reconstruct bench doctor".split()
 pytestmark = pytest.mark.filterwarnings("ignore:no layer of")  # some data here are narrower than the default code
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, FIFOs and limits of POSIX")
 
@@ -108,7 +109,7 @@ def test_help_shows_an_example_that_parses(command, minae):
     assert result.code == 0 and not result.err
     example = result.out.split("example:\n")[1].strip()
     assert example.startswith(f"minae {command}")
-    assert callable(cli._parser().parse_args(shlex.split(example)[1:]).run)
+    assert callable(cli._parser(argv := shlex.split(example)[1:]).parse_args(argv).run)
 
 
 def test_help_names_every_command(minae):
@@ -123,8 +124,8 @@ def test_list(minae):
     assert text.code == 0 and rows[0]["number"] == "14.0"
     for row in rows:
         assert row["number"] in text.out and row["title"] in text.out and row["path"] in text.out
-    assert ["minae/penalties.py", "Contraction"] in listed["equations"]["14.18"]
-    assert "minae/penalties.py Contraction" in text.out
+    assert ["minae/contraction.py", "Contraction"] in listed["equations"]["14.18"]
+    assert "minae/contraction.py Contraction" in text.out
 
 
 def test_results_are_summed_up_as_a_page(minae, tmp_path):
@@ -173,20 +174,20 @@ def test_train_encode_reconstruct(minae, X, model, tmp_path):
 @pytest.mark.parametrize(
     "options",
     [
-        "sparse --sizes 5 --option rho=0.1 --lam 0.5",
-        "sparse --sizes 5 --option penalty=l1",
-        "k_sparse --sizes 5 --option k=2",
-        "denoising --sizes 5 --option corruption=gaussian --option level=0.2 --activation tanh",
-        "variational --sizes 6 3 --option beta=2",
+        "sparse --sizes 5 --rho 0.1 --lam 0.5",
+        "sparse --sizes 5 --penalty l1",
+        "k_sparse --sizes 5 --k 2",
+        "denoising --sizes 5 --corruption gaussian --level 0.2 --activation tanh",
+        "variational --sizes 6 3 --beta 2",
         "contractive --sizes 5 --lam 0.2",
         "contractive_h --sizes 5",
         "hashing --sizes 8",
         "predictive_sparse --sizes 9",
     ],
 )
-def test_train_every_variant(options, minae, X, tmp_path):
+def test_train_every_model(options, minae, X, tmp_path):
     np.save("X.npy", X)
-    result = minae("train", "X.npy", "-o", "v.safetensors", "--epochs", "1", "--variant", *options.split())
+    result = minae("train", "X.npy", "-o", "v.safetensors", "--epochs", "1", "--model", *options.split())
     assert result.code == 0, result.err
     assert minae("encode", "v.safetensors", "X.npy", "-o", "h.npy").code == 0
 
@@ -194,20 +195,114 @@ def test_train_every_variant(options, minae, X, tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ("magic", "unknown variant 'magic': choose one of undercomplete, sparse"),
-        ("classifier", "unknown variant 'classifier'"),
-        ("sparse --option rho", "expected NAME=VALUE"),
-        ("sparse --option roh=0.1", "sparse cannot be built with roh=0.1"),
-        ("sparse --option rho=2 --code sigmoid", "rho is 2"),
-        ("denoising --lam 0.1", "has no penalty"),
-        ("sparse --option seed=9", "an option of its own"),
-        ("k_sparse", "cannot be built with this"),
+        ("magic", "unknown model 'magic': choose one of undercomplete, "),
+        ("classifier", "learns from x and y"),
+        ("sparse --rho", "expected one argument"),
+        ("sparse --roh 0.1", "--roh"),
+        ("sparse --rho 2 --code sigmoid", "rho is 2: expected a number in (0, 1)"),
+        ("sparse --rho half", "rho is 'half': expected a number in (0, 1)"),
+        ("denoising --lam 0.1", "--lam"),
+        ("sparse --seed x", "seed is 'x': expected an integer ≥ 0"),
+        ("k_sparse", "k is missing: expected an integer ≥ 1"),
+        ("variational --tied", "--tied"),
     ],
 )
-def test_train_says_what_is_wrong_with_a_variant(options, message, minae, X):
+def test_train_says_what_is_wrong_with_a_model(options, message, minae, X):
     np.save("X.npy", X)
-    result = minae("train", "X.npy", "-o", "v.safetensors", "--variant", *options.split())
+    result = minae("train", "X.npy", "-o", "v.safetensors", "--model", *options.split())
     assert result.code == 2 and message in result.err and result.err.count("\n") == 1
+
+
+def test_options_of_the_models(minae):
+    """One declaration gives the help of the command line and the list of the options."""
+    every = json.loads(minae("options", "--json").out)
+    assert list(every) == list(registry())
+    for name, kind in registry().items():
+        assert list(every[name]) == list(options.of(kind))
+        text, help = minae("options", name).out, minae("train", "--model", name, "--help").out
+        for key, option in every[name].items():
+            assert option["expected"] in text and (option["doc"] in text)
+            settled = isinstance(getattr(kind, key), options.Settled)
+            assert (f"--{key}" in help) != settled
+    one_line(minae("options", "magic"), 2, "unknown model 'magic'")
+
+
+MODEL = """
+import numpy as np
+import minae
+from minae.fields import Real
+from minae.options import Count, Weight
+
+class Mine(minae.Model):
+    "A linear autoencoder of plain NumPy.     J = ½ ‖x − x W V‖² + λ ½ ‖W‖²"
+    name = "mine"
+    terms = ("L",)
+    units = Count(2, "numbers of the code")
+    width = Count(7, "numbers of x")
+    lam = Weight("Omega", 0.1, "weight of ½ ‖W‖²")
+
+    def inputs(self):
+        return {"x": Real(self.width)}
+
+    def shapes(self):
+        return {"W": (self.width, self.units), "V": (self.units, self.width)}
+
+    def initialize(self, rng):
+        for name in self.parameters:
+            self.parameters[name][...] = 0.1 * rng.standard_normal(self.parameters[name].shape)
+
+    def cost_and_grad(self, x, need_grad=True):
+        W, V, B = self.parameters["W"], self.parameters["V"], len(x)
+        h = x @ W
+        d = h @ V - x
+        cost = self.cost(L=0.5 * (d * d).sum() / B, Omega=0.5 * (W * W).sum())
+        if need_grad:
+            ds = self.weights["L"] * d / B
+            self.parameters.gradient("V").add(h.T @ ds)
+            self.parameters.gradient("W").add(FACTOR * x.T @ (ds @ V.T) + self.lam * W)
+        return cost
+
+    def encode(self, X):
+        return self.apply(lambda x, start: x @ self.parameters["W"], X)
+"""
+
+
+def test_a_model_is_one_file(X, tmp_path):
+    """A student's file of plain NumPy is seen by every command, and a wrong gradient in it is found."""
+    (tmp_path / "mine.py").write_text(MODEL.replace("FACTOR", "1"))
+    (tmp_path / "wrong.py").write_text(MODEL.replace("FACTOR", "0.5"))
+    result = process("check", "mine", "--import", "mine.py", cwd=tmp_path)
+    assert result.returncode == 0 and re.search(r"mine .*right\n1 right, 0 wrong", result.stdout), result.stderr
+    result = process("check", "mine", "--import", "wrong.py", cwd=tmp_path)
+    assert result.returncode == 1 and "WRONG" in result.stdout
+    result = process("options", "mine", "--import=mine.py", cwd=tmp_path)
+    assert "numbers of the code" in result.stdout and "default 0.1" in result.stdout
+    train = "train X.npy --model mine --import mine.py --width 16 --units 3 --epochs 2 -o m.safetensors"
+    result = process(*train.split(), cwd=tmp_path)
+    assert result.returncode == 0 and re.search("epoch 2/2 .*Omega", result.stdout), result.stderr
+    assert process(*"encode m.safetensors X.npy --import mine.py -o h.npy".split(), cwd=tmp_path).returncode == 0
+    assert np.load(tmp_path / "h.npy").shape == (40, 3)
+    result = process(*"encode m.safetensors X.npy -o h.npy".split(), cwd=tmp_path)
+    assert result.returncode == 2 and "unknown model 'mine'" in result.stderr and result.stderr.count("\n") == 1
+    result = process(*"reconstruct m.safetensors X.npy --import mine.py -o r.npy".split(), cwd=tmp_path)
+    assert result.returncode == 2 and "has no `reconstruct`" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (None, "no file"),
+        ("x = 1", "registers no model"),
+        ("1/0", "cannot be imported: ZeroDivisionError"),
+        ("def", "cannot be imported: SyntaxError"),
+        (MODEL.replace('terms = ("L",)', "terms = ()").replace("FACTOR", "1"), "has no weight"),
+    ],
+)
+def test_a_file_that_is_no_model(text, words, tmp_path):
+    if text is not None:
+        (tmp_path / "mine.py").write_text(text)
+    result = process("check", "mine", "--import", "mine.py", cwd=tmp_path)
+    one_line(SimpleNamespace(code=result.returncode, out=result.stdout, err=result.stderr), 2, words)
 
 
 def test_train_reads_every_kind_of_table_alike(minae, X, model, tmp_path):
@@ -465,8 +560,8 @@ def test_not_a_model(refuses, model, tmp_path):
             refuses(argv, re.escape(name))
 
 
-ABOUT = {
-    "variant": "undercomplete",
+METADATA = {
+    "model": "undercomplete",
     "config": {"sizes": [16, 3]},
     "dtype": "float32",
     "weights": {"L": 1.0},
@@ -480,13 +575,13 @@ ABOUT = {
         "garbage",
         "[1]",
         "{}",
-        json.dumps(ABOUT),
-        json.dumps({**ABOUT, "variant": "foo"}),
-        json.dumps({**ABOUT, "config": []}),
-        json.dumps({**ABOUT, "config": {"sizes": [16, 3], "seed": "x"}}),
-        json.dumps({**ABOUT, "config": {"sizes": [16, 3], "activation": "foo"}}),
-        json.dumps({**ABOUT, "config": {"sizes": [16, 3], "future": 1}}),
-        json.dumps({**ABOUT, "config": {"sizes": [16, 10**18]}}),
+        json.dumps(METADATA),
+        json.dumps({**METADATA, "model": "foo"}),
+        json.dumps({**METADATA, "config": []}),
+        json.dumps({**METADATA, "config": {"sizes": [16, 3], "seed": "x"}}),
+        json.dumps({**METADATA, "config": {"sizes": [16, 3], "activation": "foo"}}),
+        json.dumps({**METADATA, "config": {"sizes": [16, 3], "future": 1}}),
+        json.dumps({**METADATA, "config": {"sizes": [16, 10**18]}}),
     ],
 )
 def test_foreign_safetensors(metadata, refuses, X, tmp_path):

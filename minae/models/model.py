@@ -270,7 +270,7 @@ class Model:
             if not self.backend.owns(x):
                 raise InputError(
                     f"{name} is a {type(x).__module__.partition('.')[0]} {type(x).__name__} and the model is on "
-                    f"backend {self.backend.name!r}: use model.backend.from_numpy({name}), or build the model on its backend"
+                    f"backend {self.backend.name!r}: use model.backend.from_numpy({name}), or build it on that backend"
                 )
             shape, dtype = shape_of(field, x.shape[0] if x.ndim else 0), field.dtype(self.dtype)
             if x.ndim == 0 or x.shape[0] == 0 or (shape is not None and x.shape != shape):
