@@ -21,15 +21,5 @@ from minae.models import Autoencoder, Model, exports, load
 
 globals().update(exports())
 
-__all__ = [
-    "Autoencoder",
-    "Diverged",
-    "InputError",
-    "Model",
-    "check_gradient",
-    "data",
-    "enumerated",
-    "load",
-    "training",
-    *exports(),
-]
+__all__ = ["Autoencoder", "Diverged", "InputError", "Model", "check_gradient", "data", "enumerated", "load", "training",
+           *exports()]  # fmt: skip

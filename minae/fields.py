@@ -60,6 +60,10 @@ class Field:
         """The type in which a step gets the field, in a model of this dtype."""
         return dtype
 
+    def batch_shape(self, rows):
+        """The shape in which a step gets the field; None where only the data know it."""
+        return None if self.ragged else (rows, *self.shape)
+
     def deliver(self, x):
         """What a step gets, in place: x has the type of `dtype`."""
         return x
@@ -151,6 +155,9 @@ class Labels(Field):
         super().__init__(**more)
         self.classes = classes
 
+    def batch_shape(self, rows):
+        return rows, self.classes
+
     def check_range(self, x, low, high, name):
         if low < 0 or high >= self.classes:
             raise InputError(
@@ -159,10 +166,3 @@ class Labels(Field):
 
     def _example(self, rng, shape):
         return rng.integers(self.classes, size=shape)
-
-
-def shape_of(field, rows):
-    """The shape in which a step gets the field; None where it is known only from the data."""
-    if field.ragged:
-        return None
-    return (rows, field.classes) if isinstance(field, Labels) else (rows, *field.shape)

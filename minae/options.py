@@ -103,18 +103,14 @@ class Number(Option):
         return f"a number {'>' if self.open else '≥'} {self.low:g}" if low else "a finite number"
 
 
-class Rate(Number):
+def Rate(default=REQUIRED, doc="", **more):
     """A share in (0, 1)."""
-
-    def __init__(self, default=REQUIRED, doc="", **more):
-        super().__init__(default, doc, low=0, high=1, open=True, **more)
+    return Number(default, doc, low=0, high=1, open=True, **more)
 
 
-class Positive(Number):
+def Positive(default=REQUIRED, doc="", **more):
     """A number > 0."""
-
-    def __init__(self, default=REQUIRED, doc="", **more):
-        super().__init__(default, doc, low=0, open=True, **more)
+    return Number(default, doc, low=0, open=True, **more)
 
 
 class Weight(Number):

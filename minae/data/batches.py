@@ -171,3 +171,28 @@ class Ragged:
         for i in np.unique(np.linspace(0, len(self) - 1, 64).astype(np.int64)):
             digest.update(np.ascontiguousarray(self.X[i]).tobytes())
         return [len(self), sum(map(len, self.X)), digest.hexdigest()[:16]]
+
+
+def checked_batch(fields, inputs, backend, dtype):
+    """The fields among the inputs of a step, checked: arrays of the model's backend, of a batch's shape and type."""
+    batch = {}
+    for name, field in fields.items():
+        x = inputs.get(name)
+        if x is None and field.optional:
+            continue
+        batch[name] = x
+        if field.ragged:
+            batch[f"{name}_length"] = inputs.get(f"{name}_length")
+        if not backend.owns(x):
+            raise InputError(
+                f"{name} is a {type(x).__module__.partition('.')[0]} {type(x).__name__} and the model is on backend "
+                f"{backend.name!r}: use model.backend.from_numpy({name}), or build the model on that backend"
+            )
+        shape, expected = x.shape, field.batch_shape(x.shape[0] if x.ndim else 0)
+        if not shape or shape[0] == 0 or (expected is not None and shape != expected):
+            words = ", ".join(["rows", *map(str, (expected or shape)[1:])])
+            raise InputError(f"{name} has shape {shape}; expected ({words}) with at least one row")
+        if x.dtype != field.dtype(dtype):
+            of = field.dtype(dtype)
+            raise InputError(f"{name} is {x.dtype} and the model {of}: use {name}.astype({str(of)!r})")
+    return batch

@@ -14,9 +14,9 @@ import numpy as np
 from minae import files, kernels, options
 from minae.arena import Arena
 from minae.backend import Backend, get_backend
-from minae.data.batches import Batches
+from minae.data.batches import Batches, checked_batch
 from minae.errors import InputError
-from minae.fields import Field, shape_of
+from minae.fields import Field
 from minae.layers import Layer, Mode
 from minae.networks import Network
 from minae.options import Count, Weight
@@ -257,29 +257,6 @@ class Model:
             )
         return array
 
-    def checked_batch(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """The fields among the inputs of a step, checked: arrays of the model's backend, of their field's shape."""
-        batch = {}
-        for name, field in self.fields.items():
-            x = inputs.get(name)
-            if x is None and field.optional:
-                continue
-            batch[name] = x
-            if field.ragged:
-                batch[f"{name}_length"] = inputs.get(f"{name}_length")
-            if not self.backend.owns(x):
-                raise InputError(
-                    f"{name} is a {type(x).__module__.partition('.')[0]} {type(x).__name__} and the model is on "
-                    f"backend {self.backend.name!r}: use model.backend.from_numpy({name}), or build it on that backend"
-                )
-            shape, dtype = shape_of(field, x.shape[0] if x.ndim else 0), field.dtype(self.dtype)
-            if x.ndim == 0 or x.shape[0] == 0 or (shape is not None and x.shape != shape):
-                expected = ", ".join(["rows", *map(str, (shape or x.shape)[1:])])
-                raise InputError(f"{name} has shape {x.shape}; expected ({expected}) with at least one row")
-            if x.dtype != dtype:
-                raise InputError(f"{name} is {x.dtype} and the model {dtype}: use {name}.astype({str(dtype)!r})")
-        return batch
-
     # ---- verbs
 
     def fit(self, X: Any, y: Any = None, **settings: Any) -> Any:
@@ -399,7 +376,7 @@ def _entered(page):
         if isinstance(mode, Mode):  # a subclass's page that calls this one
             return page(self, **inputs, mode=mode, need_grad=need_grad)
         held = {}
-        for name, (shape, dtype) in self._spec(self.checked_batch(inputs)).items():
+        for name, (shape, dtype) in self._spec(checked_batch(self.fields, inputs, self.backend, self.dtype)).items():
             array = self.checked_constant(inputs.get(name), name, shape, dtype)
             if "." in name:  # of a layer
                 held[name] = array

@@ -4,19 +4,5 @@ from minae.training.loop import History, fit
 from minae.training.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, AdamW, Momentum, Nesterov, Optimizer
 from minae.training.schedules import Constant, Cosine, StepDecay, WarmUp
 
-__all__ = [
-    "LBFGS",
-    "OPTIMIZERS",
-    "SGD",
-    "Adam",
-    "AdamW",
-    "Constant",
-    "Cosine",
-    "History",
-    "Momentum",
-    "Nesterov",
-    "Optimizer",
-    "StepDecay",
-    "WarmUp",
-    "fit",
-]
+__all__ = ["LBFGS", "OPTIMIZERS", "SGD", "Adam", "AdamW", "Constant", "Cosine", "History", "Momentum", "Nesterov",
+           "Optimizer", "StepDecay", "WarmUp", "fit"]  # fmt: skip
