@@ -178,7 +178,7 @@ def _model_options(parser, argv):
                 f"--{key}", type=int, nargs="+", metavar="M", help="widths from behind x to the code (default 256 30)"
             )
         elif isinstance(option, options.Flag):
-            group.add_argument(f"--{key}", action="store_true", default=None, help=words)
+            group.add_argument(f"--{key}", action=argparse.BooleanOptionalAction, default=None, help=words)
         elif not isinstance(option, options.Settled):
             group.add_argument(f"--{key.replace('_', '-')}", dest=key, metavar=key.upper(), help=words)
 

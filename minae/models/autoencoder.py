@@ -98,7 +98,6 @@ class Autoencoder(Model):
                 "rows; for ‖Jf‖ alone, ContractiveAutoencoder(probes=K) estimates it"
             )
         f = self.f if self.between is None else Network([*self.f.layers, self.between])
-        f.arena = self.arena
         return self.apply(lambda x, start: f.jacobian(x), X, batch_size=100)
 
     def tangents(self, X: Any, k: int = 8) -> tuple[Any, Any]:
