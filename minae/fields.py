@@ -10,6 +10,7 @@
 A field knows what is valid and how an example reaches a step. `minae.data.Batches` cuts arrays into batches.
 """
 
+import copy
 import math
 
 import numpy as np
@@ -55,6 +56,12 @@ class Field:
     def check_range(self, x, low, high, name):
         if self.check:
             self.check(x, low, high, name)
+
+    def of_any_range(self):
+        """The field without `check`: `encode` takes an x that the loss would refuse, such as a noisy image."""
+        field = copy.copy(self)
+        field.check = None
+        return field
 
     def dtype(self, dtype):
         """The type in which a step gets the field, in a model of this dtype."""

@@ -302,8 +302,8 @@ class Model:
         """function(x, start) of the rows of X, batch by batch: x from row `start` on, an array of the model's backend,
         and behind it the lengths where they vary. Host arrays in, host arrays out; device arrays in, device arrays out.
 
-        field: of X; by default the first"""
-        field = next(iter(self.fields.values())) if field is None else field
+        field: of X; by default the first, whatever range the loss asks for"""
+        field = next(iter(self.fields.values())).of_any_range() if field is None else field
         batches = Batches({"x": field}, {"x": X}, self.arena, {"x": name})
         out = None
         for start in range(0, len(batches), batch_size):
