@@ -1,3 +1,5 @@
+from typing import Any
+
 from minae.fields import Labels, Real
 from minae.layers import Activation, Affine
 from minae.losses import Categorical
@@ -65,14 +67,14 @@ class Classifier(Model):
         self.f.backward(dh, f_cache, need_dx=False)
         return cost
 
-    def encode(self, X):
+    def encode(self, X: Any) -> Any:
         """h = f(x):  (rows, n) -> (rows, m)."""
         return self.apply(lambda x, start: self.f.forward(x)[0], X)
 
-    def probabilities(self, X):
+    def probabilities(self, X: Any) -> Any:
         """p(y | x):  (rows, n) -> (rows, classes)."""
         return self.apply(lambda x, start: self.loss.mean(self.g.forward(self.f.forward(x)[0])[0]), X)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> Any:
         """The most probable label:  (rows, n) -> (rows,)."""
         return self.probabilities(X).argmax(axis=1)

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ class DenoisingAutoencoder(Autoencoder):
 
     # ---- what a trained denoiser knows of p(x)
 
-    def score(self, X):
+    def score(self, X: Any) -> Any:
         """(r(x) − x)/σ²:  (rows, n) -> (rows, n).  An estimate of ∇_x log p(x)     (14.15)
 
         For squared error     (14.16) and C = N(x̃; x, σ² I)     (14.17). At the optimum it is exact for the density of
@@ -78,7 +79,7 @@ class DenoisingAutoencoder(Autoencoder):
             raise InputError("the score needs corruption='gaussian' and loss='gaussian' (14.16, 14.17)")
         return (self.reconstruct(X) - X) / self.level**2
 
-    def langevin(self, X, steps, size=None, seed=0):
+    def langevin(self, X: Any, steps: int, size: float | None = None, seed: int = 0) -> np.ndarray:
         """x ← x + η/2 score(x) + √η ε from each row of X, by default with size η = σ²:  -> (steps, rows, n)"""
         if not steps >= 1 or (size is not None and not size > 0):
             raise InputError(f"steps is {steps} and size {size}: expected steps ≥ 1 and a size η > 0")
@@ -90,7 +91,7 @@ class DenoisingAutoencoder(Autoencoder):
             path.append(x)
         return np.stack(path)
 
-    def chain(self, X, steps, seed=0):
+    def chain(self, X: Any, steps: int, seed: int = 0) -> np.ndarray:
         """x̃ ~ C(x̃ | x), then x ~ p(x | f(x̃)), again and again from each row of X: a Markov chain whose stationary
         distribution estimates p(x) (20.11.1; Bengio et al. 2013).  Returns its means r(x̃):  -> (steps, rows, n)"""
         if not steps >= 1 or self.options["loss"] == "gaussian":

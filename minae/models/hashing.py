@@ -1,3 +1,7 @@
+from typing import Any
+
+import numpy as np
+
 from minae.codes import NoisyLogits
 from minae.metrics.retrieval import pack
 from minae.models.autoencoder import Autoencoder
@@ -53,7 +57,7 @@ class SemanticHashingAutoencoder(Autoencoder):
         self.f.backward(da, f_cache, need_dx=False)
         return cost
 
-    def hash(self, X):
+    def hash(self, X: Any) -> np.ndarray:
         """The bits [a > 0], packed as `minae.metrics.retrieval.pack` does:  (rows, n) -> uint8 (rows, ⌈m/8⌉), on the
         host."""
         a = self.apply(lambda x, start: self.f.forward(x)[0], X)

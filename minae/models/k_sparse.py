@@ -1,3 +1,5 @@
+from typing import Any
+
 from minae.codes import TopK
 from minae.errors import InputError
 from minae.models.autoencoder import Autoencoder
@@ -50,7 +52,7 @@ class KSparseAutoencoder(Autoencoder):
         """h_Γ, as an array."""
         return self.between.keep(self.f.forward(x)[0], k)
 
-    def encode(self, X, k=None):
+    def encode(self, X: Any, k: int | None = None) -> Any:
         """h_Γ, with the k largest units kept: another k than in training, if given (the paper keeps more)."""
         k = k if k is None else self._checked(k)
         return self.apply(lambda x, start: self.code_of(x, k), X)

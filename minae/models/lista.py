@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 
 from minae import kernels
@@ -114,7 +116,7 @@ class LISTA(Model):
         V = self.parameters["V1"]
         self.imitate(V / namespace(V).sqrt((V * V).sum(axis=1, keepdims=True)))
 
-    def imitate(self, V, c=None):
+    def imitate(self, V: Any, c: Any = None) -> None:
         """Take a dictionary V (m, n), c (n,), such as another model's V1 and c1, and become K steps of ISTA on it."""
         own, backend = self.parameters, self.backend
         V, c = (W if W is None or backend.owns(W) else backend.from_numpy(np.asarray(W, self.dtype)) for W in (V, c))
@@ -148,18 +150,18 @@ class LISTA(Model):
         self.f.backward(dh, f_cache, need_dx=False)
         return cost
 
-    def encode(self, X):
+    def encode(self, X: Any) -> Any:
         """h_K:  (rows, n) -> (rows, m)."""
         return self.apply(lambda x, start: self.f.forward(x)[0], X)
 
-    def decode(self, H):
+    def decode(self, H: Any) -> Any:
         """h V + c:  (rows, m) -> (rows, n)."""
         return self.apply(lambda h, start: self.g.forward(h)[0], H, Code(self.sizes[1]), "H")
 
-    def reconstruct(self, X):
+    def reconstruct(self, X: Any) -> Any:
         """h_K V + c:  (rows, n) -> (rows, n)."""
         return self.apply(lambda x, start: self.g.forward(self.f.forward(x)[0])[0], X)
 
-    def jacobian(self, X):
+    def jacobian(self, X: Any) -> Any:
         """∂h_K/∂x at each row:  (rows, n) -> (rows, m, n)."""
         return self.apply(lambda x, start: self.f.jacobian(x), X, batch_size=100)

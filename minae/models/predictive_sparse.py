@@ -1,3 +1,5 @@
+from typing import Any
+
 from minae import kernels
 from minae.backend import namespace
 from minae.errors import InputError
@@ -76,12 +78,12 @@ class PredictiveSparseDecomposition(Autoencoder):
             kappa = self.parameters["kappa1"]
             namespace(kappa).abs(kappa, out=kappa)
 
-    def coding(self, gamma=None):
+    def coding(self, gamma: float | None = None) -> SparseCoding:
         """E(h) at the present dictionary; gamma: another weight of P, 0 for sparse coding without the encoder."""
         gamma = self.gamma if gamma is None else gamma
         return SparseCoding(self.parameters["V1"], self.parameters["c1"], self.lam, gamma)
 
-    def infer(self, X, steps=None, *, gamma=None, tolerance=1e-4):
+    def infer(self, X: Any, steps: int | None = None, *, gamma: float | None = None, tolerance: float = 1e-4) -> Any:
         """The minimiser h of E, by FISTA from f(x) on:  (rows, n) -> (rows, m).
 
         steps: that many, or None until the duality gap is ≤ tolerance · E;  gamma: as in `coding`

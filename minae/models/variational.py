@@ -1,3 +1,5 @@
+from typing import Any
+
 from minae import kernels
 from minae.backend import namespace
 from minae.codes import Gaussian
@@ -60,17 +62,17 @@ class VariationalAutoencoder(Autoencoder):
 
     # ---- the model as a distribution
 
-    def posterior(self, X):
+    def posterior(self, X: Any) -> tuple[Any, Any]:
         """μ and log σ² of q(z | x):  (rows, n) -> two of (rows, m)."""
         y = self.apply(lambda x, start: self.f.forward(x)[0], X)
         return y[:, : self.code_size], y[:, self.code_size :]
 
-    def sample(self, rows, seed=0):
+    def sample(self, rows: int, seed: int = 0) -> Any:
         """New x: the mean of p(x | z) for z ~ N(0, I).  -> (rows, n)"""
         z = self.backend.stream(seed, "sample").standard_normal((rows, self.code_size), dtype=self.dtype)
         return self.decode(z)
 
-    def log_likelihood(self, X, samples=50, seed=0):
+    def log_likelihood(self, X: Any, samples: int = 50, seed: int = 0) -> Any:
         r"""log 1/K Σ_k p(x | z_k) p(z_k) / q(z_k | x), z_k ~ q(z | x):  (rows, n) -> (rows,)
 
         A bound of log p(x) = log Σ_h p(h, x) (14.3) that K = `samples` tightens (Burda et al. 2016). With the Gaussian
