@@ -32,11 +32,11 @@ class Checkpoint:
         model, to_numpy = self.model, self.model.backend.to_numpy
         arrays = model.tensors() | self.vectors()
         if self.best is not None:
-            arrays["best"] = self.best
+            arrays["run.best"] = self.best
         if self.position:
-            arrays["trace"] = self.trace
+            arrays["run.trace"] = self.trace
         tensors = {name: to_numpy(array) for name, array in arrays.items()}
-        tensors["recorded"] = self.recorded.astype("uint8")
+        tensors["run.recorded"] = self.recorded.astype("uint8")
         run = dict(epoch=self.epoch, position=self.position, stopped=self.stopped, stale=self.stale)
         run["t"] = {turn or "": optimizer.t for turn, optimizer in self.optimizers.items()}
         run |= dict(best_J=self.best_J if self.best is not None else None, history=self.history)
@@ -67,8 +67,8 @@ class Checkpoint:
                 optimizer.state = {name: from_numpy(tensors[prefix + name]) for name in optimizer.slots}
         self.epoch, self.position, self.stopped = run["epoch"], run["position"], run["stopped"]
         self.history[:], self.stale = run["history"], run["stale"]
-        self.recorded[...] = tensors["recorded"]
-        if "best" in tensors:
-            self.best, self.best_J = from_numpy(tensors["best"]), run["best_J"]
-        if "trace" in tensors:
-            self.trace = from_numpy(tensors["trace"])
+        self.recorded[...] = tensors["run.recorded"]
+        if "run.best" in tensors:
+            self.best, self.best_J = from_numpy(tensors["run.best"]), run["best_J"]
+        if "run.trace" in tensors:
+            self.trace = from_numpy(tensors["run.trace"])
