@@ -81,18 +81,25 @@ def stamp(file):
     Numba compares the stamp with the one on disk, and compiles again where they differ. By itself it would look at the
     function's own file alone; a loop also holds the code of the kernel modules that its file imports, directly or not.
     """
-    texts, pending = {}, [Path(file)]
+    sources, pending = {}, [file]
     while pending:
-        source = pending.pop()
-        if source.name in texts:
-            continue
-        texts[source.name] = source.read_text("utf-8")
-        for node in ast.walk(ast.parse(texts[source.name])):
-            if isinstance(node, ast.ImportFrom):
-                names = [f"{node.module}.{alias.name}" for alias in node.names] + [str(node.module)]
-                pending += [FOLDER / f"{name[14:]}.py" for name in names if name[14:] in MODULES]
-                pending += [FOLDER / "__init__.py"] if "minae.kernels" in names else []
-    return [(name, hashlib.sha256(text.encode()).hexdigest()) for name, text in sorted(texts.items())]
+        file = pending.pop()
+        if file not in sources:
+            sources[file], imported = _source(file)
+            pending += imported
+    return sorted((Path(file).name, digest) for file, digest in sources.items())
+
+
+@functools.cache
+def _source(file):
+    """The hash of a source, and the files of the kernel modules that it imports."""
+    text = Path(file).read_text("utf-8")
+    names = set()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ImportFrom):
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    known = {"minae.kernels": "__init__"} | {f"minae.kernels.{name}": name for name in MODULES}
+    return hashlib.sha256(text.encode()).hexdigest(), [str(FOLDER / f"{known[n]}.py") for n in names if n in known]
 
 
 @functools.cache

@@ -4,7 +4,7 @@ r"""The activations φ, and their derivatives φ' and φ'' as functions of h = �
     identity    a                                   1             0
     sigmoid     1 / (1 + e⁻ᵃ)                       h (1 − h)     h (1 − h) (1 − 2h)          (3.30)
     tanh        (eᵃ − e⁻ᵃ) / (eᵃ + e⁻ᵃ)             1 − h²        −2 h (1 − h²)
-    relu        max(0, a)                           [h > 0]       0                           (6.37)
+    relu        max(0, a)                           [h > 0]       0                           (6.3.1)
     softplus    log(1 + eᵃ)                         1 − e⁻ʰ       e⁻ʰ (1 − e⁻ʰ)               (3.31)
 
 Derivation:

@@ -69,6 +69,18 @@ def fused(signature):
     return functools.partial(Fused, inputs, results)
 
 
+class _lazy:
+    """An attribute that is made at its first use. functools.cached_property has a lock in Python 3.11, shared by all
+    instances, and a fork beside a thread that makes one would leave it taken in the child."""
+
+    def __init__(self, make):
+        self.make = make
+
+    def __get__(self, instance, owner):
+        value = instance.__dict__[self.make.__name__] = self.make(instance)
+        return value
+
+
 class Fused:
     """A body with its compiled forms; to call it is to run it on arrays."""
 
@@ -100,24 +112,24 @@ class Fused:
         functions = {name: getattr(xp, name) for name in CPU if name in self.body.__code__.co_names}
         return types.FunctionType(self.body.__code__, self._names(functions, lambda inner: inner.plain))(*arguments)
 
-    @functools.cached_property
+    @_lazy
     def scalar(self):
         """The body of one component, for Numba's loops."""
         return numba.njit(inline="always", error_model="numpy")(self._typed(CPU, lambda inner: inner.scalar))
 
-    @functools.cached_property
+    @_lazy
     def device(self):
         """The body of one component, for CUDA's functions."""
         from numba import cuda
 
         return cuda.jit(device=True)(self._typed(CUDA, lambda inner: inner.device))
 
-    @functools.cached_property
+    @_lazy
     def cpu_loop(self):
         parallel = pool.parallel(align=64, error_model="numpy", fastmath={"contract"})
         return parallel(self._written_out(LOOP, _scalar=self.scalar))
 
-    @functools.cached_property
+    @_lazy
     def cuda_launch(self):
         from numba import cuda
 

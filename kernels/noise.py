@@ -121,20 +121,29 @@ def philox(c0, c1, c2, c3, k0, k1):
     return c0, c1, c2, c3
 
 
-def number(c):
-    """u"""
-    return f(np.int32(c >> BYTE)) * TWO_24
+def bodies(compiled, log, turn):
+    """The four numbers of a counter, and ε and ε′ of two words, by log u and (cos πw, sin πw) of the CPU or the GPU."""
+    words = compiled(philox)
 
+    @compiled
+    def uniform(c):
+        return f(np.int32(c >> BYTE)) * TWO_24
 
-def bodies(log, turn):
-    """ε and ε′ of two words, with the CPU's log u and (cos πw, sin πw) or the GPU's."""
-
+    @compiled
     def pair(c, c_next):
         radius = math.sqrt(f(-2) * log((f(np.int32(c >> BIT)) + HALF) * TWO_31))
         cos, sin = turn(f(np.int32(c_next)) * TWO_31)
         return radius * cos, radius * sin
 
-    return pair
+    @compiled
+    def numbers(i, k0, k1, normal):
+        c0, c1, c2, c3 = words(i & WORD, i >> HIGH, ZERO, ZERO, k0, k1)
+        if normal:
+            (e0, e1), (e2, e3) = pair(c0, c1), pair(c2, c3)
+            return e0, e1, e2, e3
+        return uniform(c0), uniform(c1), uniform(c2), uniform(c3)
+
+    return numbers, pair
 
 
 inline = numba.njit(inline="always")
@@ -157,17 +166,7 @@ def turn(w):
     return cos, sin
 
 
-words, uniforms, pair = inline(philox), inline(number), inline(bodies(log, turn))
-
-
-@inline
-def numbers(i, k0, k1, normal):
-    """The four numbers of the counter i."""
-    c0, c1, c2, c3 = words(i & WORD, i >> HIGH, ZERO, ZERO, k0, k1)
-    if normal:
-        (e0, e1), (e2, e3) = pair(c0, c1), pair(c2, c3)
-        return e0, e1, e2, e3
-    return uniforms(c0), uniforms(c1), uniforms(c2), uniforms(c3)
+numbers, pair = bodies(inline, log, turn)
 
 
 @pool.parallel(grain=1 << 12, align=64, error_model="numpy")
@@ -188,19 +187,13 @@ def cuda_launch():
     from numba import cuda
 
     device = cuda.jit(device=True)
-    words, uniforms = device(philox), device(number)
-    pair = device(bodies(math.log, device(lambda w: (math.cos(PI * w), math.sin(PI * w)))))
+    numbers, _ = bodies(device, math.log, device(lambda w: (math.cos(PI * w), math.sin(PI * w))))
 
     @cuda.jit
     def launch(out, quarter, k0, k1, normal):
         i = cuda.grid(1)
         if i < quarter:
-            c0, c1, c2, c3 = words(np.uint64(i) & WORD, np.uint64(i) >> HIGH, ZERO, ZERO, k0, k1)
-            if normal:
-                (x0, x1), (x2, x3) = pair(c0, c1), pair(c2, c3)
-            else:
-                x0, x1, x2, x3 = uniforms(c0), uniforms(c1), uniforms(c2), uniforms(c3)
-            for k, x in enumerate((x0, x1, x2, x3)):
+            for k, x in enumerate(numbers(np.uint64(i), k0, k1, normal)):
                 if i + k * quarter < out.size:
                     out[i + k * quarter] = x
 

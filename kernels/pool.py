@@ -26,22 +26,7 @@ import numpy as np
 from numba.core.compiler_lock import global_compiler_lock
 
 from minae import kernels
-from minae.kernels.atomics import (
-    add,
-    address,
-    call,
-    compare_and_swap,
-    init_condition,
-    init_mutex,
-    load,
-    lock,
-    pause,
-    signal,
-    store,
-    unlock,
-    wait_for,
-    yield_core,
-)
+from minae.kernels import atomics
 
 # Places in a pool's state, each in a cache line of its own. NEXT, DONE, BUSY, ASLEEP and QUIT are read and written by
 # atomic instructions alone; WAKEUPS belongs to the thread that holds MUTEX; the others are written before NEXT is.
@@ -49,6 +34,9 @@ NEXT, DONE, CODE, DATA, SIZE, ALIGN, BUSY, ASLEEP, WAKEUPS, QUIT, MUTEX, CONDITI
 BITS, MASK = np.int64(16), np.int64((1 << 16) - 1)
 PATIENCE = 20_000  # pauses of some 40 to 140 cycles before a worker goes to sleep
 YIELD = 64  # pauses before a thread that waits yields its core
+# The type of a state. To ask for it here imports numpy.ma, which Numba would otherwise import at the first call of a
+# loop; a fork beside that moment would leave the lock of the import taken in the child.
+STATE = numba.typeof(np.zeros(END, np.int64))
 
 
 @numba.njit(inline="always")
@@ -60,92 +48,93 @@ def boundary(part, parts, size, align):
 @kernels.jit(nogil=True)
 def run_part(state):
     """Run one part of the present task, if there is a part that no thread has taken. Returns whether there was."""
-    word = load(state, NEXT)
+    word = atomics.load(state, NEXT)
     part, parts = word & MASK, (word >> BITS) & MASK
     if part >= parts:
         return False
     code, data, size, align = state[CODE], state[DATA], state[SIZE], state[ALIGN]
     # The task may have ended meanwhile, and the four numbers may belong to the next one. Then NEXT has changed and the
     # swap fails: the number of the task, in the upper half of NEXT, comes again after 2³² tasks only.
-    if compare_and_swap(state, NEXT, word, word + 1):
-        call(code, data, boundary(part, parts, size, align), boundary(part + 1, parts, size, align))
-        add(state, DONE, 1)
+    if atomics.compare_and_swap(state, NEXT, word, word + 1):
+        atomics.call(code, data, boundary(part, parts, size, align), boundary(part + 1, parts, size, align))
+        atomics.add(state, DONE, 1)
     return True
 
 
 @kernels.jit(nogil=True)
 def spin(count):
     """Wait a little, and now and then let another thread have the core. Returns count + 1."""
-    pause()
+    atomics.pause()
     if count % YIELD == YIELD - 1:
-        yield_core()
+        atomics.yield_core()
     return count + 1
 
 
 @kernels.jit(nogil=True)
 def worker(state):
     """What a worker does from its start to its end. It sleeps with the GIL released, so waking does not wait for it."""
-    while not load(state, QUIT):
+    while not atomics.load(state, QUIT):
         idle = 0
         while idle < PATIENCE:
             idle = 0 if run_part(state) else spin(idle)
-        lock(state[MUTEX:].ctypes)
-        add(state, ASLEEP, 1)
-        while not state[WAKEUPS] and not load(state, QUIT):
-            wait_for(state[CONDITION:].ctypes, state[MUTEX:].ctypes)
+        atomics.lock(state[MUTEX:].ctypes)
+        atomics.add(state, ASLEEP, 1)
+        while not state[WAKEUPS] and not atomics.load(state, QUIT):
+            atomics.wait_for(state[CONDITION:].ctypes, state[MUTEX:].ctypes)
         state[WAKEUPS] -= 1
-        unlock(state[MUTEX:].ctypes)
+        atomics.unlock(state[MUTEX:].ctypes)
 
 
 @kernels.jit(nogil=True)
 def wake(state, most):
     """Wake as many workers as sleep, `most` of them at most."""
-    if load(state, ASLEEP):
-        lock(state[MUTEX:].ctypes)
-        for _ in range(min(most, load(state, ASLEEP))):
-            add(state, ASLEEP, -1)
+    if atomics.load(state, ASLEEP):
+        atomics.lock(state[MUTEX:].ctypes)
+        for _ in range(min(most, atomics.load(state, ASLEEP))):
+            atomics.add(state, ASLEEP, -1)
             state[WAKEUPS] += 1
-            signal(state[CONDITION:].ctypes)
-        unlock(state[MUTEX:].ctypes)
+            atomics.signal(state[CONDITION:].ctypes)
+        atomics.unlock(state[MUTEX:].ctypes)
 
 
 @kernels.jit(nogil=True)
 def run(state, code, data, size, align, parts):
     """Run a task on the pool, and return when it is done."""
-    if not compare_and_swap(state, BUSY, 0, 1):  # another thread of this process has the pool: run the task alone
+    alone = not atomics.compare_and_swap(state, BUSY, 0, 1)  # another thread of this process has the pool
+    if alone:
         for part in range(parts):
-            call(code, data, boundary(part, parts, size, align), boundary(part + 1, parts, size, align))
+            atomics.call(code, data, boundary(part, parts, size, align), boundary(part + 1, parts, size, align))
         return
     state[CODE], state[DATA] = code, data
     state[SIZE], state[ALIGN] = size, align
-    store(state, DONE, 0)
-    number = (load(state, NEXT) >> (2 * BITS)) + 1
-    store(state, NEXT, (number << (2 * BITS)) | (parts << BITS))
+    atomics.store(state, DONE, 0)
+    number = (atomics.load(state, NEXT) >> (2 * BITS)) + 1
+    atomics.store(state, NEXT, (number << (2 * BITS)) | (parts << BITS))
     wake(state, parts - 1)
     while run_part(state):
         pass
     waited = 0
-    while load(state, DONE) < parts:
+    while atomics.load(state, DONE) < parts:
         waited = spin(waited)
-    store(state, BUSY, 0)
+    atomics.store(state, BUSY, 0)
 
 
 @kernels.jit(nogil=True)
 def initialise(state):
     """Initialise the mutex and the condition variable."""
-    init_mutex(state[MUTEX:].ctypes, 0)
-    init_condition(state[CONDITION:].ctypes, 0)
+    atomics.init_mutex(state[MUTEX:].ctypes, 0)
+    atomics.init_condition(state[CONDITION:].ctypes, 0)
 
 
 @kernels.jit(nogil=True)
 def shutdown(state, workers):
     """Let all workers return."""
-    lock(state[MUTEX:].ctypes)
-    store(state, QUIT, 1)
+    atomics.lock(state[MUTEX:].ctypes)
+    atomics.store(state, QUIT, 1)
     for _ in range(workers):
         state[WAKEUPS] += 1
-        signal(state[CONDITION:].ctypes)
-    unlock(state[MUTEX:].ctypes)
+        atomics.signal(state[CONDITION:].ctypes)
+    atomics.unlock(state[MUTEX:].ctypes)
 
 
 class Pool:
@@ -159,7 +148,7 @@ class Pool:
         self.width = width
         if width > 1 and not self.workers:
             initialise(self.state)
-            worker.compile((numba.typeof(self.state),))  # once, and not by each worker
+            worker.compile((STATE,))  # once, and not by each worker
             atexit.register(self.shutdown)
         with contextlib.suppress(RuntimeError):
             while len(self.workers) < width - 1:
@@ -211,7 +200,7 @@ def parallel(grain=1 << 14, align=1, axis=0, pieces=None, **options):
 
     def decorate(loop):
         # The text is written out for each loop, because Numba keeps no function on disk that has a loop as a variable.
-        names = dict(address=address, run=run, unsigned=np.uint64, __name__=loop.__module__)
+        names = dict(address=atomics.address, run=run, unsigned=np.uint64, __name__=loop.__module__)
         names[loop.__name__] = kernels.jit(nogil=True, **options)(loop)
         exec(compile(SOURCE.format(name=loop.__name__), loop.__code__.co_filename, "exec"), names)
         compiled = kernels.jit(nogil=True)(names[loop.__name__ + "_parallel"])

@@ -10,10 +10,10 @@ import numpy as np
 from minae.backend import Backend
 
 FUNCTIONS = """
-abs add argmax argmin arange broadcast_to clip concatenate cos divide dot empty empty_like equal exp expm1 eye
-float32 float64 full_like greater greater_equal isfinite less log log1p logaddexp matmul maximum mean minimum multiply
-negative ones ones_like partition sign sin sqrt square stack subtract sum take tanh transpose vdot where zeros
-zeros_like
+abs add argmax argmin argsort arange broadcast_to clip concatenate cos divide dot einsum empty empty_like equal exp
+expm1 eye float32 float64 full_like greater greater_equal isfinite isnan less log log1p logaddexp matmul maximum mean
+minimum multiply negative ones ones_like partition sign sin sqrt square stack subtract sum take take_along_axis tanh
+transpose vdot where zeros zeros_like
 """.split()
 METHODS = "cumsum sum max min mean copy astype reshape argmax all any transpose".split()
 OPERATORS = "add sub mul truediv pow matmul lt le gt ge eq ne and or xor rshift".split()
@@ -94,6 +94,8 @@ def _guarded(function):
         result = function(*_inside(args), **{key: _inside(value) for key, value in options.items()})
         return out if out is not None else _outside(result)
 
+    if isinstance(function, np.ufunc):
+        guarded.at = lambda *args: function.at(*_inside(args))
     return guarded
 
 

@@ -21,18 +21,17 @@ import numpy as np
 from minae import kernels
 from minae.backend import get_backend
 from minae.kernels import (
+    activations,
     adam,
     bernoulli,
     contraction,
     hamming,
     kl_sparsity,
     noise,
+    pool,
     products,
+    rows,
     shrinkage,
-    sigmoid,
-    slopes,
-    sparse_rows,
-    team,
     top_k,
 )
 
@@ -41,37 +40,37 @@ CODES = [(100, 30), (128, 500)]  # of 784-30 and 784-500
 CHAIN = (64, 30, 128)  # (B, m, n) of 784-128-30
 FISTA = (1000, 256)  # rows, atoms
 PARAMETERS = 784_000
-KEPT, BITS = (128, 8192, 784, 32), 10**6  # (B, m, n, k) of a k-sparse 784-8192; number of codes
+SPARSE, CODES_STORED = (128, 8192, 784, 32), 10**6  # (B, m, n, k) of a k-sparse 784-8192; number of packed codes
 
 
 def plainly(function):
     """The same call by the plain form of the kernels in it."""
 
     def call():
-        form, kernels.form = kernels.form, lambda *_: "plain"
+        path, kernels.path = kernels.path, lambda *_: "plain"
         try:
             function()
         finally:
-            kernels.form = form
+            kernels.path = path
 
     return call
 
 
 def narrow(function):
-    """The same call on one thread. A product asks BLAS how many it may use, and stays as it is."""
+    """The same call on one thread. A product asks NumPy's BLAS how many it may use, and stays as it is."""
 
     def call():
-        width, team.team.width = team.team.width, 1
+        width, pool.pool.width = pool.pool.width, 1
         try:
             function()
         finally:
-            team.team.width = width
+            pool.pool.width = width
 
     return call
 
 
 def matrices(rng):
-    """Products: by OpenBLAS's threads, and by the team."""
+    """Products by OpenBLAS's threads, and by the pool."""
     for name, A, B in (
         ("x W 128 × 784 × 500", rng.random((128, 784), "f"), rng.random((784, 500), "f")),
         ("xᵀ da 784 × 128 × 500", rng.random((128, 784), "f").T, rng.random((128, 500), "f")),
@@ -103,10 +102,12 @@ def elementwise(rng, backend):
         s, x, out = put(rng.standard_normal(shape, "f")), put(rng.random(shape, "f")), put(np.empty(shape, "f"))
         h, size = put(rng.random(shape, "f")), math.prod(shape)
         calls = {  # the activation's slope reads h and dh
-            "sigmoid": (lambda s=s, out=out: sigmoid.sigmoid(s, out), 2),
+            "sigmoid": (lambda s=s, out=out: activations.phi(s, "sigmoid", out), 2),
+            "relu": (lambda s=s, out=out: activations.phi(s, "relu", out), 2),
+            "softplus": (lambda s=s, out=out: activations.phi(s, "softplus", out), 2),
             "bernoulli": (lambda s=s, x=x, out=out: bernoulli.loss(s, x, out, 1.0), 3),
-            "sigmoid'": (lambda x=x, h=h, out=out: slopes.backward(x, h, "sigmoid", out), 3),
-            "softplus'": (lambda x=x, h=h, out=out: slopes.backward(x, h, "softplus", out), 3),
+            "sigmoid'": (lambda x=x, h=h, out=out: activations.backward(x, h, "sigmoid", out), 3),
+            "softplus'": (lambda x=x, h=h, out=out: activations.backward(x, h, "softplus", out), 3),
         }
         for name, (call, numbers) in calls.items():
             yield f"{name} {shape[0]} × {shape[1]}", plainly(call), call, numbers * size
@@ -134,7 +135,7 @@ def penalties(rng):
             contraction.norms(W, out=w)
             contraction.slope_gradient(h, "sigmoid", w, 1e-3, out=da)
             contraction.add_scaled(dW, W, c)
-            slopes.backward(dh, h, "sigmoid", out, da)
+            out += activations.backward(dh, h, "sigmoid", da)
 
         yield f"kl_sparsity {B} × {m}", plainly(sparsity), sparsity
         yield f"contraction {B} × {m}", plainly(contract), contract
@@ -161,8 +162,8 @@ def penalties(rng):
 
 
 def codes(rng):
-    """The same for a k-sparse code of which 32 of 8192 units are kept, and for the Hamming distances of 64 bits."""
-    B, m, n, k = KEPT
+    """The same for a k-sparse code with 32 of 8192 units on, and for the Hamming distances of 64 bits."""
+    B, m, n, k = SPARSE
     h, R, y, dR = (rng.standard_normal(shape, "f") for shape in ((B, m), (m, n), (B, n), (m, n)))
     unit, value = np.empty((B, k), np.int32), np.empty((B, k), "f")
     units, values = np.empty((B, 2 * k), np.int32), np.empty((B, 2 * k), "f")
@@ -170,24 +171,24 @@ def codes(rng):
     top_k.top_k(h, 2 * k, units, values)
     calls = {
         f"top_k {k} of {m}": lambda: top_k.top_k(h, k, unit, value),
-        f"combine {k} rows of {m}": lambda: sparse_rows.combine(unit, value, R, y),
-        f"combine {2 * k} rows of {m}": lambda: sparse_rows.combine(units, values, R, y),
-        f"spread {k} rows of {m}": lambda: sparse_rows.spread(unit, value, y, dR),
-        f"project {k} rows of {m}": lambda: sparse_rows.project(unit, y, R, value),
+        f"combine {k} rows of {m}": lambda: rows.combine(unit, value, R, y),
+        f"combine {2 * k} rows of {m}": lambda: rows.combine(units, values, R, y),
+        f"scatter_add {k} rows of {m}": lambda: rows.scatter_add(unit, value, y, dR),
+        f"project {k} rows of {m}": lambda: rows.project(unit, y, R, value),
     }
     for name, call in calls.items():
         yield name, plainly(call), call
-    words, asked = rng.integers(2**63, size=(1, BITS), dtype=np.uint64), np.zeros(1, np.uint64)
+    packed, query = rng.integers(2**63, size=(1, CODES_STORED), dtype=np.uint64), np.zeros(1, np.uint64)
     yield (
         "10 nearest of 10⁶ codes",
-        lambda: hamming.nearest_plain(words, asked, 10),
-        lambda: hamming.nearest(words, asked, 10),
+        lambda: hamming.nearest_plain(packed, query, 10),
+        lambda: hamming.nearest(packed, query, 10),
     )
-    yield "ball of 10⁶ codes", lambda: hamming.ball_plain(words, asked, 16), lambda: hamming.ball(words, asked, 16)
+    yield "ball of 10⁶ codes", lambda: hamming.ball_plain(packed, query, 16), lambda: hamming.ball(packed, query, 16)
 
 
 def microseconds(call, backend):
-    """Of the second of two calls, as the first may find helpers asleep, which in a training step they are not."""
+    """Of the second of two calls, as the first may find workers asleep, which in a training step they are not."""
     call()
     backend.synchronize()
     start = time.perf_counter()
@@ -203,7 +204,7 @@ def main():
     args = parser.parse_args()
     print("| kernel, size | plain | one thread | kernel | plain / kernel | GB/s |\n| --- |" + " --- |" * 5)
     rng, backend = np.random.default_rng(0), get_backend(args.backend)
-    products.matmul(np.ones((100, 100)), np.ones((100, 100)))  # the team gets its threads
+    products.matmul(np.ones((100, 100)), np.ones((100, 100)))  # the pool gets its threads
     on_host = [matrices(rng), penalties(rng), codes(rng)] if backend.name == "numpy" else []
     for name, plain, fused, *numbers in itertools.chain(elementwise(rng, backend), *on_host):
         for _ in range(10):  # compiles, or loads what is compiled

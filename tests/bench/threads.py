@@ -20,7 +20,7 @@ from pathlib import Path
 
 ENVIRONMENT = dict(os.environ)  # as it is before `import minae` sets anything
 NETWORKS = ("784-30", "784-500")
-WITHOUT = "without the team"  # products by OpenBLAS's threads, loops by one
+WITHOUT = "without the pool"  # products by OpenBLAS's threads, loops by one
 SETTINGS = {  # name -> modules in the order of their import, environment, contestant
     "minae first": (["minae"], {}, "minae"),
     "NumPy first": (["numpy", "minae"], {}, "minae"),
@@ -33,25 +33,25 @@ SETTINGS = {  # name -> modules in the order of their import, environment, conte
 }
 
 
-def child(job):
-    for name in job["imports"]:
+def child(case):
+    for name in case["imports"]:
         importlib.import_module(name)
     import numpy as np
 
     from minae.bench import measure
     from minae.bench.workloads import WORKLOADS
 
-    if job["name"] == WITHOUT:
+    if case["name"] == WITHOUT:
         from minae.kernels import products
 
-        products.matmul = products.numpys
+        products.matmul = products.plain
     own = np.ones((300, 300), np.float32)
-    runner = measure.contestant_of(job["contestant"], WORKLOADS[job["network"]], measure.Env(job))
+    runner = measure.contestant_of(case["contestant"], WORKLOADS[case["network"]], measure.Env(case))
     for _ in range(20):
         runner.step()
-    times, end = [], time.perf_counter() + job["seconds"]
+    times, end = [], time.perf_counter() + case["seconds"]
     while time.perf_counter() < end or len(times) < 20:
-        if job["own"]:
+        if case["own"]:
             np.matmul(own, own)
         start = time.perf_counter()
         runner.step()
@@ -59,8 +59,8 @@ def child(job):
     print(json.dumps(statistics.median(times)))
 
 
-def measured(job, environment):
-    command = [sys.executable, __file__, "--child", json.dumps(job)]
+def measured(case, environment):
+    command = [sys.executable, __file__, "--child", json.dumps(case)]
     return float(subprocess.run(command, env=ENVIRONMENT | environment, check=True, stdout=subprocess.PIPE).stdout)
 
 
@@ -97,16 +97,16 @@ def main():
     times = {(name, network, place): [] for name in chosen for network in NETWORKS for place in places}
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder, "train.npy"), np.ascontiguousarray(data.mnist().train, dtype=np.float32))
-        job = {"folder": folder, "backend": "numpy", "threads": os.cpu_count(), "seconds": args.seconds}
+        case = {"folder": folder, "backend": "numpy", "threads": os.cpu_count(), "seconds": args.seconds}
         for network in NETWORKS:
-            WORKLOADS[network].prepare(measure.Env(job))
+            WORKLOADS[network].prepare(measure.Env(case))
         for _ in range(args.rounds):
             for name, network, place in times:
                 imports, environment, contestant = SETTINGS[name]
-                one = job | {"imports": imports, "contestant": contestant, "network": network}
-                one |= {"name": name, "own": place == "after an own"}
+                run = case | {"imports": imports, "contestant": contestant, "network": network}
+                run |= {"name": name, "own": place == "after an own"}
                 with places[place]():
-                    times[name, network, place].append(measured(one, environment))
+                    times[name, network, place].append(measured(run, environment))
     columns = [(network, place) for network in NETWORKS for place in places]
     print(f"| setting | {' | '.join(f'{network}, {place}' for network, place in columns)} |")
     print("| --- |" + " --- |" * len(columns))

@@ -1,4 +1,4 @@
-"""The team of threads: products and loops that are cut into parts, whoever does them."""
+"""The pool of threads: products and loops that are cut into parts, whichever thread does them."""
 
 import itertools
 import os
@@ -11,51 +11,61 @@ import numba
 import numpy as np
 import pytest
 import scipy.special
+import threadpoolctl
 
-import minae
-from minae import backend as backends
-from minae import kernels
+from minae.arena import Arena
+from minae.backend import Backend
 from minae.kernels import (
+    activations,
     adam,
     bernoulli,
     contraction,
     noise,
+    pool,
     products,
+    rows,
     shrinkage,
-    sigmoid,
-    slopes,
-    sparse_rows,
-    team,
     top_k,
 )
 
 WIDTHS = (1, 2, 3, 5)
-needs_openblas = pytest.mark.skipif(products.blas() is None, reason="NumPy's BLAS is not OpenBLAS")
+needs_openblas = pytest.mark.skipif(products.blas() is None, reason="NumPy's BLAS is not the OpenBLAS of its wheels")
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 
 
 @pytest.fixture
 def width(monkeypatch):
-    """A function that gives the team so many threads; afterwards it has as many as before."""
+    """A function that gives the pool so many threads; afterwards it has as many as before."""
     blas = products.blas()
 
-    def widen(threads):
+    def resize(threads):
         if blas:
             monkeypatch.setattr(products, "blas", lambda: lambda: threads)
-        team.team.widen(threads)
+        pool.pool.resize(threads)
 
-    before = blas() if blas else 1
-    yield widen
+    before = pool.pool.width
+    yield resize
     monkeypatch.undo()
-    if blas:
-        limited(before)
-    team.team.widen(before)
+    pool.pool.resize(before)
 
 
-def limited(threads):
-    """BLAS's own setting, as threadpoolctl or a user makes it."""
-    import ctypes
-
-    ctypes.CDLL(np._core._multiarray_umath.__file__).scipy_openblas_set_num_threads64_(threads)
+def train(seed, steps=6, shape=(300, 200, 120)):
+    """The parameters of a small network after some steps, made of the kernels alone."""
+    rng = np.random.default_rng(seed)
+    B, n, m = shape
+    flat, state = 0.1 * rng.standard_normal(2 * n * m, "f"), np.zeros((2, 2 * n * m), "f")
+    grad = np.empty_like(flat)
+    W, V = flat.reshape(2, n, m)[0], flat.reshape(2, n, m)[1].T
+    dW, dV = grad.reshape(2, n, m)[0], grad.reshape(2, n, m)[1].T
+    x, ds, da = rng.random((B, n), "f"), np.empty((B, n), "f"), np.empty((B, m), "f")
+    for t in range(1, steps + 1):
+        h = activations.phi(products.matmul(x, W), "sigmoid")
+        bernoulli.loss(products.matmul(h, V), x, ds, 1.0)
+        products.matmul(h.T, ds, dV)
+        activations.backward(products.matmul(ds, V.T), h, "sigmoid", da)
+        products.matmul(x.T, da, dW)
+        adam.update(flat, grad, *state, t, 1e-2, 0.9, 0.999, 1e-8, 0.0)
+    return flat
 
 
 def matrix(rng, shape, dtype, transposed):
@@ -72,15 +82,18 @@ def test_products(m, k, n, dtype, threads, width, rng):
         out = np.full((m, n), np.nan, dtype)
         assert products.matmul(A, B, out) is out
         error = np.abs(out - A.astype("float64") @ B.astype("float64")).max()
-        assert error < 60 * np.sqrt(k) * np.finfo(dtype).eps
+        # one row or column: BLAS sums a narrow tile in order, up to 63 √k ε on one of our machines, where numpy.matmul,
+        # which takes another routine for a vector, has 29 √k ε
+        limit = (100 if 1 in (m, n) else 60) * np.sqrt(k) * np.finfo(dtype).eps
+        assert error < limit
         np.testing.assert_array_equal(products.matmul(A, B), out)
         b = rng.standard_normal(n).astype(dtype)
         np.testing.assert_array_equal(products.matmul(A, B, bias=b), out + b)
         total = rng.standard_normal((m, n)).astype(dtype)
         for order in "CF":
             to = np.array(total, order=order)
-            backends.add_matmul(A, B, to, backends.Arena(backends.Backend(), dtype))
-            np.testing.assert_allclose(to, total + out, atol=60 * np.sqrt(k) * np.finfo(dtype).eps)
+            products.add_matmul(A, B, to, Arena(Backend(), dtype))
+            np.testing.assert_allclose(to, total + out, atol=limit)
 
 
 @pytest.mark.parametrize("threads", WIDTHS)
@@ -110,9 +123,9 @@ def test_other_products_are_numpys(rng):
     np.testing.assert_array_equal(products.matmul(a.astype("float32"), b), a.astype("float32") @ b)
     assert products.matmul(a[:0], b).shape == (0, 200)
     np.testing.assert_array_equal(products.matmul(a[:, :0], b[:0]), np.zeros((100, 200)))
-    for b in (np.ones(1), np.ones(2)):  # a bias of another length
-        one, two = np.ones((100, 100)), np.ones((100, 2))
-        np.testing.assert_array_equal(products.matmul(one, two, bias=b), one @ two + b)
+    for bias in (np.ones(1), np.ones(2)):  # a bias of another length
+        x, W = np.ones((100, 100)), np.ones((100, 2))
+        np.testing.assert_array_equal(products.matmul(x, W, bias=bias), x @ W + bias)
     with pytest.raises(ValueError):
         products.matmul(np.ones((200, 200)), np.ones((201, 200)))
     with pytest.raises(ValueError):
@@ -136,7 +149,7 @@ def test_a_limit_of_one_thread_does_not_make_threads_wait_for_each_other(width, 
     width(1)
     a, done = rng.random((300, 300)), threading.Event()
     worker = threading.Thread(target=lambda: (products.matmul(a, a), done.set()))
-    original = products.numpys
+    original = products.plain
 
     def waits(*arguments):
         if threading.current_thread() is threading.main_thread():
@@ -144,11 +157,11 @@ def test_a_limit_of_one_thread_does_not_make_threads_wait_for_each_other(width, 
             assert done.wait(20)
         return original(*arguments)
 
-    products.numpys = waits
+    products.plain = waits
     try:
         products.matmul(a, a)
     finally:
-        products.numpys = original
+        products.plain = original
         worker.join()
 
 
@@ -162,34 +175,12 @@ def test_dot(size, dtype, tolerance, rng):
 @pytest.mark.parametrize("threads", WIDTHS)
 def test_parts_are_everything_once(threads):
     for size, align in itertools.product([0, 1, 2, 63, 64, 65, 1000, 784_001], [1, 8, 64]):
-        edges = [team.edge(part, threads, size, align) for part in range(threads + 1)]
-        assert edges[0] == 0 and edges[-1] == size and edges == sorted(edges)
-        assert all(edge % align == 0 for edge in edges[:-1] if edge < size)
+        places = [pool.boundary(part, threads, size, align) for part in range(threads + 1)]
+        assert places[0] == 0 and places[-1] == size and places == sorted(places)
+        assert all(place % align == 0 for place in places[:-1] if place < size)
     for n in range(1, 100):
         corners = [products.corner(part, threads, n) for part in range(threads + 1)]
         assert corners[0] == 0 and corners[-1] == n and corners == sorted(corners)
-
-
-VARIANTS = [
-    (minae.SparseAutoencoder, dict(sizes=(200, 300), lam=0.1)),
-    (minae.DenoisingAutoencoder, dict(sizes=(200, 300), activation="softplus")),
-    (minae.ContractiveAutoencoder, dict(sizes=(200, 100, 60), lam=0.1)),
-    (minae.KSparseAutoencoder, dict(sizes=(200, 900), k=20)),
-]
-
-
-@pytest.mark.parametrize("Variant, options", VARIANTS)
-def test_loops_give_the_same_bits_to_any_number_of_threads(Variant, options, width, rng, monkeypatch):
-    monkeypatch.setattr(products, "tiled", lambda *_, **__: None)  # BLAS rounds a tile and the whole differently
-    X, results = rng.random((300, 200)).astype("float32"), []
-    for threads in WIDTHS:
-        width(threads)
-        model = Variant(**options)
-        history = model.fit(X, epochs=2, batch_size=150)
-        results.append((history["J"], model.parameters.flat.copy(), model.parameters.grad.copy()))
-    for other in results[1:]:
-        for a, b in zip(results[0], other, strict=True):
-            np.testing.assert_array_equal(a, b)
 
 
 def loops(rng, dtype):
@@ -203,12 +194,15 @@ def loops(rng, dtype):
     top_k.top_k(h, k, unit, value)
     flat = [rng.random(100_003).astype(dtype) for _ in range(4)]
     copied = {  # name -> function, and the arrays that it is given copies of
-        "sigmoid": (lambda a: sigmoid.sigmoid(a), a),
+        "sigmoid": (lambda a: activations.phi(a, "sigmoid"), a),
+        "sigmoid in place": (lambda a: activations.phi(a, "sigmoid", a), a),
+        "softplus": (lambda a: activations.phi(a, "softplus"), a),
+        "relu": (lambda a: activations.phi(a, "relu"), a),
         "bernoulli": (lambda a, out: bernoulli.loss(a, x, out, 0.5), a, y),
-        "slopes": (lambda a, out: slopes.backward(a, h, "softplus", out), a, y),
-        "slopes, added": (lambda a, out: slopes.backward(q, h, "tanh", out, a), a, y),
-        "prime": (lambda out: slopes.prime(h, "sigmoid", out), a),
-        "second": (lambda d: slopes.times_second(d, h, "sigmoid"), a),
+        "backward": (lambda a, out: activations.backward(a, h, "softplus", out), a, y),
+        "prime": (lambda out: activations.prime(h, "sigmoid", out), a),
+        "second": (lambda out: activations.second(h, "tanh", out), a),
+        "times second": (lambda d: activations.times_second(d, h, "sigmoid"), a),
         "adam": (lambda w, g, s, r: adam.update(w, g, s, r, 3, 0.1, 0.9, 0.99, 1e-8, 0.0), *flat),
         "norms": (lambda out: contraction.norms(W, out), w),
         "squares": (lambda out: contraction.squares(h, "sigmoid", out), w),
@@ -220,10 +214,10 @@ def loops(rng, dtype):
         "its top": (lambda dp, dWT: contraction.top_backward(C, p_top, WT, dp, dWT), dp_top, dWT),
         "shrinkage": (lambda a, h, y, t: shrinkage.step(a, q, 0.1, h, y, t, True), a, h, y, t),
         "top k": (lambda unit, value: top_k.top_k(h, k, unit, value), unit, value),
-        "combine": (lambda y: sparse_rows.combine(unit, value, W, y), y),
-        "spread": (lambda dR: sparse_rows.spread(unit, value, y, dR), W),
-        "project": (lambda value: sparse_rows.project(unit, y, W, value), value),
-        "take": (lambda value: sparse_rows.take(unit, h, value), value),
+        "combine": (lambda y: rows.combine(unit, value, W, y), y),
+        "scatter_add": (lambda dR: rows.scatter_add(unit, value, y, dR), W),
+        "project": (lambda value: rows.project(unit, y, W, value), value),
+        "gather": (lambda value: rows.gather(unit, h, value), value),
         "dot": (lambda a: products.dot(a, h), a),
         "mask": (lambda a: noise.mask(a, h, 0.3), a),
     }
@@ -238,95 +232,219 @@ def loops(rng, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_loop_has_the_same_bits_in_any_number_of_parts(dtype, rng):
-    before = team.team.width
+    before = pool.pool.width
     try:
         for name, call in loops(rng, dtype):
-            team.team.widen(1)
+            pool.pool.resize(1)
             whole = call()
             for threads in (2, 3, 5):
-                team.team.widen(threads)
+                pool.pool.resize(threads)
                 for a, b in zip(whole, call(), strict=True):
                     np.testing.assert_array_equal(a, b, err_msg=f"{name}, {threads} threads")
     finally:
-        team.team.widen(before)
+        pool.pool.resize(before)
 
 
-def test_the_same_run_has_the_same_bits_however_its_helpers_are(width, rng):
+def test_the_same_run_has_the_same_bits_whether_workers_sleep_or_not(width):
     width(3)
-    X, results = rng.random((600, 300)).astype("float32"), []
-    for slept in (0.0, 0.0, 0.01):  # a helper is asleep after a millisecond
-        model = minae.UndercompleteAutoencoder((300, 200))
-        model.fit(X, epochs=3, callbacks=[lambda *_, slept=slept: time.sleep(slept)])
-        results.append(model.parameters.flat.copy())
+    results = []
+    for pause in (0.0, 0.0, 0.02):  # a worker is asleep after a millisecond
+        time.sleep(pause)
+        results.append(train(0))
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
 
 
-def test_threads_of_the_user_do_not_disturb_each_other(width, rng):
+def test_threads_of_the_user_do_not_disturb_each_other(width):
     width(2)
-    X = rng.random((400, 300)).astype("float32")
-
-    def train(seed, results):
-        model = minae.SparseAutoencoder((300, 200), lam=0.1, seed=seed)
-        model.fit(X, epochs=6)
-        results[seed] = model.parameters.flat.copy()
-
-    alone, together = {}, {}
-    for seed in range(3):
-        train(seed, alone)
-    workers = [threading.Thread(target=train, args=(seed, together)) for seed in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    alone, together = {seed: train(seed) for seed in range(3)}, {}
+    threads = [threading.Thread(target=lambda seed=seed: together.update({seed: train(seed)})) for seed in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     for seed in range(3):
         np.testing.assert_array_equal(alone[seed], together[seed])
 
 
+# ---- the pool harms nobody
+
+
+def threads_of_numpy():
+    (blas,) = [library for library in threadpoolctl.threadpool_info() if "numpy.libs" in library["filepath"]]
+    return blas["num_threads"]
+
+
 @needs_openblas
-def test_blas_keeps_the_threads_that_it_had(rng):
-    threads = products.blas()
-    before, a = threads(), rng.random((300, 300))
-    try:
-        for limit in (2, 1):
-            limited(limit)
+def test_limits_of_threadpoolctl_are_exact_beside_a_thread_that_computes(rng):
+    a, done = rng.random((300, 300)), threading.Event()
+    before = threads_of_numpy()
+
+    def compute():
+        while not done.is_set():
             products.matmul(a, a)
-            assert threads() == limit == team.team.width
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    try:
+        for k in range(99):
+            limit = 1 + k % 3
+            with threadpoolctl.threadpool_limits(limit):
+                assert threads_of_numpy() == limit
+                np.matmul(a, a)
+                assert threads_of_numpy() == limit
+            assert threads_of_numpy() == before
     finally:
-        limited(before)
+        done.set()
+        thread.join()
+
+
+@needs_openblas
+def test_a_limit_holds_for_the_pool(rng, monkeypatch):
+    a, before = rng.random((300, 300)), pool.pool.width
+    tasks = []
+    for name in ("multiply", "symmetric"):
+        monkeypatch.setattr(products, name, lambda *_: tasks.append(pool.pool.width))
+    for limit in (2, 1, 3):
+        with threadpoolctl.threadpool_limits(limit):
+            products.matmul(a, a)
+            products.matmul(a, a.T)
+            assert pool.pool.width == limit
+    assert tasks == [2, 2, 3, 3]  # with one thread the product is NumPy's
+    pool.pool.resize(before)
+
+
+@needs_openblas
+def test_the_private_blas_has_no_threads_of_its_own_and_is_seen_by_nobody():
+    program = """
+import os, threadpoolctl
+import numpy as np
+from minae.kernels import pool, products
+pool.pool.resize(2)
+count, known = len(os.listdir("/proc/self/task")), len(threadpoolctl.threadpool_info())
+assert products.blas() is not None
+a = np.ones((300, 300))
+for _ in range(3):
+    products.matmul(a, a), products.matmul(a, a.T)
+assert len(os.listdir("/proc/self/task")) == count + max(products.blas()() - 2, 0)
+assert len(threadpoolctl.threadpool_info()) == known
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+def test_without_a_private_blas_products_are_numpys(monkeypatch, rng):
+    a, before = rng.random((300, 300)), pool.pool.width
+    monkeypatch.setattr(products, "blas", lambda: None)
+    np.testing.assert_array_equal(products.matmul(a, a), np.matmul(a, a))
+    assert pool.pool.width == 1
+    monkeypatch.undo()
+    pool.pool.resize(before)
+
+
+@pytest.mark.parametrize("missing", ["memfd_create", "sendfile"])
+def test_a_copy_that_cannot_be_loaded_is_no_error(missing):
+    program = f"""
+import os
+del os.{missing}
+from minae.kernels import products
+assert products.blas() is None
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+FORKS = """
+import os, signal, sys, threading
+import numpy as np
+from minae.kernels import activations, pool, products
+
+a = np.random.default_rng(0).random((200, 200), dtype="float32")
+expected, done = products.matmul(a, a), threading.Event()
+
+def compute():
+    while not done.is_set():
+        products.matmul(a, a)
+        activations.phi(a, "sigmoid")
+
+thread = threading.Thread(target=compute)
+thread.start()
+failed = 0
+for _ in range(100):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)  # ends a child that hangs
+        same = np.array_equal(products.matmul(a, a), expected)
+        activations.phi(a, "softplus")
+        os._exit(0 if same else 3)
+    failed += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0
+done.set()
+thread.join()
+sys.exit(failed)
+"""
+
+
+@needs_fork
+def test_a_fork_beside_a_busy_thread_does_not_hang():
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], check=True, timeout=300)
+
+
+COMPILES = """
+import os, signal, sys, threading
+import numba, numpy as np
+from minae.kernels import activations, products
+
+done = threading.Event()
+
+def compute():
+    while not done.is_set():
+        numba.njit(lambda x: x + 1)(1.0)
+
+thread = threading.Thread(target=compute)
+thread.start()
+failed = 0
+for _ in range(10):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        os._exit(numba.njit(lambda x: x - 1)(1.0) != 0.0)
+    failed += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0
+done.set()
+thread.join()
+sys.exit(failed)
+"""
+
+
+@needs_fork
+def test_a_fork_beside_a_thread_that_compiles_does_not_hang():
+    subprocess.run([sys.executable, "-W", "ignore", "-c", COMPILES], check=True, timeout=300)
 
 
 USES = """
-import numpy as np, os, sys, time
-import minae
-from minae.kernels import products, team
-X = np.random.default_rng(0).random((400, 300), dtype="float32")
-team.team.widen(2)
-first = minae.UndercompleteAutoencoder((300, 200))
-first.fit(X, epochs=2)
+import os, sys, time
+import numpy as np
+from minae.kernels import pool, products
+a = np.random.default_rng(0).random((400, 300), dtype="float32")
+first = products.matmul(a, a.T)
+pool.pool.resize(2)
 """
-FORKS = """
+FORK = """
 child = os.fork()
-again = minae.UndercompleteAutoencoder((300, 200))
-again.fit(X, epochs=2)
-ok = (again.parameters.flat == first.parameters.flat).all()
+same = np.array_equal(products.matmul(a, a.T), first)
 if child == 0:
-    os._exit(0 if ok else 3)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or not ok)
+    os._exit(0 if same else 3)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or not same)
 """
 
 
-@pytest.mark.parametrize("then", ["", "time.sleep(0.05)", pytest.param(FORKS, marks=pytest.mark.skipif(
-    not hasattr(os, "fork"), reason="no fork"))], ids=["awake", "asleep", "fork"])  # fmt: skip
-def test_a_process_with_a_team_ends(then):
-    command = [sys.executable, "-W", "ignore", "-c", USES + then]
+@pytest.mark.parametrize(
+    "end", ["", "time.sleep(0.05)", pytest.param(FORK, marks=needs_fork)], ids=["awake", "asleep", "fork"]
+)
+def test_a_process_with_a_pool_ends(end):
+    command = [sys.executable, "-W", "ignore", "-c", USES + end]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_code_kept_on_disk_is_of_all_these_files():
-    assert team.share._cache._cache_file._source_stamp == kernels._stamp()
-    assert {"team.py", "exponential.py", "slopes.py"} <= {name for name, *_ in kernels._stamp()}
+# ---- noise
 
 
 def test_philox_is_that_of_the_paper():
@@ -369,14 +487,14 @@ def test_noise(draw, size, width):
             assert (draw(rng, np.empty_like(draws[0])) == draws[0]).mean() < 1e-4
 
 
-@pytest.mark.parametrize("draw", [minae.backend.uniform, minae.backend.standard_normal])
+@pytest.mark.parametrize("draw", [noise.uniform, noise.standard_normal])
 @pytest.mark.parametrize(
     "dtype, shape", [("float32", (0,)), ("float32", (3, 7)), ("float32", (130, 257)), ("float64", (3, 7))]
 )
 def test_every_backend_draws_the_same(draw, dtype, shape, backend):
     on_host, rng = draw(np.random.default_rng(7), np.empty(shape, dtype)), np.random.default_rng(7)
     on_device = backend.to_numpy(draw(rng, backend.from_numpy(np.full(shape, np.nan, dtype))))
-    np.testing.assert_allclose(on_device, on_host, atol=1e-5 if draw is minae.backend.standard_normal else 0)
+    np.testing.assert_allclose(on_device, on_host, atol=1e-5 if draw is noise.standard_normal else 0)
     by_columns = draw(np.random.default_rng(7), np.empty(shape[::-1], dtype).T)
     assert by_columns.shape == shape and np.isfinite(by_columns).all()
 
@@ -399,7 +517,7 @@ def test_normals_are_those_of_box_and_muller(rng):
     w = c_next.astype("uint32").view("int32").astype("float32").astype("float64") * 2.0**-31
     radius = np.sqrt(-2 * np.log(u.astype("float64")))
     pair = numba.njit(lambda c, c_next: noise.pair(c, c_next))
-    found = np.array([pair(a, b) for a, b in zip(c, c_next, strict=True)])
-    assert abs(found).max() < 6.7
-    np.testing.assert_allclose(found[:, 0], radius * np.cos(np.pi * w), rtol=5e-7, atol=1e-9)
-    np.testing.assert_allclose(found[:, 1], radius * np.sin(np.pi * w), rtol=5e-7, atol=1e-9)
+    numbers = np.array([pair(a, b) for a, b in zip(c, c_next, strict=True)])
+    assert abs(numbers).max() < 6.7
+    np.testing.assert_allclose(numbers[:, 0], radius * np.cos(np.pi * w), rtol=5e-7, atol=1e-9)
+    np.testing.assert_allclose(numbers[:, 1], radius * np.sin(np.pi * w), rtol=5e-7, atol=1e-9)
