@@ -35,7 +35,7 @@ def squared_error(model, x):
 
 
 # %% [markdown]
-# PCA is the rival of the whole section. Its code is h = Dᵀ(x − μ), where the columns of D are the k leading
+# PCA is the baseline of the whole section. Its code is h = Dᵀ(x − μ), where the columns of D are the k leading
 # eigenvectors of the covariance (book, 2.12, with μ = 0), its reconstruction r = D h + μ. Of all linear codes of size k
 # it has the smallest squared error, so a linear autoencoder can reach it and never beat it (chapters/classical.py).
 

@@ -56,7 +56,7 @@ def squared_error(model):
 # %% [markdown]
 # ## Dimensionality reduction
 # The digit that the nearest item shows, by squared distance of all 784 pixels, of k principal components, and of the k
-# numbers of an autoencoder 784-256-k. PCA is a strong rival: to drop small components is also to drop noise.
+# numbers of an autoencoder 784-256-k. PCA is a strong baseline: to drop small components is also to drop noise.
 
 # %%
 raw = section.number("1-NN accuracy, 784 pixels", neighbour_accuracy(lambda x: x))
