@@ -81,6 +81,13 @@ def _kernels():
 
 
 def _kernel_cache():
+    if kernels.jit_is_off():
+        return (
+            "kernel cache",
+            "missing",
+            "NUMBA_DISABLE_JIT is set: the plain formulas serve",
+            "unset NUMBA_DISABLE_JIT",
+        )
     path = kernels.pool.run_part.stats.cache_path
     if path and os.access(path, os.W_OK):
         return "kernel cache", "ok", path, ""
