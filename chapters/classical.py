@@ -1,12 +1,12 @@
 """Classical methods that a chapter sets beside an autoencoder. Each is fitted to the rows of x when it is made.
 
-And the softmax regression that measures how much a code says of a label.
+`probe_error` is the softmax regression that measures how much a code says of a label.
 """
 
 import numpy as np
 
-from minae.autoencoders import Classifier
-from minae.optimizers import Adam, Cosine
+from minae import Classifier
+from minae.training import Adam, Cosine
 
 
 def probe_error(h, h_test, digits, seed=0, backend=None, epochs=10):

@@ -1,4 +1,4 @@
-"""What works on this machine, as findings (part, state, finding, advice); a state is ok, missing or broken."""
+"""Examines what works on this machine: findings (part, state, finding, advice); a state is ok, missing or broken."""
 
 import importlib.metadata
 import importlib.util
@@ -9,21 +9,33 @@ import warnings
 
 import numpy as np
 
-from minae import __version__, data
+from minae import UndercompleteAutoencoder, __version__, data, kernels
 from minae.backend import get_backend
 from minae.errors import InputError
+from minae.training import Adam
+
+Finding = tuple[str, str, str, str]
 
 
-def examine():
+def examine() -> list[Finding]:
+    """The findings of every part of the engine. A part that fails is a finding too."""
     parts = (_python, _blas, _threads, _kernels, _kernel_cache, _cupy, _numba_cuda, _crossover, _sample, _mnist)
     findings = []
     for part in parts:
         try:
             finding = part()
-        except Exception as error:  # a doctor reports what breaks; it does not break
+        except Exception as error:  # whatever breaks is reported, and the other parts are examined
             finding = part.__name__.strip("_"), "broken", f"{type(error).__name__}: {error}", ""
         findings += [finding] if finding else []
     return findings
+
+
+def gpu() -> str:
+    """The GPU that CuPy uses, CuPy and the driver in words. Raises InputError where no GPU answers."""
+    xp = get_backend("cupy").xp
+    device = xp.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    driver = xp.cuda.runtime.driverGetVersion()
+    return f"{device}, CuPy {xp.__version__}, CUDA driver {driver // 1000}.{driver % 1000 // 10}"
 
 
 def _python():
@@ -50,23 +62,18 @@ def _blas():
 def _threads():
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     limits = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name in os.environ}
-    said = ", ".join(f"{name}={value}" for name, value in limits.items()) or "no limit set"
-    from minae.kernels import products
-
-    team = (
-        "products and loops share them"
-        if products.blas()
-        else "NumPy has not the BLAS of its wheels: our loops have one"
-    )
-    return "threads", "ok", f"{cores} cores for this process, {said}; {team}", ""
+    limit = ", ".join(f"{name}={value}" for name, value in limits.items()) or "no limit set"
+    if kernels.products.blas():
+        pool = "one pool of threads for products and loops; products use a private instance of NumPy's OpenBLAS"
+    else:
+        pool = "NumPy's BLAS is not the OpenBLAS of its wheels, so products are NumPy's and loops have one thread"
+    return "threads", "ok", f"{cores} cores for this process, {limit}; {pool}", ""
 
 
 def _kernels():
-    from minae.kernels import sigmoid
-
     a = np.linspace(-4, 4, 9, dtype=np.float32)
     start = time.perf_counter()
-    error = np.abs(sigmoid.sigmoid(a) - 1 / (1 + np.exp(-a))).max()
+    error = np.abs(kernels.activations.phi(a, "sigmoid", np.empty_like(a)) - 1 / (1 + np.exp(-a))).max()
     seconds = time.perf_counter() - start
     if error > 1e-6:
         return "CPU kernels", "broken", f"σ(a) is off by {error:.1e}", "reinstall numba"
@@ -74,9 +81,14 @@ def _kernels():
 
 
 def _kernel_cache():
-    from minae.kernels import team
-
-    path = team.share.stats.cache_path
+    if kernels.jit_is_off():
+        return (
+            "kernel cache",
+            "missing",
+            "NUMBA_DISABLE_JIT is set: the plain formulas serve",
+            "unset NUMBA_DISABLE_JIT",
+        )
+    path = kernels.pool.run_part.stats.cache_path
     if path and os.access(path, os.W_OK):
         return "kernel cache", "ok", path, ""
     return "kernel cache", "missing", f"{path} cannot be written: kernels compile anew each time", "set NUMBA_CACHE_DIR"
@@ -84,23 +96,18 @@ def _kernel_cache():
 
 def _cupy():
     try:
-        xp = get_backend("cupy").xp
+        return "GPU", "ok", gpu(), ""
     except InputError as error:
         return "GPU", "missing", str(error), "" if "pip install" in str(error) else "everything runs on backend='numpy'"
-    device = xp.cuda.runtime.getDeviceProperties(0)["name"].decode()
-    driver = xp.cuda.runtime.driverGetVersion()
-    return "GPU", "ok", f"{device}, CuPy {xp.__version__}, CUDA driver {driver // 1000}.{driver % 1000 // 10}", ""
 
 
 def _numba_cuda():
     if importlib.util.find_spec("cupy") is None:
         return "CUDA kernels", "missing", "need CuPy and numba-cuda", "pip install -e '.[cuda12]' or '.[cuda13]'"
-    from minae import kernels
-
     if kernels.cuda_works():
-        own = importlib.util.find_spec("numba_cuda") is None  # older Numba has a CUDA target of its own
-        which = "Numba" if own else f"numba-cuda {importlib.metadata.version('numba-cuda')}"
-        return "CUDA kernels", "ok", f"{which} compiles for this driver", ""
+        separate = importlib.util.find_spec("numba_cuda") is not None  # older Numba has a CUDA target of its own
+        compiler = f"numba-cuda {importlib.metadata.version('numba-cuda')}" if separate else "Numba"
+        return "CUDA kernels", "ok", f"{compiler} compiles for this driver", ""
     return "CUDA kernels", "missing", "numba-cuda does not work here", "the plain CuPy formulas serve instead"
 
 
@@ -120,9 +127,6 @@ def _crossover(gpu="cupy", widths=(16, 64, 256, 1024, 4096)):
 
 def _step(backend, m, steps=20):
     """Seconds of a training step of 784-m, batch 128: the best of three times `steps`."""
-    from minae import UndercompleteAutoencoder
-    from minae.optimizers import Adam
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a code wider than x, without a penalty, is meant here
         model = UndercompleteAutoencoder((784, m), backend=backend)
@@ -145,9 +149,9 @@ def _sample():
 
 def _mnist():
     status = data.cache_status()
-    found = {name: file for name, file in status["files"].items() if file["path"]}
+    present = {name: file for name, file in status["files"].items() if file["path"]}
     where = f"cache {status['cache']}, MINAE_DATA={status['MINAE_DATA'] or 'not set'}"
-    bad = [name for name, file in found.items() if not file["ok"]]
+    bad = [name for name, file in present.items() if not file["ok"]]
     if bad:
         return (
             "full MNIST",
@@ -155,7 +159,7 @@ def _mnist():
             f"{', '.join(bad)}: wrong checksum; {where}",
             "delete the file; it downloads anew",
         )
-    if len(found) < len(status["files"]):
+    if len(present) < len(status["files"]):
         advice = "downloads when first asked for, or put the four IDX files under MINAE_DATA/mnist"
-        return "full MNIST", "missing", f"{len(found)} of {len(status['files'])} files; {where}", advice
+        return "full MNIST", "missing", f"{len(present)} of {len(status['files'])} files; {where}", advice
     return "full MNIST", "ok", where, ""

@@ -1,14 +1,17 @@
 """`minae bench`: both sides train the same model, the report says what was measured, and what it cannot measure."""
 
+import ast
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from minae import cli, data
 from minae.bench import measure, report, run
+from minae.bench.contestant import Env
 from minae.bench.kinds import mirrored
 from minae.bench.workloads import CURVES, WORKLOADS, chain
 from minae.errors import InputError
@@ -20,7 +23,7 @@ NO_TORCH = "PyTorch is not installed: pip install -e '.[bench]'"
 @pytest.fixture
 def env(tmp_path):
     np.save(tmp_path / "train.npy", data.mnist().train[:600].astype(np.float32))
-    return measure.Env({"folder": tmp_path, "backend": "numpy", "threads": 1})
+    return Env({"folder": tmp_path, "backend": "numpy", "threads": 1})
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +39,10 @@ def measured(tmp_path_factory):
     finally:
         patch.undo()
     assert code == 0 and len(printed) == 1
-    found = json.loads(printed[0])
-    assert found == json.loads((folder / "bench.json").read_text())
-    assert (folder / "bench.md").read_text() == report.markdown(found)
-    return found
+    results = json.loads(printed[0])
+    assert results == json.loads((folder / "bench.json").read_text())
+    assert (folder / "bench.md").read_text() == report.markdown(results)
+    return results
 
 
 def test_a_report(measured):
@@ -90,10 +93,10 @@ def test_both_sides_train_the_same_model(name, env):
     pytest.importorskip("torch", reason=NO_TORCH)
     workload = WORKLOADS[name].small()
     workload.prepare(env)
-    hows = [how for how in workload.torch_hows if how != "graph" and "compiled" not in how]
-    contestants = ["minae", *(f"torch {how}" for how in (*hows, *workload.generic))]
+    forms = [form for form in workload.torch_forms if form != "graph" and "compiled" not in form]
+    contestants = ["minae", *(f"torch {form}" for form in (*forms, *workload.generic))]
     results = {contestant: rows(workload, contestant, env) for contestant in contestants}
-    assert run._difference(results, name) <= 1e-5
+    assert run.difference(results, name) <= 1e-5
 
 
 def test_a_difference_is_found(env):
@@ -103,14 +106,14 @@ def test_a_difference_is_found(env):
     other = dataclasses.replace(workload, J=lambda net, x: 1.001 * net.loss(net.g(net.f(x)), x))
     results = {"minae": rows(workload, "minae", env), "torch eager": rows(other, "torch eager", env)}
     with pytest.raises(AssertionError, match="different models"):
-        run._difference(results, "784-500")
+        run.difference(results, "784-500")
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_the_floor_runs(name, env):
     workload = WORKLOADS[name].small()
     workload.prepare(env)
-    products, done = measure.found(workload, env).products, []
+    products, done = measure.settled(workload, env).products, []
     patch = pytest.MonkeyPatch()
     patch.setattr(np, "matmul", lambda A, B, out: done.append((*A.shape, B.shape[1], *out.shape)))
     if products:
@@ -142,9 +145,9 @@ def test_curves_change_one_thing():
 def test_bars():
     slow = {"ratios": {"minae / torch": [0.5, 1.2, 1.3], "minae / products": [1.1, 1.1, 1.1]}}
     fast = {"ratios": {"minae / torch": [0.1, 0.1, 0.1], "generic / minae": [200.0] * 3}}
-    found = {"workloads": {"784-500": slow, "contractive": fast}}
-    assert run.summary(found)[1] == pytest.approx(math.sqrt(0.12))
-    reached = {row["bar"]: row["reached"] for row in report.bars(found)}
+    results = {"workloads": {"784-500": slow, "contractive": fast}}
+    assert run.summary(results)[1] == pytest.approx(math.sqrt(0.12))
+    reached = {row["bar"]: row["reached"] for row in report.bars(results)}
     assert reached == {
         "minae / torch, geometric mean of 2": True,
         "minae / torch, the slowest (784-500)": False,
@@ -152,7 +155,7 @@ def test_bars():
         "minae / torch, contractive": True,
         "generic / minae, contractive": True,
     }
-    text = report.closing({**found, "bars": report.bars(found)})
+    text = report.closing({**results, "bars": report.bars(results)})
     assert text.count("NOT REACHED") == 1 and "geometric mean: 0.35" in text
 
 
@@ -181,3 +184,22 @@ def test_what_is_refused(argv, words, capsys):
 def test_refused_before_anything_is_measured():
     with pytest.raises(InputError, match="unknown workload"):
         run.bench(["784-30", "no such"], each=lambda *_: pytest.fail("something was measured"))
+
+
+def imports(path):
+    """The modules of minae.bench that a file imports, wherever in it the import stands."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)]
+    direct = {node.module.removeprefix("minae.bench.") for node in nodes if node.module.startswith("minae.bench.")}
+    return direct | {alias.name for node in nodes if node.module == "minae.bench" for alias in node.names}
+
+
+def test_the_files_of_the_benchmark_import_each_other_in_one_direction():
+    files = {path.stem: imports(path) for path in Path(measure.__file__).parent.glob("*.py")}
+    assert files["contestant"] == set()
+    ready = set()
+    while files:
+        free = [name for name, needs in files.items() if needs <= ready]
+        assert free, f"a circle among {', '.join(files)}"
+        ready |= set(free)
+        for name in free:
+            del files[name]

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from minae import UndercompleteAutoencoder, VariationalAutoencoder, check_gradient
-from minae.autoencoders.base import VARIANTS
-from minae.chapters.ch14 import faults, layers
+from minae.chapters.ch14 import faults, safeguards
 from minae.chapters.ch14.faults import FAMILIES, FAULTS, Steps, Variational, mutate
-from minae.chapters.ch14.layers import LAYERS, X, tiny
+from minae.chapters.ch14.safeguards import LAYERS, X, tiny
+from minae.models import registry
 
 BY_NAME = {fault.name: fault for fault in FAULTS}
 
@@ -37,21 +37,34 @@ def test_every_layer_has_a_fault_and_a_right_model(layer):
     assert named and all(layer in FAMILIES[fault.family].tests for fault in named)
 
 
-def test_no_fault_is_a_variant():
-    assert not {cls.__module__ for cls in VARIANTS.values()} & {faults.__name__, layers.__name__}
+def test_no_fault_is_registered():
+    assert not {model.__module__ for model in registry().values()} & {faults.__name__, safeguards.__name__}
 
 
 def test_a_batch_of_one_hides_the_coupling():
     fault = BY_NAME["KL sparsity, gradient example by example"]
-    assert not layers.gradient(fault.make, rows=1)
-    assert layers.gradient(fault.make, rows=2)
+    assert not safeguards.gradient(fault.make, rows=1)
+    assert safeguards.gradient(fault.make, rows=2)
 
 
-def test_a_step_is_checked_where_it_is_smooth():
-    right, nothing = FAMILIES["straight-through"].right, tiny(mutate(Steps, slope=0.0), loss="gaussian")
-    assert layers.gradient(right) and not layers.smoothed_gradient(right)
-    assert not layers.gradient(nothing) and layers.smoothed_gradient(nothing)
-    assert layers.layers_move(nothing)
+def test_a_step_is_checked_with_its_constant_held_fixed():
+    """The forward pass is the hard step in both checks. What differs is whether c is a constant of the differences."""
+
+    def caught(slope, held):
+        return safeguards.gradient(tiny(mutate(Steps, slope=slope, held=held), loss="gaussian"))
+
+    assert not caught(slope=None, held=True) and caught(slope=None, held=False)
+    assert caught(slope=0.0, held=True) and not caught(slope=0.0, held=False)
+    assert safeguards.layers_move(tiny(mutate(Steps, slope=0.0), loss="gaussian"))
+
+
+def test_the_step_is_hard():
+    model = FAMILIES["straight-through"].right()
+    decoded, forward = [], model.g.forward
+    model.g.forward = lambda h, *more: (decoded.append(h.copy()), forward(h, *more))[1]
+    cost = model.cost_and_grad(X[:4])
+    frozen = model.cost_and_grad(X[:4], **cost.constants)
+    assert set(np.unique(decoded)) == {0.0, 1.0} and float(frozen) == float(cost)
 
 
 def test_the_open_variational_autoencoder_is_its_parent():
@@ -69,11 +82,12 @@ def test_ones_pass_on_a_softmax_that_is_wrong():
     """A backward pass of the wrong sign and size is refused with a random upstream gradient, and not with ones."""
 
     class Wrong(faults.Upstream):
-        def __call__(self, s, x, weight=1.0):
-            J, ds = super().__call__(s, x, weight)
+        def __call__(self, s, x):
+            J, ds = super().__call__(s, x)
             return J, -3 * ds
 
     def check(u):
-        return check_gradient(tiny(mutate(UndercompleteAutoencoder, loss=lambda m: Wrong(m.arena, u)))(), X[:4])
+        mutant = mutate(UndercompleteAutoencoder, loss=lambda model: Wrong(model.arena, model.weights, u))
+        return check_gradient(tiny(mutant)(), X[:4])
 
     assert check(np.ones) and not check(faults.at_random)

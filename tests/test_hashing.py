@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from minae import InputError, SemanticHashingAutoencoder, check_gradient, load
-from minae.optimizers import Adam
-from minae.retrieval import pack
+from minae.metrics.retrieval import pack
+from minae.training import Adam
 
 F64 = dict(dtype="float64", seed=1)
 
@@ -20,10 +20,10 @@ def logits(h):
 
 
 def decoded(model):
-    """A list that the codes which g is given are put into."""
-    seen, forward = [], model.g.forward
-    model.g.forward = lambda h: (seen.append(h.copy()), forward(h))[1]
-    return seen
+    """A list of the codes that g is given from now on."""
+    codes, forward = [], model.g.forward
+    model.g.forward = lambda h, *more: (codes.append(h.copy()), forward(h, *more))[1]
+    return codes
 
 
 # ---- the noise
@@ -34,7 +34,7 @@ def test_the_noise_is_on_the_logits_and_has_the_stated_level(level, rng):
     model = shake(SemanticHashingAutoencoder((7, 5, 3), level=level, **F64), rng)
     X = np.repeat(rng.uniform(size=(1, 7)), 40_000, axis=0)
     seen, a = decoded(model), logits(model.encode(X[:1])[0])
-    model.cost_and_grad(X, need_grad=False, **model.noise(X, model.backend.generator(0)))
+    model.cost_and_grad(X, need_grad=False, **model.draw({"x": X}, 0, "check"))
     noisy = logits(seen[0])
     assert np.abs(noisy.mean(axis=0) - a).max() < 5 * level / np.sqrt(40_000)
     np.testing.assert_allclose(noisy.var(axis=0), level**2, rtol=5 * np.sqrt(2 / 40_000))
@@ -65,17 +65,15 @@ def test_the_check_sees_a_gradient_that_leaves_out_the_noise(rng):
     """A negative control: h (1 − h) taken at the logits without noise."""
 
     class Wrong(SemanticHashingAutoencoder):
-        variant = None
-
-        def cost_and_grad(self, x, eps, need_grad=True):
-            cost = super().cost_and_grad(x, eps, need_grad)
+        def cost_and_grad(self, x, eps, mode="train", need_grad=True):
+            a, f_cache = self.f.forward(x, mode)
+            h = 1 / (1 + np.exp(-(a + self.level * eps)))
+            s, g_cache = self.g.forward(h, mode)
+            L, ds = self.loss(s, x)
+            cost = self.cost(L=L)
             if need_grad:
-                a, f_cache = self.f.forward(x)
-                h = 1 / (1 + np.exp(-(a + self.config["level"] * eps)))
-                s, g_cache = self.g.forward(h)
-                self.parameters.zero_grad()
                 clean = 1 / (1 + np.exp(-a))
-                dh = self.g.backward(self.loss(s, x)[1], g_cache)
+                dh = self.g.backward(ds, g_cache)
                 self.f.backward(dh * clean * (1 - clean), f_cache, need_dx=False)
             return cost
 
@@ -141,7 +139,7 @@ def test_save_and_load(tmp_path, backend, rng):
     model.save(tmp_path / "m.safetensors")
     same = load(tmp_path / "m.safetensors", backend=backend)
     assert type(same) is SemanticHashingAutoencoder and same.config == model.config
-    assert same.config["code"] == "sigmoid" and same.config["level"] == 2.5
+    assert same.code == "sigmoid" and same.level == 2.5
     np.testing.assert_array_equal(same.encode(X), model.encode(X))
     assert same.evaluate(X) == model.evaluate(X)
     np.testing.assert_array_equal(model.copy(backend=backend).hash(X), model.hash(X))
@@ -160,9 +158,9 @@ def test_a_checkpoint_resumes_bit_for_bit(tmp_path, rng):
 def test_float32_stays_float32(backend, rng):
     model = SemanticHashingAutoencoder((7, 3), backend=backend)
     x = backend.from_numpy(rng.uniform(size=(4, 7)).astype("float32"))
-    noise, seen = model.draw(x, 0), decoded(model)
-    model.cost_and_grad(x, **noise)
-    assert noise["eps"].dtype == seen[0].dtype == model.parameters.grad.dtype == np.float32
+    constants, codes = model.draw({"x": x}, 0, "check"), decoded(model)
+    model.cost_and_grad(x, **constants)
+    assert constants["eps"].dtype == codes[0].dtype == model.parameters.grad.dtype == np.float32
     assert model.encode(rng.uniform(size=(4, 7))).dtype == np.float32
 
 
@@ -175,7 +173,7 @@ def test_float32_stays_float32(backend, rng):
         (dict(level=float("nan")), "level is nan"),
         (dict(code="relu"), "code is 'relu'"),
         (dict(code="identity"), "code is 'identity'"),
-        (dict(lam=0.1), "lam is 0.1"),
+        (dict(lam=0.1), "no option 'lam'"),
         (dict(loss="hinge"), "unknown loss"),
     ],
 )

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from minae import InputError
-from minae.chapters.rivals import ITQ, LSH, PCA, PCASign
-from minae.retrieval import (
+from minae.chapters.classical import ITQ, LSH, PCA, PCASign
+from minae.metrics.retrieval import (
     MOST_BYTES,
     average_precision,
     ball,
@@ -32,37 +32,37 @@ def random_bits(rng, width, rows=60, queries=9):
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_distances_are_those_of_the_unpacked_bits(width, rng):
-    bits, asked = random_bits(rng, width)
-    d = hamming(pack(bits), pack(asked))
+    bits, queries = random_bits(rng, width)
+    d = hamming(pack(bits), pack(queries))
     assert d.dtype == np.int16  # signed: a difference of two distances does not wrap around
-    np.testing.assert_array_equal(d, (asked[:, None, :] != bits[None]).sum(axis=2))
+    np.testing.assert_array_equal(d, (queries[:, None, :] != bits[None]).sum(axis=2))
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("radius", [0, 1, 3, 200])
 def test_a_ball_holds_what_is_within_its_radius_and_nothing_else(width, radius, rng):
-    bits, asked = random_bits(rng, width)
-    for query, found in zip(asked, ball(pack(bits), pack(asked), radius), strict=True):
+    bits, queries = random_bits(rng, width)
+    for query, inside in zip(queries, ball(pack(bits), pack(queries), radius), strict=True):
         d = (bits != query).sum(axis=1)
         expected = sorted(np.flatnonzero(d <= radius), key=lambda i: (d[i], i))  # nearest first, ties by index
-        assert found.tolist() == expected
+        assert inside.tolist() == expected
 
 
 def test_an_empty_ball_and_one_of_radius_0(rng):
     bits = np.zeros((3, 13), bool)
     bits[1, [2, 5, 12]] = True
-    found = ball(pack(bits), pack(np.array([bits[0], ~bits[1], bits[1]])), 0)
-    assert [indices.tolist() for indices in found] == [[0, 2], [], [1]]
+    balls = ball(pack(bits), pack(np.array([bits[0], ~bits[1], bits[1]])), 0)
+    assert [indices.tolist() for indices in balls] == [[0, 2], [], [1]]
 
 
 @pytest.mark.parametrize("width", [13, 64, 65])
 def test_the_ranking_is_by_distance_and_then_by_index(width, rng):
-    bits, asked = random_bits(rng, width)
-    d = hamming(pack(bits), pack(asked))
+    bits, queries = random_bits(rng, width)
+    d = hamming(pack(bits), pack(queries))
     for k in (1, 7, len(bits)):
-        found = nearest(pack(bits), pack(asked), k)
-        assert found.shape == (len(asked), k)
-        for i, indices in enumerate(found):
+        ranking = nearest(pack(bits), pack(queries), k)
+        assert ranking.shape == (len(queries), k)
+        for i, indices in enumerate(ranking):
             assert indices.tolist() == sorted(range(len(bits)), key=lambda j: (d[i, j], j))[:k]
 
 
@@ -71,9 +71,9 @@ def test_bits_are_packed_highest_first_and_padded_with_zeros():
 
 
 def test_codes_that_are_a_view_into_another_array(rng):
-    bits, asked = random_bits(rng, 64)
+    bits, queries = random_bits(rng, 64)
     codes = np.asfortranarray(np.repeat(pack(bits), 2, axis=0))[::2]
-    np.testing.assert_array_equal(hamming(codes, pack(asked)), hamming(pack(bits), pack(asked)))
+    np.testing.assert_array_equal(hamming(codes, pack(queries)), hamming(pack(bits), pack(queries)))
 
 
 def test_distances_of_very_long_codes_do_not_overflow():
@@ -182,7 +182,7 @@ def test_bad_input(call, message):
     assert "\n" not in str(error.value)
 
 
-# ---- the rivals
+# ---- the classical baselines
 
 
 def test_itq_rotates_the_components_nearer_to_the_corners(rng):
@@ -199,13 +199,13 @@ def test_itq_rotates_the_components_nearer_to_the_corners(rng):
     assert distances == sorted(distances, reverse=True) and distances[-1] < distances[0] - 1
 
 
-def test_rivals_give_bits_of_the_asked_width_from_the_training_mean(rng):
+def test_baselines_give_bits_of_the_given_width_from_the_training_mean(rng):
     x = rng.standard_normal((200, 10)).astype("float32") + 5
-    for rival in (LSH(x, 6, seed=2), PCASign(x, 6), ITQ(x, 6, seed=2)):
-        bits = rival.hash(x)
+    for baseline in (LSH(x, 6, seed=2), PCASign(x, 6), ITQ(x, 6, seed=2)):
+        bits = baseline.hash(x)
         assert bits.dtype == bool and bits.shape == (200, 6)
         assert 0.3 < bits.mean() < 0.7  # centred
-        np.testing.assert_array_equal(rival.hash(x[:3]), bits[:3])
+        np.testing.assert_array_equal(baseline.hash(x[:3]), bits[:3])
     np.testing.assert_array_equal(PCASign(x, 6).hash(x), PCA(x, 6).encode(x) > 0)
 
 

@@ -12,7 +12,7 @@ where L punishes g(f(x)) for being unlike x. This script shows the section's two
   1. with a linear decoder and squared error it learns PCA's subspace (here f is linear too; Baldi and Hornik 1989);
   2. with nonlinear f and g it can learn a more powerful generalisation of PCA.
 
-Symbols are the book's: minae/NOTATION.md. The model's forward and backward pass: minae/autoencoders/undercomplete.py.
+Symbols are the book's: minae/NOTATION.md. The model's forward and backward pass: minae/models/undercomplete.py.
 """
 
 # %%
@@ -20,13 +20,13 @@ import numpy as np
 
 from minae import UndercompleteAutoencoder, check_gradient, data, plots
 from minae.chapters import Section
-from minae.chapters.rivals import PCA
-from minae.optimizers import Adam, Cosine
+from minae.chapters.classical import PCA
+from minae.training import Adam, Cosine
 
 section = Section(__doc__)
 digits = data.mnist(full=section.size == "full")
 X, X_test = digits.train, digits.test  # (rows, 784), pixels in [0, 1]
-options = dict(backend=section.backend)
+device = dict(backend=section.backend)
 
 
 def squared_error(model, x):
@@ -35,9 +35,9 @@ def squared_error(model, x):
 
 
 # %% [markdown]
-# PCA is the rival of the whole section. Its code is h = Dᵀ(x − μ), where the columns of D are the k leading
+# PCA is the baseline of the whole section. Its code is h = Dᵀ(x − μ), where the columns of D are the k leading
 # eigenvectors of the covariance (book, 2.12, with μ = 0), its reconstruction r = D h + μ. Of all linear codes of size k
-# it has the smallest squared error, so a linear autoencoder can reach it and never beat it (chapters/rivals.py).
+# it has the smallest squared error, so a linear autoencoder can reach it and never beat it (chapters/classical.py).
 
 # %% [markdown]
 # ## 1. Linear f and g: the principal subspace
@@ -50,7 +50,7 @@ rng = np.random.default_rng(section.seed)
 axes = np.linalg.qr(rng.standard_normal((20, 20)))[0]
 z = rng.standard_normal((1000, 20)) * np.r_[3.0, 2.5, 2.0, np.full(17, 0.5)] @ axes
 
-linear = UndercompleteAutoencoder((20, 3), activation="identity", loss="gaussian", dtype="float64", **options)
+linear = UndercompleteAutoencoder((20, 3), activation="identity", loss="gaussian", dtype="float64", **device)
 linear.fit(z, optimizer="lbfgs", epochs=200)
 Q = np.linalg.qr(section.backend.to_numpy(linear.parameters["V1"]).T)[0]
 cosine = section.number("cosine of the largest angle", np.linalg.svd(Q.T @ PCA(z, 3).D, compute_uv=False).min())
@@ -58,9 +58,9 @@ section.claim("a linear autoencoder spans the principal subspace", cosine, ">", 
 
 
 # %% On digits the eigenvalues have no gap, so the angles say little; the error does. Here Adam trains, by minibatches.
-def train(sizes, epochs, seed=section.seed, lr=2e-3, **form):
+def train(sizes, epochs, seed=section.seed, lr=2e-3, **options):
     """An autoencoder trained by Adam, with a learning rate that falls from lr to 0 along a cosine."""
-    model = UndercompleteAutoencoder(sizes, seed=seed, **form, **options)
+    model = UndercompleteAutoencoder(sizes, seed=seed, **options, **device)
     optimizer = Adam(Cosine(lr, steps=epochs * -(-len(X) // 128)))
     return model, model.fit(X, epochs=epochs, optimizer=optimizer, validation=X_test, seed=seed)
 

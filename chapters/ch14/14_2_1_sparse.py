@@ -18,7 +18,7 @@ and a Laplace prior p(h_i) = λ/2 e^{−λ|h_i|}     (14.5) gives the penalty Ω
 Another Ω, by Ng: the divergence KL(ρ ‖ ρ̂_j) between a target ρ and the mean ρ̂_j of h_j over the batch. Or the code is
 sparse by construction: the k-sparse autoencoder keeps the k largest units.
 
-Symbols: minae/NOTATION.md. The forward and backward passes: minae/autoencoders/sparse.py and k_sparse.py.
+Symbols: minae/NOTATION.md. The forward and backward passes: minae/models/sparse.py and k_sparse.py.
 """
 
 # %%
@@ -30,9 +30,9 @@ from scipy import stats
 import minae
 from minae import InputError, UndercompleteAutoencoder, check_gradient, data, plots
 from minae.chapters import Section
-from minae.chapters.rivals import probe_error
-from minae.optimizers import Adam, Cosine
+from minae.chapters.classical import probe_error
 from minae.penalties import Laplace
+from minae.training import Adam, Cosine
 
 section = Section(__doc__)
 digits = data.mnist(full=section.size == "full")
@@ -64,9 +64,9 @@ except InputError:
 x = data.patches(images, 8, section.pick(1000, 5000, 10000), rng).astype(np.float64)
 x -= x.mean(axis=1, keepdims=True)
 x = 0.5 + 0.4 * (x / (3 * x.std())).clip(-1, 1)  # in [0.1, 0.9], as in the notes
-rho, rates, errors, later, form = 0.01, [], [], [], dict(dtype="float64", loss="gaussian", **on)
+rho, rates, errors, later, options = 0.01, [], [], [], dict(dtype="float64", loss="gaussian", **on)
 for seed in section.seeds:
-    sparse = minae.SparseAutoencoder((64, 25), penalty="kl", rho=rho, lam=3.0, seed=seed, **form)
+    sparse = minae.SparseAutoencoder((64, 25), penalty="kl", rho=rho, lam=3.0, seed=seed, **options)
     errors.append(check_gradient(sparse, x[:10], entries=100).worst.error)  # before training, as in the notes
     sparse.fit(x, optimizer="lbfgs", epochs=section.pick(80, 300, 400))
     rates.append(sparse.encode(x).mean(axis=0))
@@ -77,7 +77,7 @@ section.claim("every ρ̂_j comes within 20% of ρ", furthest, "<=", section.pic
 error = section.number("gradient check", errors, published="usually less than 1e-9 (seen; UFLDL notes)")
 section.claim("the gradient is that of J, L and Ω", error, "<=", 1e-9)
 section.claim("after training too", section.number("  after training; rounding makes 1e-8", later), "<=", 1e-7)
-plain = UndercompleteAutoencoder((64, 25), seed=section.seed, **form)
+plain = UndercompleteAutoencoder((64, 25), seed=section.seed, **options)
 plain.fit(x, optimizer="lbfgs", epochs=50)
 section.claim("without the penalty the code is dense", section.number("  no penalty", plain.encode(x).mean()), ">", 0.1)
 W = section.backend.to_numpy(sparse.parameters["W1"]).T

@@ -10,7 +10,7 @@ Instead of adding a penalty to     L(x, g(f(x)))     (14.8), a denoising autoenc
 where x̃ is a copy of x that was spoiled by noise. It has to undo the corruption, which takes knowledge of the data;
 copying its input would bring the noise along.
 
-Symbols: minae/NOTATION.md. The forward and backward pass: minae/autoencoders/denoising.py; C(x̃ | x):
+Symbols: minae/NOTATION.md. The forward and backward pass: minae/models/denoising.py; C(x̃ | x):
 minae/corruptions.py.
 """
 
@@ -21,9 +21,9 @@ import numpy as np
 
 from minae import DenoisingAutoencoder, UndercompleteAutoencoder, check_gradient, data, plots
 from minae.chapters import Section
-from minae.chapters.rivals import probe_error
+from minae.chapters.classical import probe_error
 from minae.corruptions import CORRUPTIONS
-from minae.optimizers import Adam, Cosine
+from minae.training import Adam, Cosine
 
 warnings.filterwarnings("ignore", "no layer of")  # the plain one is wider than x at full size: see 14.2
 section = Section(__doc__)
@@ -33,8 +33,8 @@ epochs, units, batch = section.pick((4, 200, 64), (15, 500, 64), (6, 1000, 128))
 levels = {"gaussian": 0.3, "masking": 0.4, "salt_and_pepper": 0.25}
 
 
-def train(variant, seed, **options):
-    model = variant((784, units), activation="relu", seed=seed, backend=section.backend, **options)
+def train(kind, seed, **options):
+    model = kind((784, units), activation="relu", seed=seed, backend=section.backend, **options)
     optimizer = Adam(Cosine(3e-3, steps=epochs * -(-len(X) // batch)))
     model.fit(X, epochs=epochs, batch_size=batch, optimizer=optimizer, seed=seed)
     return model

@@ -9,8 +9,8 @@ than shallow or linear ones (Hinton and Salakhutdinov 2006). But a deep stack of
 weights. The common way out is greedy: train a stack of shallow autoencoders, each on the code of the one before, and
 then fine-tune the whole.
 
-Symbols: minae/NOTATION.md. The stack: minae/autoencoders/stacked.py; the softmax layer on top of it:
-minae/autoencoders/classifier.py.
+Symbols: minae/NOTATION.md. The stack: minae/models/stacked.py; the softmax layer on top of it:
+minae/models/classifier.py.
 """
 
 # %%
@@ -20,14 +20,14 @@ import numpy as np
 
 from minae import Classifier, SparseAutoencoder, UndercompleteAutoencoder, copy_encoder, data, plots, pretrain
 from minae.chapters import Section
-from minae.chapters.rivals import PCA
-from minae.optimizers import Adam, Cosine
+from minae.chapters.classical import PCA
+from minae.training import Adam, Cosine
 
 warnings.filterwarnings("ignore", "no layer of")  # the first layer of the paper's stack is wider than x: see 14.2
 section = Section(__doc__)
 digits = data.mnist(full=section.size == "full")
 X, X_test = digits.train, digits.test  # (rows, 784), pixels in [0, 1]
-options, batch = dict(backend=section.backend), section.pick(64, 64, 128)
+device, batch = dict(backend=section.backend), section.pick(64, 64, 128)
 
 
 def adam(lr, epochs, **rates):
@@ -57,7 +57,7 @@ epochs = section.pick(4, 15, 8)
 shapes = {"deep": (784, 200, 100, 6), "shallow": (784, 225, 6)}
 relu, error = dict(activation="relu", code="identity"), {}
 for name, sizes in shapes.items():
-    models = [train(UndercompleteAutoencoder(sizes, seed=s, **relu, **options), epochs, s) for s in section.seeds]
+    models = [train(UndercompleteAutoencoder(sizes, seed=s, **relu, **device), epochs, s) for s in section.seeds]
     widths, errors = "-".join(map(str, sizes)), [squared_error(model) for model in models]
     error[name] = section.number(f"squared error, test, {name} {widths}", errors)
     section.number(f"  parameters of {widths}", models[0].parameters.flat.size)
@@ -73,7 +73,7 @@ section.claim("deeper beats shallower at equal parameters", error["deep"], "<", 
 
 # %%
 stack = dict(sizes=section.pick((784, 200, 100, 30), (784, 500, 250, 30), (784, 1000, 500, 250, 30)))
-stack |= dict(activation="sigmoid", code="identity", **options)
+stack |= dict(activation="sigmoid", code="identity", **device)
 greedy, fine = section.pick((4, 4), (8, 12), (3, 7))
 lr_greedy, lr = section.pick((1e-2, 5e-3), (5e-3, 3e-3), (5e-3, 2e-3))
 random_weights = train(UndercompleteAutoencoder(**stack, seed=section.seed), fine + greedy, section.seed, lr)
@@ -119,18 +119,18 @@ def fit_labels(name, model, seed, lr, **rates):
 
 
 for seed in section.seeds:
-    form = dict(activation="sigmoid", seed=seed, **options)
-    autoencoder = UndercompleteAutoencoder(sizes, **form)
+    options = dict(activation="sigmoid", seed=seed, **device)
+    autoencoder = UndercompleteAutoencoder(sizes, **options)
     sparse = dict(layer=SparseAutoencoder, options=dict(penalty="kl", rho=0.1, lam=3.0))
     pretrain(autoencoder, X, **sparse, epochs=below, batch_size=batch, optimizer=adam(lr_greedy, below), seed=seed)
-    model = Classifier(sizes, **form)
+    model = Classifier(sizes, **options)
     copy_encoder(autoencoder, model)
     fit_labels("frozen", model, seed, 1e-2, f1=0, f2=0)
     stayed = [abs(model.parameters[name] - autoencoder.parameters[name]).max() for name in ("W1", "W2")]
     fit_labels("fine-tuned", model, seed, 5e-3, f1=0.5, f2=0.5)
     moved = [abs(model.parameters[name] - autoencoder.parameters[name]).max() for name in ("W1", "W2")]
-    fit_labels("random weights", Classifier(sizes, **form), seed, 5e-3)
-    fit_labels("softmax on pixels", Classifier((784,), **form), seed, 3e-3)
+    fit_labels("random weights", Classifier(sizes, **options), seed, 5e-3)
+    fit_labels("softmax on pixels", Classifier((784,), **options), seed, 3e-3)
 seen = {"softmax on pixels": "92.2", "frozen": "87.7", "fine-tuned": "97.6"}
 for name, values in accuracy.items():
     published = f"{seen[name]} (seen; UFLDL notes)" if name in seen else None

@@ -14,7 +14,7 @@ stochastic encoder makes h random too. Trained by the gradient of a lower bound 
 autoencoder (book, 20.10.3), whose q(z | x) approximates p_model(z | x).
 
 Symbols: minae/NOTATION.md. The losses: minae/losses.py; the forward and backward pass:
-minae/autoencoders/variational.py.
+minae/models/variational.py.
 """
 
 # %%
@@ -22,10 +22,11 @@ import numpy as np
 from scipy import stats
 
 from minae import VariationalAutoencoder, check_gradient, data, plots
-from minae.backend import Arena, Backend
+from minae.arena import Arena
+from minae.backend import Backend
 from minae.chapters import Section
 from minae.losses import LOSSES
-from minae.optimizers import Adam, Cosine
+from minae.training import Adam, Cosine
 
 section = Section(__doc__)
 digits = data.mnist(full=section.size == "full")
@@ -67,8 +68,8 @@ def binarise(x):
 
 
 def train(X, code, seed, beta=1.0):
-    form = dict(activation="relu", beta=beta, seed=seed, backend=section.backend)
-    model = VariationalAutoencoder((784, hidden, code), **form)
+    options = dict(activation="relu", beta=beta, seed=seed, backend=section.backend)
+    model = VariationalAutoencoder((784, hidden, code), **options)
     optimizer = Adam(Cosine(1e-3, steps=epochs * -(-len(X) // 64)))
     return model, model.fit(X, epochs=epochs, batch_size=64, optimizer=optimizer, seed=seed)
 
@@ -93,7 +94,7 @@ section.figure(plots.images(rows, "Test digits, their reconstructions, and decod
 # %%
 some, draws = section.backend.from_numpy(B_test[:200]), range(20)
 one_sample = [vae.log_likelihood(B_test[:200], samples=1, seed=k).mean() for k in draws]
-closed = [-float(vae.cost_and_grad(some, need_grad=False, **vae.draw(some, 1, k))) for k in draws]
+closed = [-float(vae.cost_and_grad(some, need_grad=False, **vae.draw({"x": some}, 1, "noise", 0, k))) for k in draws]
 section.number("lower bound of log p(x), 200 test images", np.mean(closed))
 published = "−88.71, 784-200-200-50, binarised once, 5000 samples (recalled; Burda et al. 2016)"
 tight = vae.log_likelihood(B_test[:200], samples=100).mean()
@@ -109,7 +110,8 @@ section.claim("with one sample it is the bound: standard errors apart", off, "<=
 # %%
 mu, log_var = vae.posterior(B_test[:1])
 eps = rng.standard_normal((section.pick(4000, 20000, 20000), 20))
-z, _ = vae.reparametrise(*map(section.backend.from_numpy, (mu, log_var, eps.astype(mu.dtype))))
+y, eps = map(section.backend.from_numpy, (np.hstack([mu, log_var]), eps.astype(mu.dtype)))
+z, _ = vae.between.forward(y, eps)  # z = μ + σ ε
 draws = section.backend.to_numpy(z)
 ratio = draws.var(axis=0) / np.exp(log_var[0])
 section.claim(

@@ -16,7 +16,7 @@ Vincent 2011; Alain and Bengio 2014). So (r(x) − x)/σ² is a vector field, an
 
 14.5.1.1: MLPs denoise since 1987 (LeCun; Gallinari et al.); to get a code by it came with Vincent et al. 2008, 2010.
 
-Symbols: minae/NOTATION.md. `score`, `langevin` and `chain`: minae/autoencoders/denoising.py.
+Symbols: minae/NOTATION.md. `score`, `langevin` and `chain`: minae/models/denoising.py.
 """
 
 # %%
@@ -25,12 +25,12 @@ from scipy.special import logsumexp, softmax
 
 from minae import DenoisingAutoencoder, check_gradient, data, plots
 from minae.chapters import Section
-from minae.chapters.rivals import PCA, KMeans
-from minae.optimizers import Adam, Cosine
+from minae.chapters.classical import PCA, KMeans
+from minae.training import Adam, Cosine
 
 section = Section(__doc__)
 rng = np.random.default_rng(section.seed)
-sigma, options = 0.3, dict(backend=section.backend)
+sigma, device = 0.3, dict(backend=section.backend)
 
 # %% [markdown]
 # ## A density with a known score
@@ -62,8 +62,8 @@ rows, epochs = section.pick(10000, 30000, 50000), section.pick(30, 60, 100)
 
 
 def train(seed):
-    form = dict(activation="tanh", loss="gaussian", corruption="gaussian", level=sigma, seed=seed, **options)
-    model = DenoisingAutoencoder((2, 128, 128), **form)
+    options = dict(activation="tanh", loss="gaussian", corruption="gaussian", level=sigma, seed=seed, **device)
+    model = DenoisingAutoencoder((2, 128, 128), **options)
     X = draw(rows).astype(np.float32)
     model.fit(X, epochs=epochs, batch_size=500, optimizer=Adam(Cosine(5e-3, steps=epochs * rows // 500)), seed=seed)
     return model
@@ -106,7 +106,7 @@ section.claim("and lie as near to the manifold: ratio off 1", abs(near - 1), "<=
 # %% [markdown]
 # ## Sampling digits by the denoiser's Markov chain
 # Spoil, denoise, draw, again and again (Bengio et al. 2013; book, 20.11). The usual measure fits a Parzen window to
-# 10,000 samples, here 50 steps of 200 chains (Breuleux et al. 2011). It rewards blurred prototypes: rivals beside it.
+# 10,000 samples, here 50 steps of 200 chains (Breuleux et al. 2011). It rewards blurred prototypes: see the baselines.
 
 # %%
 digits = data.mnist(full=section.size == "full")
@@ -128,16 +128,16 @@ def log_likelihood(samples):
 
 chains, values = [], []
 for seed in section.seeds:
-    model = DenoisingAutoencoder((784, units), activation="relu", level=0.5, seed=seed, **options)
+    model = DenoisingAutoencoder((784, units), activation="relu", level=0.5, seed=seed, **device)
     optimizer = Adam(Cosine(2e-3, steps=epochs * -(-len(X) // 128)))
     model.fit(X, epochs=epochs, optimizer=optimizer, seed=seed)
     chains.append(model.chain(X[:200], steps=section.pick(30, 70, 70), seed=seed)[20:])  # forgets the first 20
     values.append(log_likelihood(chains[-1].reshape(-1, 784)))
 published = "DBN 138, stacked CAE 121, deep GSN 214, GAN 225 (seen; Bengio et al. 2013, Goodfellow et al. 2014)"
 value = section.number("Parzen log-likelihood, nats", values, published=published)
-rivals = {"a Gaussian on 50 components": PCA(X, 50).sample(10000, rng).clip(0, 1), "training images": X[:10000]}
-rivals["1000 centroids of k-means"] = KMeans(X, 1000, iterations=section.pick(2, 10, 10)).centroids
-for name, samples in rivals.items():
+baselines = {"a Gaussian on 50 components": PCA(X, 50).sample(10000, rng).clip(0, 1), "training images": X[:10000]}
+baselines["1000 centroids of k-means"] = KMeans(X, 1000, iterations=section.pick(2, 10, 10)).centroids
+for name, samples in baselines.items():
     section.number(f"  the same, {name}", log_likelihood(samples))
 section.claim("Parzen log-likelihood of the samples", value, ">", section.pick(-50, 60, 120))
 rows = {f"chain {k + 1}": chains[0][::2, k][:12] for k in range(5)}

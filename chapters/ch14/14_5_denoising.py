@@ -11,7 +11,7 @@ p_reconstruct(x | x̃) = p_decoder(x | h), h = f(x̃), by descending on
 one pair at a time. What it learns is to send x̃ back to the x that it may have come from: where they form a manifold,
 back onto the manifold.
 
-Symbols: minae/NOTATION.md. The forward and backward pass: minae/autoencoders/denoising.py. Here it is used for figure
+Symbols: minae/NOTATION.md. The forward and backward pass: minae/models/denoising.py. Here it is used for figure
 14.4, and as the layers of a stack (Vincent et al. 2010).
 """
 
@@ -23,7 +23,7 @@ from scipy.special import softmax
 
 from minae import Classifier, DenoisingAutoencoder, UndercompleteAutoencoder, data, plots, pretrain
 from minae.chapters import Section
-from minae.optimizers import Adam, Cosine
+from minae.training import Adam, Cosine
 
 section = Section(__doc__)
 rng = np.random.default_rng(section.seed)
@@ -50,11 +50,11 @@ def best(x_tilde):
 
 
 epochs, x = section.pick(30, 60, 100), pairs(section.pick(5000, 10000, 20000))[0].astype(np.float32)
-form = dict(activation="tanh", loss="gaussian", corruption="gaussian", level=sigma, backend=section.backend)
+options = dict(activation="tanh", loss="gaussian", corruption="gaussian", level=sigma, backend=section.backend)
 x_test, x_tilde = pairs(2000)
 errors = []
 for seed in section.seeds:
-    denoiser = DenoisingAutoencoder((2, 64, 64), seed=seed, **form)
+    denoiser = DenoisingAutoencoder((2, 64, 64), seed=seed, **options)
     denoiser.fit(x, epochs=epochs, optimizer=Adam(Cosine(1e-2, steps=epochs * -(-len(x) // 128))), seed=seed)
     errors.append(np.square(denoiser.reconstruct(x_tilde) - x_test).sum(axis=1).mean())
 error = section.number("squared error of r(x̃), test pairs", errors)

@@ -7,7 +7,7 @@ Data concentrate around a manifold of low dimension. At a point of it, the tange
 may change and stay on the manifold. An autoencoder serves two forces: to reconstruct the training examples, and to be
 insensitive to x. Together they make h follow the changes along the manifold and ignore those across it.
 
-Symbols: minae/NOTATION.md. `tangents`, the singular vectors of Jf: minae/autoencoders/base.py.
+Symbols: minae/NOTATION.md. `tangents`, the singular vectors of Jf: minae/models/autoencoder.py.
 """
 
 # %%
@@ -20,8 +20,8 @@ from scipy.stats import spearmanr
 
 from minae import ContractiveAutoencoder, DenoisingAutoencoder, data, plots
 from minae.chapters import Section
-from minae.chapters.rivals import PCA
-from minae.optimizers import Adam, Cosine
+from minae.chapters.classical import PCA
+from minae.training import Adam, Cosine
 
 section = Section(__doc__)
 digits = data.mnist(full=section.size == "full")
@@ -44,9 +44,9 @@ def translated(x, t, axis=0):
 times, some = np.linspace(-4, 4, 65), X_test[: section.pick(40, 100, 100)]
 dx = np.stack([translated(some, 0.5, axis) - translated(some, -0.5, axis) for axis in (0, 1)], axis=2)
 curve = np.vstack([translated(some[:1], t) for t in times])
-plane, form = PCA(curve, 2).encode(curve), dict(edges=[(k, k + 1) for k in range(64)])
-form |= dict(title="Figure 14.6: a digit moved up and down", thumbnails={k: curve[k] for k in range(8, 57, 12)})
-section.figure(plots.plane(plane, **form), "translation")
+plane, options = PCA(curve, 2).encode(curve), dict(edges=[(k, k + 1) for k in range(64)])
+options |= dict(title="Figure 14.6: a digit moved up and down", thumbnails={k: curve[k] for k in range(8, 57, 12)})
+section.figure(plots.plane(plane, **options), "translation")
 dx /= np.linalg.norm(dx)  # over all rows, so that a share is Σ ‖T ∂x/∂t‖²
 grey = 0.5 + 0.5 * (dx[0] / abs(dx[0]).max(axis=0)).T
 section.figure(plots.images({"x": some[[0, 0]], "∂x/∂t": grey}, "down, right", columns=2), "tangent")
@@ -80,8 +80,8 @@ section.claim("and belong to x: share over that at another digit", own / elsewhe
 
 # %%
 points, sigma = np.array([[-2.0], [0.0], [1.5]]), 0.3
-form = dict(activation="tanh", loss="gaussian", corruption="gaussian", level=sigma, seed=section.seed)
-line, n = DenoisingAutoencoder((1, 40, 40), backend=section.backend, **form), section.pick(60, 100, 200)
+options = dict(activation="tanh", loss="gaussian", corruption="gaussian", level=sigma, seed=section.seed)
+line, n = DenoisingAutoencoder((1, 40, 40), backend=section.backend, **options), section.pick(60, 100, 200)
 line.fit(np.repeat(points, 500, axis=0), epochs=n, optimizer=Adam(Cosine(1e-2, steps=n * 12)), seed=section.seed)
 axis = np.linspace(-3, 2.5, 400)[:, None]
 best = (softmax(-np.square(axis - points.T) / (2 * sigma**2), axis=1) @ points)[:, 0]  # E[x | x̃]

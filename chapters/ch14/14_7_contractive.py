@@ -10,7 +10,7 @@ A contractive autoencoder asks that the code change little when x changes a litt
 Reconstruction resists: two training examples must keep different codes. So f contracts in most directions and keeps the
 few along which the data vary, the tangents of the manifold: the singular vectors of Jf with large singular values.
 
-Symbols: minae/NOTATION.md. The forward and backward pass: minae/autoencoders/contractive.py; Ω: minae/penalties.py.
+Symbols: minae/NOTATION.md. The forward and backward pass: minae/models/contractive.py; Ω: minae/contraction.py.
 """
 
 # %%
@@ -18,8 +18,8 @@ import numpy as np
 
 from minae import ContractiveAutoencoder, DenoisingAutoencoder, UndercompleteAutoencoder, check_gradient, data, plots
 from minae.chapters import Section
-from minae.chapters.rivals import probe_error
-from minae.optimizers import Adam, Cosine
+from minae.chapters.classical import probe_error
+from minae.training import Adam, Cosine
 
 section = Section(__doc__)
 digits = data.mnist(full=section.size == "full")
@@ -28,9 +28,9 @@ epochs, batch, units = section.pick(4, 15, 8), section.pick(64, 64, 128), sectio
 x = X_test[: section.pick(100, 100, 50)]
 
 
-def train(variant, seed, **options):
+def train(kind, seed, **options):
     """Sigmoid units; V = Wᵀ, since with V free f could shrink by a factor that g undoes, and contract nothing."""
-    model = variant((784, units), tied=True, seed=seed, backend=section.backend, **options)
+    model = kind((784, units), tied=True, seed=seed, backend=section.backend, **options)
     optimizer = Adam(Cosine(section.pick(1e-2, 5e-3, 2e-3), steps=epochs * -(-len(X) // batch)))
     model.fit(X, epochs=epochs, batch_size=batch, optimizer=optimizer, seed=seed)
     return model
@@ -41,7 +41,7 @@ kinds = {
     "DAE-g": (DenoisingAutoencoder, dict(corruption="gaussian", level=0.3)),
     "CAE": (ContractiveAutoencoder, dict(lam=10.0)),
 }
-models = {name: [train(kind, s, **form) for s in section.seeds] for name, (kind, form) in kinds.items()}
+models = {name: [train(kind, s, **options) for s in section.seeds] for name, (kind, options) in kinds.items()}
 contractive = models["CAE"][0]
 Jf = {name: [model.jacobian(x) for model in models[name]] for name in kinds}  # (rows, m, 784), one a seed
 
@@ -105,11 +105,11 @@ section.figure(plots.images(rows, "Figure 14.10: a digit, and its tangents"), "t
 # on r, where (14.18) has one on h (Alain and Bengio 2014). Does training with noise contract r?
 
 # %%
-form = dict(activation="tanh", loss="gaussian", dtype="float64", backend=section.backend)
+options = dict(activation="tanh", loss="gaussian", dtype="float64", backend=section.backend)
 x0, sigma, slopes = x[:20].astype(np.float64), 0.1, {"AE": [], "DAE-g": []}
 for seed in section.seeds:
-    denoiser = DenoisingAutoencoder((784, 50), corruption="gaussian", level=sigma, seed=seed, **form)
-    for name, model in {"AE": UndercompleteAutoencoder((784, 50), seed=seed, **form), "DAE-g": denoiser}.items():
+    denoiser = DenoisingAutoencoder((784, 50), corruption="gaussian", level=sigma, seed=seed, **options)
+    for name, model in {"AE": UndercompleteAutoencoder((784, 50), seed=seed, **options), "DAE-g": denoiser}.items():
         model.fit(X[:2000], epochs=section.pick(5, 15, 15), optimizer=Adam(2e-3), seed=seed)
         h = section.backend.from_numpy(model.encode(x0))
         dr = section.backend.to_numpy(model.g.jacobian(h)) @ model.jacobian(x0)  # ∂r/∂x = ∂g/∂h ∂f/∂x

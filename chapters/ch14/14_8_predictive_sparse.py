@@ -11,7 +11,7 @@ decomposition trains an encoder to predict the outcome of the optimisation:     
 Training alternates: h is optimised at fixed f and g; then f and g make a gradient step at that h. In use, f is enough.
 
 minae's J is half of it, E(h) = ½‖x − h V − c‖² + λ|h|₁ + ½ γ‖h − f(x)‖², g(h) = h V + c: the book's λ is twice ours.
-Symbols: minae/NOTATION.md. Inference: minae/inference.py. Models: predictive_sparse and lista in minae/autoencoders.
+Symbols: minae/NOTATION.md. Inference: minae/inference.py. Models: predictive_sparse and lista in minae/models.
 """
 
 # %%
@@ -21,7 +21,7 @@ import numpy as np
 
 from minae import LISTA, InputError, PredictiveSparseDecomposition, check_gradient, data, plots
 from minae.chapters import Section
-from minae.optimizers import Adam, Cosine
+from minae.training import Adam, Cosine
 
 section = Section(__doc__)
 pick, to_numpy, rng = section.pick, section.backend.to_numpy, np.random.default_rng(section.seed)
@@ -35,18 +35,18 @@ X = data.patches(images[:cut], 12, pick(3000, 20_000, 50_000), rng, contrast=3)
 whiten = data.Whitening(X)
 X, X_test = whiten(X), whiten(data.patches(images[cut:], 12, 1000, rng, contrast=3))
 x = section.backend.from_numpy(X_test)
-form = dict(sizes=(144, pick(160, 256, 256)), lam=1.0, backend=section.backend)
+options = dict(sizes=(144, pick(160, 256, 256)), lam=1.0, backend=section.backend)
 
 # %% [markdown]
 # ## A dictionary and its encoder
-# f(x) = shrink(x W + b, θ), thresholds θ, is one learned step of the inference; G ⊙ tanh(x W + b), gains G, is the
+# f(x) = shrink(x W + b, κ), thresholds κ, is one learned step of the inference; G ⊙ tanh(x W + b), gains G, is the
 # encoder of Kavukcuoglu et al. (2008), which cannot say 0. Below, h* is the minimiser at γ = 0, on test patches.
 
 
 # %%
 def train(model, epochs, lr, *y):
     optimizer = Adam(Cosine(lr, steps=epochs * -(-len(X) // 128)))
-    model.fit(X, *y, epochs=epochs, optimizer=optimizer, seed=model.config["seed"])
+    model.fit(X, *y, epochs=epochs, optimizer=optimizer, seed=model.seed)
     return model
 
 
@@ -57,7 +57,7 @@ def excess(E, h, h_star):
 
 def learned(code):
     """For each seed: the model, its E at γ = 0, its f(x), and h*; and the means of E(f(x)) / E(h*) − 1, correlation."""
-    models = [PredictiveSparseDecomposition(code=code, seed=seed, **form) for seed in section.seeds]
+    models = [PredictiveSparseDecomposition(code=code, seed=seed, **options) for seed in section.seeds]
     models = [train(model, pick(6, 5, 6), pick(1e-2, 3e-3, 3e-3)) for model in models]
     runs = [(m, E := m.coding(gamma=0), m.encode(x), E.fista(x, tolerance=1e-4)) for m in models]
     energy = section.number(f"E(f(x)) / E(h*) − 1, f by {code}", [excess(E, f, h) for _, E, f, h in runs])
@@ -85,7 +85,7 @@ for model, E, f, h in runs:
         infer(x, h=start, steps=40, trace=lambda k, h_k, to=curve[-1], E=E, h=h: to.append(excess(E, h_k, h)))
     y = model.infer(X, gamma=0, tolerance=1e-3)
     for K in lista:
-        students.append(LISTA(steps=K, seed=model.config["seed"], **form))
+        students.append(LISTA(steps=K, seed=model.seed, **options))
         students[-1].imitate(model.parameters["V1"], model.parameters["c1"])
         lista[K].append(excess(E, train(students[-1], pick(3, 4, 5), pick(4e-3, 1e-3, 1e-3), y).encode(x), h))
 for K in lista:

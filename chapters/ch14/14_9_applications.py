@@ -13,7 +13,7 @@ To make the code h binary, noise is added just before the sigmoid:
 g can read only what the noise does not drown, so training drives the logits a = f(x) apart until h is nearly 0 or 1.
 The book lets the noise grow during training; here its level is 8 throughout.
 
-Symbols: minae/NOTATION.md. The forward and backward pass: minae/autoencoders/hashing.py; search: minae/retrieval.py.
+Symbols: minae/NOTATION.md. The forward and backward pass: minae/models/hashing.py; search: minae/metrics/retrieval.py.
 """
 
 # %%
@@ -23,9 +23,9 @@ import numpy as np
 
 from minae import SemanticHashingAutoencoder, UndercompleteAutoencoder, check_gradient, data, plots
 from minae.chapters import Section
-from minae.chapters.rivals import ITQ, LSH, PCA, PCASign
-from minae.optimizers import Adam, Cosine
-from minae.retrieval import ball, hamming, mean_average_precision, pack, precision_within
+from minae.chapters.classical import ITQ, LSH, PCA, PCASign
+from minae.metrics.retrieval import ball, hamming, mean_average_precision, pack, precision_within
+from minae.training import Adam, Cosine
 
 section = Section(__doc__)
 digits = data.mnist(full=section.size == "full")
@@ -56,13 +56,13 @@ def squared_error(model):
 # %% [markdown]
 # ## Dimensionality reduction
 # The digit that the nearest item shows, by squared distance of all 784 pixels, of k principal components, and of the k
-# numbers of an autoencoder 784-256-k. PCA is a strong rival: to drop small components is also to drop noise.
+# numbers of an autoencoder 784-256-k. PCA is a strong baseline: to drop small components is also to drop noise.
 
 # %%
 raw = section.number("1-NN accuracy, 784 pixels", neighbour_accuracy(lambda x: x))
 for k in section.pick((16,), (16, 32), (16, 32)):
-    pca, form = PCA(X, k), dict(sizes=(784, 256, k), code="identity", **relu)
-    models = [train(UndercompleteAutoencoder(seed=s, **form), section.pick(3, 15, 5), s) for s in section.seeds]
+    pca, options = PCA(X, k), dict(sizes=(784, 256, k), code="identity", **relu)
+    models = [train(UndercompleteAutoencoder(seed=s, **options), section.pick(3, 15, 5), s) for s in section.seeds]
     section.number(f"1-NN accuracy, PCA, k = {k}", neighbour_accuracy(pca.encode))
     accuracy = section.number(f"1-NN accuracy, autoencoder, k = {k}", [neighbour_accuracy(m.encode) for m in models])
     error_pca = section.number(f"squared error, PCA, k = {k}", squared_error(pca))
@@ -85,8 +85,8 @@ def judge(items, queries):
 
 def hashing(bits, seed):
     sizes = (784, *section.pick((256,), (500, 250), (500, 250)), bits)
-    form = dict(level=8.0, tied=True, **relu)
-    return train(SemanticHashingAutoencoder(sizes, seed=seed, **form), section.pick(5, 12, 6), seed)
+    options = dict(level=8.0, tied=True, **relu)
+    return train(SemanticHashingAutoencoder(sizes, seed=seed, **options), section.pick(5, 12, 6), seed)
 
 
 makers = {"LSH": lambda bits, seed: LSH(X, bits, seed), "PCA-sign": lambda bits, _: PCASign(X, bits)}
@@ -137,7 +137,7 @@ section.claim("a query takes milliseconds", ms, "<=", 5)
 # The same widths trained without noise, its code cut at ½.
 
 # %%
-smooth = UndercompleteAutoencoder(model.config["sizes"], code="sigmoid", tied=True, seed=section.seed, **relu)
+smooth = UndercompleteAutoencoder(model.sizes, code="sigmoid", tied=True, seed=section.seed, **relu)
 h, h_smooth = model.encode(Q), train(smooth, section.pick(5, 12, 6), section.seed).encode(Q)
 ends = section.number("share of h within 0.1 of 0 or 1", np.mean(abs(h - 0.5) > 0.4))
 ends_smooth = section.number("  trained without noise", np.mean(abs(h_smooth - 0.5) > 0.4))

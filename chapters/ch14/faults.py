@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from minae import ContractiveAutoencoder, SparseAutoencoder, UndercompleteAutoencoder, VariationalAutoencoder, ops
-from minae.chapters.ch14 import layers
-from minae.chapters.ch14.layers import tiny
+from minae.chapters.ch14 import safeguards as tests
+from minae.chapters.ch14.safeguards import tiny
+from minae.contraction import Contraction
 from minae.losses import Gaussian, Loss
-from minae.optimizers import SGD
-from minae.penalties import Contraction, KLSparsity, Laplace
+from minae.networks import mirrored
+from minae.penalties import KLSparsity, Laplace, skipped_at_0
+from minae.training import SGD
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Family:
 
     def row(self, make):
         """layer -> True (caught), False (passed) or None (does not apply)"""
-        return {layer: bool(self.tests[layer](make)) if layer in self.tests else None for layer in layers.LAYERS}
+        return {layer: bool(self.tests[layer](make)) if layer in self.tests else None for layer in tests.LAYERS}
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,8 @@ def mutate(Model, **parts):
     """A subclass that replaces attributes of each new model: attribute -> value, or function of the model."""
 
     class Mutant(Model):
-        variant = None
-
-        def __init__(self, *args, **options):
-            super().__init__(*args, **options)
+        def build(self):
+            super().build()
             for name, part in parts.items():
                 setattr(self, name, part(self) if callable(part) else part)
 
@@ -61,27 +61,25 @@ def mutate(Model, **parts):
 class MeanOverOutputs(Gaussian):
     """Reports L/n, trains L."""
 
-    def __call__(self, s, x, weight=1.0):
-        L, ds = super().__call__(s, x, weight)
+    def __call__(self, s, x):
+        L, ds = super().__call__(s, x)
         return L / x.shape[1], ds
 
 
 class Upstream(Loss):
     """J = Σ u ⊙ softmax(s), the test of a softmax with upstream gradient u. With u = 1, J = 1 for every s."""
 
-    def __init__(self, arena, u):
-        super().__init__(arena)
+    def __init__(self, arena, weights, u):
+        super().__init__(arena, weights)
         self.u = u
 
-    def __call__(self, s, x, weight=1.0):
+    def __call__(self, s, x):
         y, u = np.exp(ops.log_softmax(s)), self.u(s.shape)
-        return (u * y).sum() / len(s), weight / len(s) * y * (u - (u * y).sum(axis=1, keepdims=True))
+        return (u * y).sum() / len(s), self.weight / len(s) * y * (u - (u * y).sum(axis=1, keepdims=True))
 
 
 class TopLayerOnly(UndercompleteAutoencoder):
     """The optimizer is given the last layer alone."""
-
-    variant = None
 
     def fit(self, X, optimizer, **options):
         *lower, _ = self.parameters.layers
@@ -91,77 +89,86 @@ class TopLayerOnly(UndercompleteAutoencoder):
 class TiedOnce(UndercompleteAutoencoder):
     """V is Wᵀ when the model is made, and an array of its own."""
 
-    variant = None
+    def decoder(self):
+        return mirrored(self.sizes, [self.activation] * (len(self.sizes) - 2) + ["identity"], tied=False)
 
-    def __init__(self, sizes, tied, **options):
-        super().__init__(sizes, **options)
+    def initialize(self, rng):
         self.g.layers[0].W[...] = self.f.layers[0].W.T
 
 
 class Steps(UndercompleteAutoencoder):
-    """h = [σ(a) > ½]. The step's derivative is 0 or does not exist, so the backward pass goes straight through it and
-    takes ∂h/∂a as σ'(a) (Bengio et al. 2013). With hard=False, h = σ(a), and the same lines are the gradient."""
+    """h = [p > ½], p = σ(a). The step's derivative is 0 or does not exist, so the backward pass goes straight
+    through the step and takes ∂h/∂a as σ'(a) (Bengio et al. 2013).
 
-    variant = None
+    Derivation: h = p + c with the constant c = [p > ½] − p, a stopped gradient, is the same hard step. At fixed c,
+    ∂h/∂p = 1, so that this is the gradient of the cost with c held fixed.
+        dp = dh,    da = σ'(a) dp
+    """
+
     slope = None  # ∂h/∂a: σ'(a), or this number
+    held = True  # whether c is a constant of the cost; if not, a difference of the cost takes c anew
 
-    def __init__(self, sizes, hard=True, **options):
-        super().__init__(sizes, **options)
-        self.config |= dict(hard=hard)
+    def cost_and_grad(self, x, c=None, mode="train", need_grad=True):
+        p, f_cache = self.f.forward(x, mode)  # p = σ(a)
+        c = (p > 0.5) - p if c is None else c
+        h = p + c
+        s, g_cache = self.g.forward(h, mode)
+        L, ds = self.loss(s, x)
+        cost = self.cost(L=L, constants={"c": c} if self.held else None)
+        if not need_grad:
+            return cost
 
-    def cost_and_grad(self, x, need_grad=True):
-        p, f_cache = self.f.forward(x)  # σ(a)
-        h = (p > 0.5).astype(p.dtype) if self.config["hard"] else p
-        s, g_cache = self.g.forward(h)
-        L, ds = self.loss(s, x, self.weights["L"])
-        if need_grad:
-            self.parameters.zero_grad()
-            dh = self.g.backward(ds, g_cache)
-            dp = dh if self.slope is None else dh * (self.slope / (p * (1 - p)))  # f.backward makes σ'(a) dp of it
-            self.f.backward(dp, f_cache, need_dx=False)
-        return self.cost(L=L)
+        # the same lines, upward
+        dh = self.g.backward(ds, g_cache)
+        dp = dh if self.slope is None else dh * (self.slope / (p * (1 - p)))  # f.backward makes σ'(a) dp of it
+        self.f.backward(dp, f_cache, need_dx=False)
+        return cost
 
 
 class HalfContraction(Contraction):
-    def backward(self, cache, kept, weight):
-        return super().backward(cache, kept, 0.5 * weight)
+    """Adds half of ∂Ω/∂θ."""
+
+    def backward(self, caches, cache, near=None, share=1.0):
+        return super().backward(caches, cache, near, 0.5 * share)
 
 
 class FloorContraction(Contraction):
-    """`//` for the mean over the batch: whole numbers, whose derivative is 0."""
+    """`//` for the mean over the batch: whole numbers, whose derivative is 0. Without a cache nothing goes backward."""
 
-    def value(self, cache, v=None, need_grad=True):
-        return super().value(cache, need_grad=need_grad)[0] * len(cache[0]) // len(cache[0]), None
-
-    def backward(self, cache, kept, weight):
-        return None
+    def value(self, caches, near=None, xi=None, need_grad=True):
+        Omega, _ = super().value(caches, near, xi, need_grad)
+        return None if Omega is None else Omega * len(caches[0]) // len(caches[0]), None
 
 
 class ContractionOfTheSum(Contraction):
     """‖Σ_j ∇h_j‖² for Σ_j ‖∇h_j‖²: a probe in one direction of the code."""
 
-    def value(self, cache, v=None, need_grad=True):
-        return super().value(cache, np.ones((len(cache[0]), 1, cache[-1].shape[1])), need_grad)
+    def value(self, caches, near=None, xi=None, need_grad=True):
+        h = caches[-1]
+        return super().value(caches, near, np.ones((len(h), 1, h.shape[1])), need_grad)
 
 
 class OnSigmoid(Laplace):
     """Ω = Σ_j |σ(h_j)|; the decoder reads h."""
 
     def value(self, h):
-        return super().value(ops.sigmoid(h))
+        return super().value(ops.phi(h, "sigmoid"))
 
-    def backward(self, h, dh, weight):
-        dh += weight / len(h) * ops.sigmoid_backward(1.0, ops.sigmoid(h))
+    def backward(self, h, dh):
+        p = ops.phi(h, "sigmoid")
+        dh += self.weight / len(h) * p * (1 - p)
 
 
 class ExampleByExample(KLSparsity):
     """Mean over the examples of Σ_j KL(ρ ‖ h_bj): another cost, rightly derived."""
 
+    @skipped_at_0
     def value(self, h):
         return sum(KLSparsity.value(self, row[None]) for row in h) / len(h)
 
-    def backward(self, h, dh, weight):
-        dh += weight / len(h) * ((1 - self.rho) / (1 - h) - self.rho / h)
+    @skipped_at_0
+    def backward(self, h, dh):
+        dh += self.weight / len(h) * ((1 - self.rho) / (1 - h) - self.rho / h)
 
 
 class WithoutCoupling(ExampleByExample):
@@ -173,30 +180,34 @@ class WithoutCoupling(ExampleByExample):
 class Variational(VariationalAutoencoder):
     """Its parent's lines with four places open; as they stand, they are right."""
 
-    variant = None
     power = 0.5  # σ = e^{power · log_var} in the sampler
     with_factor = True  # ∂σ/∂log_var = power · σ in its backward pass, else 1
     capacity = np.inf  # KL is clamped to this
     per_pixel = False
 
-    def cost_and_grad(self, x, eps, need_grad=True):
-        y, f_cache = self.f.forward(x)
-        B, n, m = *x.shape, y.shape[1] // 2
+    def cost_and_grad(self, x, eps, mode="train", need_grad=True):
+        y, f_cache = self.f.forward(x, mode)
+        B, n = x.shape
+        m = self.code_size
         mu, log_var = y[:, :m], y[:, m:]
         sigma = np.exp(self.power * log_var)
-        s, g_cache = self.g.forward(mu + sigma * eps)
-        L, ds = self.loss(s, x, self.weights["L"])
+        s, g_cache = self.g.forward(mu + sigma * eps, mode)
+        L, ds = self.loss(s, x)
         scale = 1 / (B * n) if self.per_pixel else 1 / B
         KL = scale * 0.5 * (mu**2 + np.exp(log_var) - log_var - 1).sum()
         if self.capacity < KL:
             KL, scale = self.capacity, 0.0
-        if need_grad:
-            self.parameters.zero_grad()
-            dz, beta = self.g.backward(ds, g_cache), self.weights["KL"] * scale
-            dsigma = self.power * sigma if self.with_factor else 1.0
-            dlog_var = dz * eps * dsigma + beta * 0.5 * (np.exp(log_var) - 1)
-            self.f.backward(np.hstack([dz + beta * mu, dlog_var]), f_cache, need_dx=False)
-        return self.cost(L=L, KL=KL)
+        cost = self.cost(L=L, KL=KL)
+        if not need_grad:
+            return cost
+
+        # the same lines, upward
+        dz = self.g.backward(ds, g_cache)
+        beta = self.weights["KL"] * scale
+        dsigma = self.power * sigma if self.with_factor else 1.0
+        dlog_var = dz * eps * dsigma + beta * 0.5 * (np.exp(log_var) - 1)
+        self.f.backward(np.hstack([dz + beta * mu, dlog_var]), f_cache, need_dx=False)
+        return cost
 
 
 # ---- the table
@@ -215,39 +226,42 @@ def _variational(Model):
 
 
 def _contractive(Penalty):
-    mutant = mutate(ContractiveAutoencoder, penalty=lambda model: Penalty(model.f, model.arena))
+    mutant = mutate(ContractiveAutoencoder, penalty=lambda model: Penalty(model.f, model.weights))
     return tiny(mutant, sizes=(7, 6, 5), lam=1.0)
 
 
 def _l1(Penalty):
-    return tiny(mutate(SparseAutoencoder, penalty=Penalty()), penalty="l1", code="identity", lam=1.0)
+    mutant = mutate(SparseAutoencoder, penalty=lambda model: Penalty(model.weights))
+    return tiny(mutant, penalty="l1", code="identity", lam=1.0)
 
 
 def _kl(Penalty):
-    return tiny(mutate(SparseAutoencoder, penalty=Penalty(0.2)), penalty="kl", rho=0.2, lam=1.0)
+    mutant = mutate(SparseAutoencoder, penalty=lambda model: Penalty(0.2, model.weights))
+    return tiny(mutant, penalty="kl", rho=0.2, lam=1.0)
 
 
 def _loss(loss):
-    return tiny(mutate(UndercompleteAutoencoder, loss=lambda model: loss(model.arena)), sizes=(7, 5, 3))
+    mutant = mutate(UndercompleteAutoencoder, loss=lambda model: loss(model.arena, model.weights))
+    return tiny(mutant, sizes=(7, 5, 3))
 
 
 def at_random(shape):
     return np.random.default_rng(0).standard_normal(shape)
 
 
-def _family(make, tests):
-    return Family(make, {"1": layers.gradient, "control": layers.control} | tests)
+def _family(make, more):
+    return Family(make, {"1": tests.gradient, "control": tests.control} | more)
 
 
 FAMILIES = {
-    "undercomplete": _family(_deep(UndercompleteAutoencoder), {"3": layers.layers_move}),
-    "tied": _family(_plain(UndercompleteAutoencoder, tied=True), {"3": layers.stays_tied}),
-    "straight-through": _family(_plain(Steps), {"1": layers.smoothed_gradient, "3": layers.layers_move}),
-    "softmax alone": _family(_loss(lambda arena: Upstream(arena, at_random)), {}),
-    "sparse, L1": _family(_l1(Laplace), {"3": layers.code_shrinks}),
-    "sparse, KL": _family(_kl(KLSparsity), {"3": layers.rate_is_of_the_batch}),
-    "contractive": _family(_contractive(Contraction), {"1 Jf": layers.jacobian, "3": layers.encoder_contracts}),
-    "variational": _family(_variational(VariationalAutoencoder), {"2": layers.monte_carlo, "3": layers.kl_acts}),
+    "undercomplete": _family(_deep(UndercompleteAutoencoder), {"3": tests.layers_move}),
+    "tied": _family(_plain(UndercompleteAutoencoder, tied=True), {"3": tests.stays_tied}),
+    "straight-through": _family(_plain(Steps), {"3": tests.layers_move}),
+    "softmax alone": _family(_loss(lambda arena, weights: Upstream(arena, weights, at_random)), {}),
+    "sparse, L1": _family(_l1(Laplace), {"3": tests.code_shrinks}),
+    "sparse, KL": _family(_kl(KLSparsity), {"3": tests.rate_is_of_the_batch}),
+    "contractive": _family(_contractive(Contraction), {"1 Jf": tests.jacobian, "3": tests.encoder_contracts}),
+    "variational": _family(_variational(VariationalAutoencoder), {"2": tests.monte_carlo, "3": tests.kl_acts}),
 }
 
 # fmt: off
@@ -281,5 +295,5 @@ FAULTS = [
     Fault("weights tied once, then drifting", "a framework's tied layer", "3",
           "tied", _plain(TiedOnce, tied=True)),
     Fault("upstream gradient of ones through a softmax", "a NumPy library of layers", "control",
-          "softmax alone", _loss(lambda arena: Upstream(arena, np.ones))),
+          "softmax alone", _loss(lambda arena, weights: Upstream(arena, weights, np.ones))),
 ]

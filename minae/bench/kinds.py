@@ -2,19 +2,32 @@
 
 A workload has a name, and for a `measure.Env`
 
-    minae(env), torch(env, how)  a Contestant: a step to be timed and a way to read its costs
-    products                     the matrix products of one step, (form, m, k, n, layer): (m, k) times (k, n); form says
-                                 which factor is stored as its transpose: nn, tn or nt
-    torch_hows                   PyTorch's forms that a practitioner would use: the best of them is the rival
-    generic                      its forms by an automatic Jacobian, which stand apart: the rival only where faster
-    small()                      the same in miniature: it loads the code of both sides before memory is looked at
+    minae(env), torch(env, form)  a Contestant: a step to be timed, and a way to read its costs
+    products                      the matrix products of one step, (layout, m, k, n, layer): (m, k) times (k, n); layout
+                                  says which factor is stored as its transpose: nn, tn or nt
+    torch_forms                   the forms that a practitioner of PyTorch would use: minae is compared with the best
+    generic                       its forms by an automatic Jacobian, which stand apart: they count only where faster
+    small()                       the same in miniature, which loads the code of both sides before memory is measured
+
+`minae.bench.torch_side` is imported where PyTorch is measured, because it imports PyTorch.
 """
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-LR, SEED = 1e-3, 0
+import numpy as np
+
+import minae
+from minae.backend import Backend, get_backend
+from minae.bench.contestant import LR, SEED, Contestant, Env
+from minae.data.images import Whitening, patches
+from minae.inference import SparseCoding
+from minae.metrics import retrieval
+from minae.models import Model
+from minae.training import Adam
 
 
 def plain(net, x):
@@ -49,17 +62,17 @@ class Training:
     """A training step: take the rows, draw the noise, J and ∂J/∂θ, Adam."""
 
     name: str
-    sizes: tuple
+    sizes: tuple[int, ...]
     batch: int
-    J: object = plain
-    variant: str = "UndercompleteAutoencoder"
-    options: dict = field(default_factory=dict)
-    own_noise: object = None  # PyTorch's own draw; the first steps are given minae's
-    generic: dict = field(default_factory=dict)  # label -> J by an automatic Jacobian
-    beside: tuple = ()  # "plain": also minae's plain step of the same network; "gradient": also both without Adam
-    products_of: object = None  # B -> products; by default those of the network
+    J: Callable = plain
+    kind: str = "UndercompleteAutoencoder"  # the class of minae's model
+    options: dict[str, Any] = field(default_factory=dict)
+    torch_noise: Callable | None = None  # PyTorch's own draw; the first steps are given minae's
+    generic: dict[str, Callable] = field(default_factory=dict)  # label -> J by an automatic Jacobian
+    variants: tuple[str, ...] = ()  # "plain": also minae's step of the plain network; "gradient": both without Adam
+    products_of: Callable | None = None  # B -> products; by default those of the network
     first = 5  # steps whose costs are compared
-    torch_hows = ("eager", "compiled", "graph")
+    torch_forms = ("eager", "compiled", "graph")
 
     def small(self):
         return replace(self, name=f"{self.name}.small", sizes=tuple(min(size, 40) for size in self.sizes), batch=4)
@@ -68,46 +81,42 @@ class Training:
     def products(self):
         return (self.products_of or mirrored(self.sizes))(self.batch)
 
-    def model(self, backend=None, plain=False):
-        import minae
+    def model(self, backend: str | None = None, plain: bool = False) -> Model:
+        if plain:
+            options = {key: self.options[key] for key in ("tied", "loss", "code") if key in self.options}
+            return minae.UndercompleteAutoencoder(self.sizes, seed=SEED, backend=backend, **options)
+        return getattr(minae, self.kind)(self.sizes, seed=SEED, backend=backend, **self.options)
 
-        options = {key: self.options[key] for key in ("tied", "loss", "code") if key in self.options}
-        kind, options = ("UndercompleteAutoencoder", options) if plain else (self.variant, self.options)
-        return getattr(minae, kind)(self.sizes, seed=SEED, backend=backend, **options)
-
-    def prepare(self, env):
+    def prepare(self, env: Env) -> None:
         """minae's initial parameters, and its noise of the first steps."""
-        model, batches = self.model(env.backend), env.batches(self.batch)
+        model, indices = self.model(env.backend), env.batches(self.batch)
         to_numpy, arrays = model.backend.to_numpy, {}
         for k in range(self.first):
-            x = model.backend.from_numpy(env.X(self.sizes[0])[next(batches)])
-            arrays |= {f"{key} {k}": to_numpy(value) for key, value in model.draw(x, SEED, 0, k).items()}
+            x = model.backend.from_numpy(env.X(self.sizes[0])[next(indices)])
+            noise = model.draw({"x": x}, SEED, "noise", 0, k)
+            arrays |= {f"{key} {k}": to_numpy(value) for key, value in noise.items()}
         env.save(self.name, arrays | {key: to_numpy(model.parameters[key]) for key in model.parameters})
 
-    def minae(self, env, beside=None):
-        from minae.bench.measure import Contestant
-        from minae.data.rows import Rows
-        from minae.optimizers import Adam
-
-        model = self.model(env.backend, plain=beside == "plain")
-        optimizer, batches, count = Adam(lr=LR), env.batches(self.batch), itertools.count()
-        rows = Rows(model, model.backend.from_numpy(env.X(self.sizes[0])), "X")
+    def minae(self, env: Env, variant: str | None = None) -> Contestant:
+        model = self.model(env.backend, plain=variant == "plain")
+        optimizer, indices, count = Adam(lr=LR), env.batches(self.batch), itertools.count()
+        batches = model.batches(model.backend.from_numpy(env.X(self.sizes[0])))
 
         def step():
             with model.arena:
-                x = rows.take(next(batches))
-                cost = model.cost_and_grad(x, **model.draw(x, SEED, 0, next(count)))
-                if beside != "gradient":
+                batch = batches.take(next(indices))
+                cost = model.cost_and_grad(**batch, **model.draw(batch, SEED, "noise", 0, next(count)))
+                if variant != "gradient":
                     optimizer.step(model.parameters)
             return cost
 
         return Contestant(step, lambda cost: [float(cost)], model.backend.synchronize)
 
-    def torch(self, env, how, beside=None):
-        from minae.bench import rivals
+    def torch(self, env: Env, form: str, variant: str | None = None) -> Contestant:
+        from minae.bench import torch_side
 
-        J = self.generic.get(how, self.J)
-        return rivals.training(self, env, J, "eager" if how in self.generic else how, adam=beside != "gradient")
+        J, adam = self.generic.get(form, self.J), variant != "gradient"
+        return torch_side.training(self, env, J, "eager" if form in self.generic else form, adam)
 
 
 @dataclass(frozen=True)
@@ -115,11 +124,11 @@ class Pretraining:
     """A whole greedy pretraining, one epoch a layer. Its costs are the layers' L, mean of the epoch."""
 
     name: str
-    sizes: tuple
+    sizes: tuple[int, ...]
     batch: int
     rows: int
-    first, generic, beside = 1, {}, ()
-    torch_hows = ("eager", "compiled")
+    first, generic, variants = 1, {}, ()
+    torch_forms = ("eager", "compiled")
 
     def small(self):
         return replace(self, name=f"{self.name}.small", sizes=tuple(min(s, 40) for s in self.sizes), rows=self.batch)
@@ -132,21 +141,15 @@ class Pretraining:
             step += [("nn", self.rows, n, m, 0)] if m != self.sizes[-1] else []  # what the next layer reads
         return step
 
-    def prepare(self, env):
-        import minae
-        from minae.backend import Backend
-
+    def prepare(self, env: Env) -> None:
         arrays = {}
         for k, sizes in enumerate(itertools.pairwise(self.sizes)):  # as minae.pretrain builds and trains its layers
             layer = minae.UndercompleteAutoencoder(sizes, seed=SEED + k, backend="numpy")
             arrays |= {f"{k} {key}": layer.parameters[key] for key in layer.parameters}
-            arrays[f"{k} order"] = Backend().generator(SEED + k, 0).permutation(self.rows)
+            arrays[f"{k} order"] = Backend().stream(SEED + k, "order", 0).permutation(self.rows)
         env.save(self.name, arrays)
 
-    def minae(self, env):
-        import minae
-        from minae.bench.measure import Contestant
-
+    def minae(self, env: Env) -> Contestant:
         X = env.X(self.sizes[0])[: self.rows]
 
         def step():
@@ -155,10 +158,10 @@ class Pretraining:
 
         return Contestant(step, lambda histories: [history[-1]["L"] for history in histories])
 
-    def torch(self, env, how):
-        from minae.bench import rivals
+    def torch(self, env: Env, form: str) -> Contestant:
+        from minae.bench import torch_side
 
-        return rivals.pretraining(self, env, plain, how)
+        return torch_side.pretraining(self, env, plain, form)
 
 
 @dataclass(frozen=True)
@@ -170,10 +173,10 @@ class Inference:
     size: int
     atoms: int
     patches: int
-    steps: int = 0  # 0: found by `prepare`
+    steps: int = 0  # 0: counted by `prepare`
     lam: float = 0.5
-    first, generic, beside = 1, {}, ()
-    torch_hows = ("eager", "compiled", "graph")
+    first, generic, variants = 1, {}, ()
+    torch_forms = ("eager", "compiled", "graph")
 
     def small(self):
         return replace(self, name=f"{self.name}.small", atoms=5, patches=10, steps=3)
@@ -183,12 +186,7 @@ class Inference:
         B, n, m = self.patches, self.size, self.atoms
         return [("nt", B, n, m, 0)] + self.steps * [("nn", B, m, m, 0)]
 
-    def prepare(self, env):
-        import numpy as np
-
-        from minae.data.images import Whitening, patches
-        from minae.inference import SparseCoding
-
+    def prepare(self, env: Env) -> None:
         rng, images, side = np.random.default_rng(SEED), env.X(784).reshape(-1, 28, 28) * 255, math.isqrt(self.size)
         X = patches(images, side, self.patches + self.atoms, rng, contrast=20)
         X = Whitening(X)(X).astype(np.float32)
@@ -199,15 +197,11 @@ class Inference:
             coding.fista(x, steps=2000, tolerance=1e-4, trace=lambda k, h: steps.append(k))
         env.save(self.name, {"V": V, "x": x, "lipschitz": coding.lipschitz, "steps": steps[-1]})
 
-    def found(self, env):
-        """This workload with the number of steps that `prepare` found."""
+    def settled(self, env: Env) -> "Inference":
+        """This workload with the number of steps that `prepare` counted."""
         return self if self.steps else replace(self, steps=int(env.load(self.name)["steps"]))
 
-    def minae(self, env):
-        from minae.backend import get_backend
-        from minae.bench.measure import Contestant
-        from minae.inference import SparseCoding
-
+    def minae(self, env: Env) -> Contestant:
         data, backend = env.load(self.name), get_backend(env.backend)
         V, x = backend.from_numpy(data["V"]), backend.from_numpy(data["x"])
         coding, steps = SparseCoding(V, lam=self.lam), int(data["steps"])
@@ -217,50 +211,43 @@ class Inference:
 
         return Contestant(lambda: coding.fista(x, steps=steps), read, backend.synchronize)
 
-    def torch(self, env, how):
-        from minae.bench import rivals
+    def torch(self, env: Env, form: str) -> Contestant:
+        from minae.bench import torch_side
 
-        return rivals.inference(self, env, how)
+        return torch_side.inference(self, env, form)
 
 
 @dataclass(frozen=True)
 class Search:
-    """The k nearest of many 64-bit codes to a few queries. Its cost is the sum of the distances found. In minae it runs
-    on the host."""
+    """The k nearest of many 64-bit codes to a few queries. Its cost is the sum of their distances. In minae the search
+    runs on the host."""
 
     name: str
     codes: int
     queries: int
     k: int
-    first, generic, beside, products = 1, {}, (), ()
-    torch_hows = ("lookup", "lookup compiled", "matmul")
+    first, generic, variants, products = 1, {}, (), ()
+    torch_forms = ("lookup", "lookup compiled", "matmul")
 
     def small(self):
         return replace(self, name=f"{self.name}.small", codes=1000)
 
-    def prepare(self, env):
-        import numpy as np
-
+    def prepare(self, env: Env) -> None:
         rng = np.random.default_rng(SEED)
         codes, queries = (rng.integers(256, size=(rows, 8), dtype=np.uint8) for rows in (self.codes, self.queries))
         env.save(self.name, {"codes": codes, "queries": queries})
 
-    def minae(self, env):
-        import numpy as np
-
-        from minae import retrieval
-        from minae.bench.measure import Contestant
-
+    def minae(self, env: Env) -> Contestant:
         data = env.load(self.name)
         codes, queries = data["codes"], data["queries"]
 
-        def read(found):
-            distances = [retrieval.hamming(codes[found[i]], queries[i : i + 1]) for i in range(len(queries))]
+        def read(nearest):
+            distances = [retrieval.hamming(codes[nearest[i]], queries[i : i + 1]) for i in range(len(queries))]
             return [float(np.sum(distances))]
 
         return Contestant(lambda: retrieval.nearest(codes, queries, self.k), read)
 
-    def torch(self, env, how):
-        from minae.bench import rivals
+    def torch(self, env: Env, form: str) -> Contestant:
+        from minae.bench import torch_side
 
-        return rivals.search(self, env, how)
+        return torch_side.search(self, env, form)

@@ -1,6 +1,6 @@
-"""One contestant in a process of its own: time of a step, of the first one, its costs, and its memory.
+"""Measures one contestant in a process of its own: time of a step, of the first step, its costs, and its memory.
 
-`minae bench` starts these processes; a description of the job as JSON is their argument, and each line of their output
+`minae bench` starts these processes. Their argument is a description of the job as JSON, and each line of their output
 that begins with MARK is an answer in JSON. minae is the first import of each, as in a user's script.
 """
 
@@ -9,7 +9,6 @@ import ctypes
 import dataclasses
 import gc
 import inspect
-import itertools
 import json
 import os
 import sys
@@ -19,53 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from minae.bench.kinds import SEED
+import minae
+from minae.backend import get_backend
+from minae.bench.contestant import SEED, Contestant, Env
 from minae.bench.workloads import WORKLOADS
 
 MARK = "minae: "
 WARM_STEPS = 3  # at least, and for a second where a measurement takes as long
-ON_GPU = 20  # steps between two readings of the clock there, since each reading waits for the device
-
-
-@dataclasses.dataclass
-class Contestant:
-    """step() does the work once; read(what step gave) is its costs as floats; synchronize() waits for the device."""
-
-    step: object
-    read: object = lambda result: []
-    synchronize: object = lambda: None
-
-
-class Env:
-    """Where a job runs: its data, and what it is to be measured on."""
-
-    def __init__(self, job):
-        self.folder, self.backend, self.threads = Path(job["folder"]), job["backend"], job["threads"]
-        self._X, self._rows, self._loaded = None, job.get("rows"), {}
-
-    def X(self, width):
-        """The digits, (rows, width) in float32: the middle `width` pixels; repeated where more rows are asked for."""
-        if self._X is None:
-            X = np.load(self.folder / "train.npy")
-            self._X = X if self._rows is None else np.resize(X, (self._rows, X.shape[1]))
-        start = (self._X.shape[1] - width) // 2
-        return np.ascontiguousarray(self._X[:, start : start + width])
-
-    def batches(self, batch):
-        """Full slices of an order that is shuffled anew each epoch, as in minae.training.fit."""
-        self.X(1)
-        for epoch in itertools.count():
-            order = np.random.default_rng((SEED, epoch)).permutation(len(self._X))
-            yield from (order[k : k + batch] for k in range(0, len(order) - batch + 1, batch))
-
-    def save(self, name, arrays):
-        np.savez(self.folder / f"{name}.npz", **arrays)
-
-    def load(self, name):
-        if name not in self._loaded:
-            with np.load(self.folder / f"{name}.npz") as arrays:
-                self._loaded[name] = dict(arrays)
-        return self._loaded[name]
+ON_GPU = 20  # steps between two readings of the clock on a GPU, since each reading waits for the device
 
 
 # ---- the jobs
@@ -73,15 +33,13 @@ class Env:
 
 def prepare(job, env, workload):
     """Write what the contestants of a workload share: initial parameters, noise of the first steps, data of its own."""
-    for one in (workload, workload.small()):
-        one.prepare(env)
+    workload.prepare(env)
+    workload.small().prepare(env)
     return {}
 
 
 def machine(job, env, workload):
-    """The data, and what this machine says of itself to those who are not its user: BLAS, and PyTorch or its lack."""
-    import minae
-
+    """Write the data, and give the machine description, without user data: BLAS, and PyTorch or its lack."""
     np.save(env.folder / "train.npy", np.ascontiguousarray(minae.data.mnist().train, dtype=np.float32))
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     try:
@@ -93,36 +51,37 @@ def machine(job, env, workload):
 
 
 def turns(job, env, workload):
-    """A contestant at the ready. It says what its first step took, its costs, and the length of a step; then, for each
-    line of its input, a number of seconds, the times of the steps that it did in them."""
-    contestant, few = job["contestant"], job["contestant"].removeprefix("torch ") in workload.generic
+    """Answers with the time of the first step, the costs, and the length of a step; then, for each line of the input, a
+    number of seconds, with the times of the steps that were done in them."""
+    contestant, slow = job["contestant"], job["contestant"].removeprefix("torch ") in workload.generic
     try:
         if contestant.startswith("torch"):
-            from minae.bench import rivals  # noqa: F401  (the import of PyTorch is not part of its first step)
+            from minae.bench import torch_side  # noqa: F401  (the import of PyTorch is not part of its first step)
         start = time.perf_counter()
         runner = contestant_of(contestant, workload, env)
         result = runner.step()
         runner.synchronize()
         first = time.perf_counter() - start
-        costs = [runner.read(result)] + [runner.read(runner.step()) for _ in range(1 if few else workload.first - 1)]
+        costs = [runner.read(result)] + [runner.read(runner.step()) for _ in range(1 if slow else workload.first - 1)]
         done, end = 0, time.perf_counter() + min(1.0, job["seconds"])
-        while not few and (time.perf_counter() < end or done < (WARM_STEPS if workload.first > 1 else 1)):
+        while not slow and (time.perf_counter() < end or done < (WARM_STEPS if workload.first > 1 else 1)):
             runner.step()
             done += 1
         runner.synchronize()
-        chunk = ON_GPU if env.backend == "cupy" and workload.first > 1 and not few else 1
-        fastest = min(_times(runner, chunk, 0.0, few))
+        chunk = ON_GPU if env.backend == "cupy" and workload.first > 1 and not slow else 1
+        fastest = min(_times(runner, chunk, 0.0, slow))
     except Exception as error:
         if not contestant.startswith("torch"):
             raise
         yield _failed(error)
         return
-    said = {"first": first * 1e3, "costs": costs, "threads": _threads(), "chunk": chunk, "step": fastest}
-    on_gpu = contestant == "products" and env.backend == "cupy"
-    yield said | ({"bytes_ms": _bytes(workload, env)} if on_gpu else {})
+    answer = {"first": first * 1e3, "costs": costs, "threads": _threads(), "chunk": chunk, "step": fastest}
+    if contestant == "products" and env.backend == "cupy":
+        answer["bytes_ms"] = _bytes(workload, env)
+    yield answer
     for line in sys.stdin:
         try:
-            yield {"times": _times(runner, chunk, float(line), few)}
+            yield {"times": _times(runner, chunk, float(line), slow)}
         except Exception as error:
             if not contestant.startswith("torch"):
                 raise
@@ -133,15 +92,15 @@ def _failed(error):
     return {"error": f"{type(error).__name__}: {(str(error).strip() or '?').splitlines()[0]}"}
 
 
-def _times(runner, chunk, seconds, few):
+def _times(runner, chunk, seconds, slow):
     """ms a step of the steps that fit into so many seconds, one at least. Another contestant has used the caches, so
-    the steps of the first 20 ms do not count."""
+    the steps of the first 20 ms do not count.     slow: whether one step is all that there is time for"""
     start = time.perf_counter()
-    while not few and time.perf_counter() - start < 0.02:
+    while not slow and time.perf_counter() - start < 0.02:
         runner.step()
     runner.synchronize()
     times, began = [], time.perf_counter()
-    while not times or (time.perf_counter() - began < seconds and not few):
+    while not times or (time.perf_counter() - began < seconds and not slow):
         start = time.perf_counter()
         for _ in range(chunk):
             runner.step()
@@ -152,8 +111,8 @@ def _times(runner, chunk, seconds, few):
 
 def memory(job, env, workload):
     """Peak memory above that of the imports and the data, in MB. Both sides have run the workload in miniature before,
-    so that code which is loaded at first use does not count, and what they have freed since goes back to the system, so
-    that every array does."""
+    so that code which is loaded at first use does not count. What they have freed since goes back to the system, and so
+    every array of the workload counts."""
     name = job["contestant"]
     steps = 2 if name.removeprefix("torch ") in workload.generic or workload.first == 1 else 10
     try:
@@ -201,17 +160,15 @@ def allocations(job, env, workload, steps=10):
 def contestant_of(name, workload, env):
     if name == "products":
         return products(workload, env)
-    side, _, how = name.partition(" ")
-    beside = [how.rpartition(" ")[2]] if how.endswith(("plain", "gradient")) else []
+    side, _, form = name.partition(" ")
+    variant = [form.rpartition(" ")[2]] if form.endswith(("plain", "gradient")) else []
     if side == "minae":
-        return workload.minae(env, *beside)
-    return workload.torch(env, how.removesuffix(" gradient"), *beside)
+        return workload.minae(env, *variant)
+    return workload.torch(env, form.removesuffix(" gradient"), *variant)
 
 
 def products(workload, env):
     """The matrix products of a step and nothing else, with out=."""
-    from minae.backend import get_backend
-
     backend, rng, arrays, calls = get_backend(env.backend), np.random.default_rng(SEED), {}, []
 
     def array(*key):
@@ -220,10 +177,10 @@ def products(workload, env):
             arrays[key] = backend.from_numpy(rng.standard_normal(key[2:], dtype=np.float32))
         return arrays[key]
 
-    for form, m, k, n, layer in found(workload, env).products:
-        if form == "nn":  # a = x W
+    for layout, m, k, n, layer in settled(workload, env).products:
+        if layout == "nn":  # a = x W
             calls.append((array("x", layer, m, k), array("W", layer, k, n), array("x", layer + 1, m, n)))
-        elif form == "tn":  # dW = xᵀ da
+        elif layout == "tn":  # dW = xᵀ da
             calls.append((array("x", layer, k, m).T, array("da", layer + 1, k, n), array("dW", layer, m, n)))
         else:  # dx = da Wᵀ
             calls.append((array("da", layer + 1, m, k), array("W", layer, n, k).T, array("da", layer, m, n)))
@@ -235,15 +192,14 @@ def products(workload, env):
     return Contestant(step, synchronize=backend.synchronize)
 
 
-def found(workload, env):
-    return workload.found(env) if hasattr(workload, "found") else workload
+def settled(workload, env):
+    """The workload, with what only `prepare` can tell."""
+    return workload.settled(env) if hasattr(workload, "settled") else workload
 
 
 def _bytes(workload, env):
     """On a GPU the floor is the larger of the products and this, in ms: the bytes over the memory's bandwidth, where
     each product reads its factors and writes its result once, and Adam reads θ, g, s and r, and writes θ, s and r."""
-    from minae.backend import get_backend
-
     backend, size = get_backend(env.backend), 1 << 31
     a, b = (backend.xp.zeros(size, "uint8") for _ in range(2))
     best = float("inf")
@@ -254,7 +210,7 @@ def _bytes(workload, env):
         best = min(best, time.perf_counter() - start)
     del a, b
     backend.xp.get_default_memory_pool().free_all_blocks()
-    numbers = sum(m * k + k * n + m * n for _, m, k, n, _ in found(workload, env).products)
+    numbers = sum(m * k + k * n + m * n for _, m, k, n, _ in settled(workload, env).products)
     if hasattr(workload, "model"):
         numbers += 7 * workload.model("numpy").parameters.flat.size
     return 4e3 * numbers / (2 * size / best)
@@ -296,12 +252,12 @@ def _peak(env=None):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def others(own):
-    """Seconds of CPU that the processes other than these, and the host, have used so far; None where /proc does not
-    say."""
+def others(processes):
+    """Seconds of CPU that all processes but these have used so far, and the host of a virtual machine has taken; None
+    where /proc does not say."""
     try:
         user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
-        ours = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13] for pid in own]
+        ours = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13] for pid in processes]
     except OSError:
         return None
     ticks = user + nice + system + irq + softirq + steal - sum(int(tick) for pair in ours for tick in pair)
@@ -322,7 +278,7 @@ JOBS = {"machine": machine, "prepare": prepare, "turns": turns, "memory": memory
 
 
 def child(argument):
-    """What a child process does."""
+    """The work of a child process: do the job that the argument describes, and print its answers."""
     job = json.loads(argument)
     warnings.simplefilter("ignore")  # a code wider than x, without a penalty, is meant here
     workload = WORKLOADS.get(job.get("workload"))
@@ -330,5 +286,5 @@ def child(argument):
         change = {key: tuple(value) if isinstance(value, list) else value for key, value in change.items()}
         workload = dataclasses.replace(workload, **change)
     answer = JOBS[job["job"]](job, Env(job), workload)
-    for each in answer if inspect.isgenerator(answer) else [answer]:
-        print(f"\n{MARK}{json.dumps(each)}", flush=True)
+    for part in answer if inspect.isgenerator(answer) else [answer]:
+        print(f"\n{MARK}{json.dumps(part)}", flush=True)

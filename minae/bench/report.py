@@ -1,6 +1,7 @@
-"""What `minae bench` prints and draws: a table a workload, the curves, and the bars that are to be met."""
+"""Prints and draws the results of `minae bench`: a table for each workload, the curves, and the project's bars."""
 
 import statistics
+from typing import Any
 
 from minae.bench.run import BUSY, summary
 
@@ -15,9 +16,8 @@ MEAN, WORST, MEMORY, GENERIC_MEMORY = 0.7, 1.0, 0.6, 0.5
 IMPORT, COLD, WARM = 300, 20_000, 1500  # ms: import, first step with an empty kernel cache and with a full one
 
 
-def bars(report):
-    """Rows of a bar, its value, the limit and whether it is reached: {"bar", "value", "limit", "reached"}; what was
-    not measured has no row."""
+def bars(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row for each bar that was measured: {"bar", "value", "limit", "reached"}."""
     rows = []
 
     def bar(name, value, limit, least=False):
@@ -25,8 +25,8 @@ def bars(report):
         limit = f"{'≥' if least else '≤'} {limit:g}"
         rows.append({"bar": name, "value": value, "limit": limit, "reached": bool(reached)})
 
-    found = report["workloads"]
-    ratios = {name: {k: statistics.median(v) for k, v in result["ratios"].items()} for name, result in found.items()}
+    results = report["workloads"]
+    ratios = {name: {k: statistics.median(v) for k, v in result["ratios"].items()} for name, result in results.items()}
     torch = {name: row["minae / torch"] for name, row in ratios.items() if "minae / torch" in row}
     if mean := summary(report):
         bar(f"minae / torch, geometric mean of {len(torch)}", statistics.median(mean), MEAN)
@@ -36,7 +36,7 @@ def bars(report):
         for name, limit in table.items():
             if ratio in ratios.get(name, {}):
                 bar(f"{ratio}, {name}", ratios[name][ratio], limit, least=ratio == "generic / minae")
-    memory = {name: result.get("memory_ratios", {}) for name, result in found.items()}
+    memory = {name: result.get("memory_ratios", {}) for name, result in results.items()}
     if "minae / generic" in memory.get("deep-contractive", {}):
         bar("memory, minae / generic, deep-contractive", memory["deep-contractive"]["minae / generic"], GENERIC_MEMORY)
     for name, limit in TORCH.items():
@@ -52,10 +52,10 @@ def bars(report):
         bar(f"memory, minae / torch, the largest ({most})", taken[most], MEMORY)
     if "import_ms" in report:
         bar("import, ms", report["import_ms"], IMPORT)
-    if cold := {name: result["cold_ms"] for name, result in found.items() if "cold_ms" in result}:
+    if cold := {name: result["cold_ms"] for name, result in results.items() if "cold_ms" in result}:
         slowest = max(cold, key=cold.get)
         bar(f"first step, cold kernel cache, ms, the slowest ({slowest})", cold[slowest], COLD)
-        warm = {name: found[name]["warm_ms"] for name in cold}
+        warm = {name: results[name]["warm_ms"] for name in cold}
         slowest = max(warm, key=warm.get)
         bar(f"first step, warm kernel cache, ms, the slowest ({slowest})", warm[slowest], WARM)
     return rows
@@ -68,8 +68,8 @@ def _mean(values):
 # ---- text
 
 
-def text(kind, name, result):
-    """What is printed as a result comes."""
+def text(kind: str, name: str | None, result: dict[Any, Any]) -> str:
+    """One result as it is printed when it comes.     kind: "machine", "workload" or "curve" """
     return {"machine": _machine, "workload": _workload, "curve": _curve}[kind](name, result)
 
 
@@ -81,15 +81,15 @@ def _machine(_, report):
 def _workload(name, result):
     lines = ["", name, f"{'contestant':<22} {'ms/step':>9} {'of the rounds':>19} {'fastest':>9} {'first step':>11}"]
     lines[-1] += f" {'memory MB':>10} {'threads':>8} {'others':>7}"
-    for one, rows in result["results"].items():
+    for name, rows in result["results"].items():
         errors = [row["error"] for row in rows if "error" in row]
         if errors:
-            lines.append(f"{one:<22} failed: {errors[0]}")
+            lines.append(f"{name:<22} failed: {errors[0]}")
             continue
         medians = [row["median"] for row in rows]
-        memory, busy = result["memory_mb"].get(one), [row["others"] for row in rows if row["others"] is not None]
+        memory, busy = result["memory_mb"].get(name), [row["others"] for row in rows if row["others"] is not None]
         lines.append(
-            f"{one:<22} {statistics.median(medians):9.3f} {f'{min(medians):.3f}..{max(medians):.3f}':>19}"
+            f"{name:<22} {statistics.median(medians):9.3f} {f'{min(medians):.3f}..{max(medians):.3f}':>19}"
             f" {min(row['min'] for row in rows):9.3f} {statistics.median(row['first'] for row in rows):11.1f}"
             f" {'' if memory is None else f'{memory:.1f}':>10} {rows[0]['threads'] or '?':>8}"
             f" {f'{max(busy):.0%}' if busy else '?':>7}"
@@ -121,7 +121,7 @@ def _curve(axis, points):
     return "\n".join(lines)
 
 
-def closing(report):
+def closing(report: dict[str, Any]) -> str:
     """The mean and the bars."""
     lines = [""]
     if mean := summary(report):
@@ -138,21 +138,21 @@ def closing(report):
 # ---- Markdown, as it stands in kernels/README.md
 
 
-def markdown(report):
+def markdown(report: dict[str, Any]) -> str:
     """The same in tables: ms and ratios are medians of the rounds, with their range in brackets."""
     torch = f"PyTorch {report['torch']}" if report["torch_takes_part"] else "without PyTorch"
-    how = f"{report['rounds']} rounds of {report['seconds']:g} s, {torch}" + (
+    settings = f"{report['rounds']} rounds of {report['seconds']:g} s, {torch}" + (
         ", compiled too" * (report["compiled"] and report["torch_takes_part"])
     )
-    lines = [f"`minae bench`, {report['date']}, {how}; {report['machine']}.", ""]
+    lines = [f"`minae bench`, {report['date']}, {settings}; {report['machine']}.", ""]
     head = ["workload", "minae ms", "PyTorch ms, its best", "products ms", "minae / PyTorch", "minae / products"]
     rows = []
     for name, result in report["workloads"].items():
-        times = {one: _times(rows) for one, rows in result["results"].items()}
-        forms = {one: statistics.median(t) for one, t in times.items() if one.startswith("torch") and t}
-        forms = {one: t for one, t in forms.items() if not one.endswith(" gradient")}
+        times = {contestant: _times(rows) for contestant, rows in result["results"].items()}
+        forms = {form: statistics.median(t) for form, t in times.items() if form.startswith("torch") and t}
+        forms = {form: t for form, t in forms.items() if not form.endswith(" gradient")}
         best, ratios, mb = min(forms, key=forms.get, default=None), result["ratios"], result["memory_mb"]
-        rival = best and min((one for one in forms if mb.get(one)), key=lambda one: mb[one], default=None)
+        smallest = best and min((form for form in forms if mb.get(form)), key=lambda form: mb[form], default=None)
         rows.append(
             [
                 name,
@@ -163,7 +163,7 @@ def markdown(report):
                 _spread(ratios.get("minae / products"), ".2f"),
                 f"{result['warm_ms']:.0f} / {result['cold_ms']:.0f}" if "cold_ms" in result else "",
                 f"{mb['minae']:.1f}",
-                f"{mb[rival]:.1f}" if rival else "",
+                f"{mb[smallest]:.1f}" if smallest else "",
             ]
         )
     lines += _table([*head, "first step ms, warm / cold", "memory MB", "PyTorch's"], rows)
@@ -201,7 +201,7 @@ def _table(head, rows):
 # ---- picture
 
 
-def picture(report):
+def picture(report: dict[str, Any]) -> Any:
     """The curves: ms a step of minae, of PyTorch's best and of the products, one panel an axis."""
     from matplotlib.figure import Figure
 

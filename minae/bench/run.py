@@ -1,4 +1,4 @@
-"""The contestants in turns: rounds, the ones that other processes disturbed, and what follows from them."""
+"""Runs the contestants in interleaved rounds; repeats disturbed rounds; derives ratios."""
 
 import contextlib
 import dataclasses
@@ -13,12 +13,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import minae
 from minae.bench.measure import MARK, others
 from minae.bench.workloads import CURVES, WORKLOADS
+from minae.doctor import gpu
 from minae.errors import InputError
 
 TOLERANCE = 1e-4  # of the costs of the first steps, relative
@@ -45,30 +48,29 @@ class Settings:
 
     def environment(self):
         libraries = ("OPENBLAS", "OMP", "MKL", "NUMBA")
-        here = str(Path(minae.__file__).parents[1])  # a checkout that is not installed
-        paths = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
-        return os.environ | {f"{name}_NUM_THREADS": str(self.threads) for name in libraries} | {"PYTHONPATH": paths}
+        return os.environ | {f"{name}_NUM_THREADS": str(self.threads) for name in libraries}
 
-    def rivals(self, workload):
+    def practical(self, workload):
         """PyTorch's practical forms that can take part."""
         if self.torch:
             return []
-        hows = [how for how in workload.torch_hows if self.compiled or "compiled" not in how]
-        return [f"torch {how}" for how in hows if how != "graph" or self.backend == "cupy"]
+        forms = [form for form in workload.torch_forms if self.compiled or "compiled" not in form]
+        return [f"torch {form}" for form in forms if form != "graph" or self.backend == "cupy"]
 
     def generic(self, workload):
-        return [] if self.torch else [f"torch {how}" for how in workload.generic]
+        """PyTorch's forms by an automatic Jacobian."""
+        return [] if self.torch else [f"torch {form}" for form in workload.generic]
 
     def gradients(self, workload):
-        """The same without the optimizer's step."""
-        return [f"{name} gradient" for name in ["minae", *self.rivals(workload)]]
+        """Both sides without the optimizer's step."""
+        return [f"{name} gradient" for name in ["minae", *self.practical(workload)]]
 
     def contestants(self, workload):
         return [
             "minae",
-            *self.rivals(workload),
-            *(["minae plain"] if "plain" in workload.beside else []),
-            *(self.gradients(workload) if "gradient" in workload.beside else []),
+            *self.practical(workload),
+            *(["minae plain"] if "plain" in workload.variants else []),
+            *(self.gradients(workload) if "gradient" in workload.variants else []),
             *(["products"] if workload.products else []),
             *self.generic(workload),
         ]
@@ -108,43 +110,52 @@ class Child:
 
 
 class Competitor(Child):
-    """A process that does steps when it is its turn."""
+    """A process that does steps in its turns of a round. `start` is the answer of its first steps, or its error."""
 
-    def __init__(self, settings, name, few, where):
+    def __init__(self, settings, name, slow, where):
         super().__init__(settings, "turns", contestant=name, seconds=settings.seconds, **where)
         try:
-            self.said = self.answer()
+            self.start = self.answer()
         except BaseException:
             self.__exit__()
             raise
-        fit = 1 if few or "error" in self.said else settings.seconds * 1e3 / (4 * self.said["step"])
+        fit = 1 if slow or "error" in self.start else settings.seconds * 1e3 / (4 * self.start["step"])
         self.turns = max(turns for turns in SHARES if turns <= max(1, fit))  # short ones, but of four steps
         self.seconds = settings.seconds / self.turns
 
     def turn(self, k):
-        """ms a step, of the k-th of TURNS turns of a round; nothing where it leaves that one out, or has failed."""
-        if "error" in self.said or k % (TURNS // self.turns):
+        """ms a step in the k-th of TURNS turns of a round; [] where the process leaves this turn out, or has failed."""
+        if "error" in self.start or k % (TURNS // self.turns):
             return []
         with contextlib.suppress(BrokenPipeError):  # `answer` says why
             self.process.stdin.write(f"{self.seconds}\n")
             self.process.stdin.flush()
         answer = self.answer()
         if "error" in answer:
-            self.said = answer
+            self.start = answer
         return answer.get("times", [])
 
     def row(self, times, busy):
-        """What is kept of a round."""
-        if "error" in self.said:
-            return self.said
-        row = {"median": statistics.median(times), "min": min(times), "steps": len(times) * self.said["chunk"]}
-        row |= {"others": busy, **self.said}
+        """The result of a round."""
+        if "error" in self.start:
+            return self.start
+        row = {"median": statistics.median(times), "min": min(times), "steps": len(times) * self.start["chunk"]}
+        row |= {"others": busy, **self.start}
         if "bytes_ms" in row:  # on a GPU
             row |= {"products_ms": row["median"], "median": max(row["median"], row["bytes_ms"])}
         return row
 
 
-def bench(names=(), *, rounds=5, seconds=1.5, backend="numpy", compiled=True, curves=False, each=print):
+def bench(
+    names: Sequence[str] = (),
+    *,
+    rounds: int = 5,
+    seconds: float = 1.5,
+    backend: str | None = "numpy",
+    compiled: bool = True,
+    curves: bool = False,
+    each: Callable[..., Any] = print,
+) -> dict[str, Any]:
     """Measure these workloads, by default all. each(kind, name, result) is called as results come. Returns the report.
 
     Raises InputError for an unknown workload, AssertionError where minae and PyTorch do not train the same model.
@@ -155,10 +166,10 @@ def bench(names=(), *, rounds=5, seconds=1.5, backend="numpy", compiled=True, cu
         raise InputError(f"rounds is {rounds} and seconds {seconds}: expected rounds ≥ 1 and seconds > 0")
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(rounds, seconds, minae.backend.get_backend(backend).name, compiled, _threads(), folder)
-        said = settings.child("machine")
-        settings.torch = said["torch"]
+        machine = settings.child("machine")
+        settings.torch = machine["torch"]
         report = {
-            "machine": _machine(settings, said["blas"]),
+            "machine": _machine(settings, machine["blas"]),
             "date": date.today().isoformat(),
             "backend": settings.backend,
             "threads": settings.threads,
@@ -193,21 +204,21 @@ def _workload(settings, name):
     settings.child("prepare", workload=name)
     contestants = settings.contestants(workload)
     results, thrown = _rounds(settings, contestants, workload=workload)
-    rivals, generic = settings.rivals(workload), settings.generic(workload)
+    practical, generic = settings.practical(workload), settings.generic(workload)
     memory = {
-        one: settings.child("memory", workload=name, contestant=one)
-        for one in ["minae", *(how for how in rivals if "compiled" not in how), *generic]
+        contestant: settings.child("memory", workload=name, contestant=contestant)
+        for contestant in ["minae", *(form for form in practical if "compiled" not in form), *generic]
     }
     result = {
         "results": results,
         "thrown_rounds": thrown,
-        "ratios": _ratios(results, rivals, generic),
-        "difference": _difference(results, name),
-        "memory_mb": {one: row.get("mb") for one, row in memory.items()},
+        "ratios": _ratios(results, practical, generic),
+        "difference": difference(results, name),
+        "memory_mb": {contestant: row.get("mb") for contestant, row in memory.items()},
     }
     mb = result["memory_mb"]
-    for key, hows in {"minae / torch": rivals + generic, "minae / generic": generic}.items():
-        if taken := [mb[how] for how in hows if mb.get(how)]:
+    for key, forms in {"minae / torch": practical + generic, "minae / generic": generic}.items():
+        if taken := [mb[form] for form in forms if mb.get(form)]:
             result.setdefault("memory_ratios", {})[key] = max(mb["minae"], MB) / max(min(taken), MB)
     if hasattr(workload, "model") and settings.backend == "numpy":
         result["allocated_bytes"] = settings.child("allocations", workload=name)
@@ -224,12 +235,12 @@ def _point(settings, axis, value):
     change = dict(CURVES[axis][value])
     where = {"rows": change.pop("rows", None), "change": {"name": f"{axis}.{value}", **change}}
     settings.child("prepare", workload=workload.name, **where)
-    rivals = settings.rivals(workload)
-    results, thrown = _rounds(settings, ["minae", *rivals, "products"], workload=workload, **where)
-    _difference(results, f"{axis} {value}")
+    practical = settings.practical(workload)
+    results, thrown = _rounds(settings, ["minae", *practical, "products"], workload=workload, **where)
+    difference(results, f"{axis} {value}")
     return {
         "minae": [row["median"] for row in results["minae"]],
-        "torch": _best(results, rivals),
+        "torch": _best(results, practical),
         "products": [row["median"] for row in results["products"]],
         "thrown_rounds": thrown,
     }
@@ -239,72 +250,78 @@ def _rounds(settings, contestants, **where):
     """name -> one row a round, and how many rounds were thrown away because other processes were busy meanwhile. As
     many rounds again may be thrown away; after that a round is kept as it is.
 
-    All contestants are there the whole time, and in a round they take TURNS short turns each, but those whose steps are
-    long: so what disturbs this machine for a second or for a minute disturbs all of them."""
+    The processes of all contestants live the whole time. In a round each contestant takes TURNS short turns, or fewer
+    where its steps are long. So what disturbs this machine for a second or for a minute disturbs all of them."""
     results, thrown, generic = {name: [] for name in contestants}, 0, settings.generic(where["workload"])
     where = where | {"workload": where["workload"].name}
     with contextlib.ExitStack() as stack:
-        there = {name: stack.enter_context(Competitor(settings, name, name in generic, where)) for name in contestants}
-        own, cores = [os.getpid(), *(one.process.pid for one in there.values())], os.cpu_count() or 1
+        competitors = {
+            name: stack.enter_context(Competitor(settings, name, name in generic, where)) for name in contestants
+        }
+        processes = [os.getpid(), *(competitor.process.pid for competitor in competitors.values())]
+        cores = os.cpu_count() or 1
         while len(results["minae"]) < settings.rounds:
-            times, before, began = {name: [] for name in there}, others(own), time.perf_counter()
+            times, before, began = {name: [] for name in contestants}, others(processes), time.perf_counter()
             for k in range(TURNS):
-                for name in (
-                    contestants[k % len(there) :] + contestants[: k % len(there)]
-                ):  # another neighbour each time
-                    times[name] += there[name].turn(k)
-            elapsed, after = (time.perf_counter() - began) * cores, others(own)
+                first = k % len(contestants)  # each contestant gets another neighbour in each turn
+                for name in contestants[first:] + contestants[:first]:
+                    times[name] += competitors[name].turn(k)
+            elapsed, after = (time.perf_counter() - began) * cores, others(processes)
             busy = None if None in (before, after) else min(1.0, max(0.0, (after - before) / elapsed))
             if thrown < settings.rounds and (busy or 0) > BUSY:
                 thrown += 1
                 continue
-            for name, one in there.items():
-                results[name].append(one.row(times[name], busy))
+            for name, competitor in competitors.items():
+                results[name].append(competitor.row(times[name], busy))
     return results, thrown
 
 
 def _best(results, names):
-    """The fastest of these in each round, in ms; None where none of them ran."""
+    """The time of the fastest of these contestants in each round, in ms; None where none of them ran."""
     rounds = zip(*(results[name] for name in names), strict=True)
     times = [[row["median"] for row in rows if "median" in row] for rows in rounds]
     return [min(row) for row in times] if times and all(times) else None  # a form that fails has no time
 
 
-def _ratios(results, rivals, generic):
-    """Within each round."""
+def _ratios(results, practical, generic):
+    """name of a ratio -> the ratio within each round"""
     ours = [row["median"] for row in results["minae"]]
     pairs = {
-        "minae / torch": _best(results, rivals + generic),  # generic only where it is the faster one
+        "minae / torch": _best(results, practical + generic),  # a generic form only where it is the fastest
         "minae / products": _best(results, ["products"] if "products" in results else []),
         "minae / plain step": _best(results, ["minae plain"] if "minae plain" in results else []),
         "generic / minae": _best(results, generic),
     }
-    gradients = [f"{name} gradient" for name in rivals if f"{name} gradient" in results]
+    gradients = [f"{name} gradient" for name in practical if f"{name} gradient" in results]
     ratios = {key: [a / b for a, b in zip(ours, other, strict=True)] for key, other in pairs.items() if other}
     if "generic / minae" in ratios:
         ratios["generic / minae"] = [1 / ratio for ratio in ratios["generic / minae"]]
     if other := gradients and _best(results, gradients):
-        own = [row["median"] for row in results["minae gradient"]]
-        ratios["minae / torch, gradient"] = [a / b for a, b in zip(own, other, strict=True)]
+        ours = [row["median"] for row in results["minae gradient"]]
+        ratios["minae / torch, gradient"] = [a / b for a, b in zip(ours, other, strict=True)]
     return ratios
 
 
-def _difference(results, name):
+def difference(results: dict[str, list[dict[str, Any]]], workload: str) -> float | None:
     """Largest relative difference of a cost of PyTorch's from minae's, over the first steps; None without PyTorch."""
     worst = None
-    for one in (one for one in results if one.startswith("torch")):
-        ours = results["minae gradient" if one.endswith(" gradient") else "minae"][0]["costs"]
-        for row in results[one]:
+    for name, rows in results.items():
+        if not name.startswith("torch"):
+            continue
+        ours = results["minae gradient" if name.endswith(" gradient") else "minae"][0]["costs"]
+        for row in rows:
             for mine, theirs in zip(ours, row.get("costs", []), strict=False):  # a generic form does fewer steps
                 for a, b in zip(mine, theirs, strict=True):
                     off = abs(b - a) / abs(a) if a and math.isfinite(b) else 0.0 if a == b else math.inf
                     worst = max(worst or 0.0, off)
     if worst is not None and not worst <= TOLERANCE:
-        raise AssertionError(f"{name}: the costs of minae and torch differ by {worst:.1e}: they train different models")
+        raise AssertionError(
+            f"{workload}: the costs of minae and torch differ by {worst:.1e}: they train different models"
+        )
     return worst
 
 
-def summary(report):
+def summary(report: dict[str, Any]) -> list[float] | None:
     """The geometric mean over the practical rows, by round; None without PyTorch."""
     rows = [result["ratios"].get("minae / torch") for result in report["workloads"].values()]
     rows = [row for row in rows if row]
@@ -331,11 +348,5 @@ def _machine(settings, blas):
             packages.append(f"{package} missing")
     threads = f"{settings.threads} thread{'s' if settings.threads > 1 else ''} of {os.cpu_count()} cores"
     python, load = f"Python {platform.python_version()}", f"load {os.getloadavg()[0]:.1f} at the start"
-    gpu = [] if settings.backend == "numpy" else [_gpu()]
-    return ", ".join([f"minae {minae.__version__}", cpu, *gpu, threads, python, *packages, blas, load])
-
-
-def _gpu():
-    from minae import doctor
-
-    return doctor._cupy()[2]
+    device = [] if settings.backend == "numpy" else [gpu()]
+    return ", ".join([f"minae {minae.__version__}", cpu, *device, threads, python, *packages, blas, load])

@@ -11,8 +11,7 @@ import itertools
 import torch
 from torch.nn import functional as F
 
-from minae.bench.kinds import LR, SEED
-from minae.bench.measure import Contestant
+from minae.bench.contestant import LR, SEED, Contestant
 
 
 class Net(torch.nn.Module):
@@ -66,17 +65,17 @@ def _index(batch, device):
     return index if device.type == "cpu" else index.pin_memory().to(device, non_blocking=True)
 
 
-def training(workload, env, J, how, adam=True):
+def training(workload, env, J, form, adam=True):
     device, saved = _device(env), env.load(workload.name)
     X = torch.from_numpy(env.X(workload.sizes[0])).to(device)
     net = Net(saved, len(workload.sizes) - 1, workload.options).to(device)
-    optimizer = torch.optim.Adam(net.parameters(), lr=LR, fused=True, capturable=how == "graph")
+    optimizer = torch.optim.Adam(net.parameters(), lr=LR, fused=True, capturable=form == "graph")
     parameters, batches, count = list(net.parameters()), env.batches(workload.batch), itertools.count()
 
     def drawn(net, x):
-        return J(net, x, **(workload.own_noise(net, x) if workload.own_noise else {}))
+        return J(net, x, **(workload.torch_noise(net, x) if workload.torch_noise else {}))
 
-    given, drawn = _compiled(J, how), _compiled(drawn, how)
+    given, drawn = _compiled(J, form), _compiled(drawn, form)
 
     def update(L):
         L.backward(inputs=parameters)
@@ -87,12 +86,12 @@ def training(workload, env, J, how, adam=True):
 
     def step():
         x, k = X[_index(next(batches), device)], next(count)
-        if workload.own_noise is None or k >= workload.first:
+        if workload.torch_noise is None or k >= workload.first:
             return update(drawn(net, x))
         names = [key.split() for key in saved if key.endswith(f" {k}")]
         return update(given(net, x, **{name: torch.from_numpy(saved[f"{name} {k}"]).to(device) for name, _ in names}))
 
-    if how == "graph":
+    if form == "graph":
         step = _training_graph(step, lambda x: update(drawn(net, x)), X, batches, workload)
     return Contestant(step, lambda L: [float(L.detach())], _synchronize(env))
 
@@ -122,10 +121,10 @@ def _training_graph(step, captured, X, batches, workload):
     return replay
 
 
-def pretraining(workload, env, J, how):
+def pretraining(workload, env, J, form):
     device, saved = _device(env), env.load(workload.name)
     X, batch = torch.from_numpy(env.X(workload.sizes[0])[: workload.rows]).to(device), workload.batch
-    J = _compiled(J, how)
+    J = _compiled(J, form)
 
     def step():
         h, costs = X, []
@@ -147,7 +146,7 @@ def pretraining(workload, env, J, how):
     return Contestant(step, lambda costs: [float(L) for L in costs], _synchronize(env))
 
 
-def inference(workload, env, how):
+def inference(workload, env, form):
     """FISTA with the restart of `minae.inference`, the same constant and the same number of steps."""
     device, data = _device(env), env.load(workload.name)
     V, x = torch.from_numpy(data["V"]).to(device), torch.from_numpy(data["x"]).to(device)
@@ -161,7 +160,7 @@ def inference(workload, env, how):
         after = 0.5 * (1 + (1 + 4 * t * t).sqrt())
         return new + (t - 1) / after * d, new, after
 
-    move = _compiled(move, how)
+    move = _compiled(move, form)
 
     @torch.no_grad()
     def fista():
@@ -175,13 +174,13 @@ def inference(workload, env, how):
     def energy(h):
         return [float((0.5 * (x - h @ V).square().sum(1) + lam * h.abs().sum(1)).mean())]
 
-    return Contestant(_graph(fista) if how == "graph" else fista, energy, _synchronize(env))
+    return Contestant(_graph(fista) if form == "graph" else fista, energy, _synchronize(env))
 
 
-def search(workload, env, how):
+def search(workload, env, form):
     """By a lookup table of popcounts, 16 bits at a time; or by the products of ±1, d = (64 − u·v)/2."""
     device, data = _device(env), env.load(workload.name)
-    if how == "matmul":
+    if form == "matmul":
 
         def signs(codes):
             bits = torch.from_numpy(codes).to(device)[:, :, None] >> torch.arange(8, device=device) & 1
@@ -200,7 +199,7 @@ def search(workload, env, how):
             parts = ((C ^ Q[i]).view(torch.int16).int() & 0xFFFF).view(-1, 4)
             return table[parts].sum(1, dtype=torch.int32)
 
-    distances = _compiled(distances, how.rpartition(" ")[2])
+    distances = _compiled(distances, form.rpartition(" ")[2])
 
     @torch.no_grad()
     def step():
@@ -209,8 +208,8 @@ def search(workload, env, how):
     return Contestant(step, lambda d: [float(d.sum())], _synchronize(env))
 
 
-def _compiled(function, how):
-    return torch.compile(function, dynamic=False) if how == "compiled" else function
+def _compiled(function, form):
+    return torch.compile(function, dynamic=False) if form == "compiled" else function
 
 
 def _graph(function):

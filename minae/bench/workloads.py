@@ -2,7 +2,7 @@
 
 Costs: sum over features, mean over the batch, Adam with lr 1e-3, float32, sigmoid units and Bernoulli loss on the
 digits that come with minae, unless said otherwise. `net.f`, `net.g` and `net.loss` of the functions below are PyTorch's
-x -> h, h -> s and L(s, x). Names of arguments beside x are those of minae's noise.
+x -> h, h -> s and L(s, x). Names of arguments beside x are those of minae's constants.
 """
 
 import itertools
@@ -62,17 +62,17 @@ def deep_contractive(net, x):
     return net.loss(net.g(hs[-1]), x) + LAM * J.square().sum() / len(x)
 
 
-def deep_estimate(net, x, v):
+def deep_estimate(net, x, xi):
     from torch.autograd import grad
 
     x = x.detach().requires_grad_()
     h = net.f(x)
-    vJ = grad(h, x, v[:, 0], create_graph=True)[0]
-    return net.loss(net.g(h), x) + LAM * vJ.square().sum() / len(x)
+    xi_J = grad(h, x, xi[:, 0], create_graph=True)[0]
+    return net.loss(net.g(h), x) + LAM * xi_J.square().sum() / len(x)
 
 
 def probe(net, x):
-    return {"v": x.new_empty(len(x), 1, net.layers[-1].out_features).normal_()}
+    return {"xi": x.new_empty(len(x), 1, net.layers[-1].out_features).normal_()}
 
 
 def variational(net, x, eps):
@@ -96,8 +96,9 @@ def top_k(net, x):
 
 
 def chain(sizes, probes=None):
-    """`mirrored`, and ‖Jf‖² of a deep encoder with its gradient, see `penalties.Contraction`: B·rows rows go through
-    the chain. Exact, its top factor is diagonal and costs no product; ‖A W₁ᵀ‖² is taken the cheaper way of two."""
+    """`mirrored`, and ‖Jf‖² of a deep encoder with its gradient, see `contraction.Contraction`: B·rows rows go
+    through the chain. Where Ω is exact, the top factor is diagonal and costs no product. Of the two ways to
+    ‖A W₁ᵀ‖², the cheaper one is taken."""
     rows, (n0, n1) = probes or sizes[-1], sizes[:2]
     above = list(enumerate(itertools.pairwise(sizes)))[1 : None if probes else -1]
 
@@ -120,10 +121,17 @@ _LIST = (
     Training("784-30", (784, 30), 100),
     Training("784-500", (784, 500), 128),
     Training("784-1000-500-250-30", (784, 1000, 500, 250, 30), 128),
-    Training("sparse", (784, 2000), 128, kl_sparse, "SparseAutoencoder", {"rho": RHO, "lam": 1.0}, beside=("plain",)),
+    Training("sparse", (784, 2000), 128, kl_sparse, "SparseAutoencoder", {"rho": RHO, "lam": 1.0}, variants=("plain",)),
     Training("denoising", (784, 1000), 128, denoising, "DenoisingAutoencoder", {"level": LEVEL}, masked),
     Training(
-        "contractive", (784, 500), 128, contractive, "ContractiveAutoencoder", _TIED, None, _GENERIC, beside=("plain",)
+        "contractive",
+        (784, 500),
+        128,
+        contractive,
+        "ContractiveAutoencoder",
+        _TIED,
+        generic=_GENERIC,
+        variants=("plain",),
     ),
     Training(
         "deep-contractive",
@@ -162,7 +170,7 @@ _LIST = (
         top_k,
         "KSparseAutoencoder",
         {"k": K, "tied": True, "code": "identity", "loss": "gaussian"},
-        beside=("gradient",),
+        variants=("gradient",),
         products_of=lambda B: [("nn", B, 784, 8192, 0)],  # the rest has to do with k of the units only
     ),
     Pretraining("pretraining", _DEEP, 128, rows=46 * 128),

@@ -38,14 +38,14 @@ def patches(images, size, count, rng, contrast=0.0):
             "a size that fits into them and count ≥ 1"
         )
     windows = np.lib.stride_tricks.sliding_window_view(images, (size, size), axis=(1, 2))
-    found, rows = [], 0
+    chosen, rows = [], 0
     for _ in range(100):
         X = windows[tuple(rng.integers(n, size=count) for n in windows.shape[:3])]
         X = X.reshape(count, size * size).astype(np.float32)
-        found.append(X[X.std(axis=1) >= contrast])
-        rows += len(found[-1])
+        chosen.append(X[X.std(axis=1) >= contrast])
+        rows += len(chosen[-1])
         if rows >= count:
-            return np.concatenate(found)[:count]
+            return np.concatenate(chosen)[:count]
     raise InputError(f"contrast is {contrast:g} and hardly a patch has that standard deviation: give a smaller one")
 
 

@@ -4,20 +4,22 @@ A code of m bits is a row of ⌈m/8⌉ bytes, as `pack` makes it. Codes are smal
 
     d(u, v) = Σ_j [u_j ≠ v_j] = popcount(u XOR v)          the number of bits to flip
 
-Distances tie: m bits have m + 1 of them. What is said of a ranking here is its expectation over every order of the tied
-items, so that it depends on no order of the data.
+Distances tie, because m bits have only m + 1 of them. So the quality of a ranking is here its expectation over every
+order of the tied items, and does not depend on the order of the data.
 """
 
 import operator
+from typing import Any
 
 import numpy as np
 
+from minae import kernels
 from minae.errors import InputError
 
 MOST_BYTES = np.iinfo(np.int16).max // 8  # distances are int16, of which NumPy's stable sort is a radix sort
 
 
-def pack(bits):
+def pack(bits: Any) -> np.ndarray:
     """Eight bits a byte, the first one highest, zeros behind the last:  bool (rows, m) -> uint8 (rows, ⌈m/8⌉)."""
     bits = np.asarray(bits)
     if bits.dtype != bool or bits.ndim != 2 or bits.shape[1] == 0:
@@ -25,40 +27,37 @@ def pack(bits):
     return np.packbits(bits, axis=1)
 
 
-def hamming(codes, queries):
+def hamming(codes: Any, queries: Any) -> np.ndarray:
     """d(query, code) for all pairs:  uint8 (rows, bytes), (queries, bytes) -> int16 (queries, rows)."""
-    words, asked = _words(codes, queries)
-    d = np.zeros((len(asked[0]), len(words[0])), np.int16)
+    packed, query = _in_words(codes, queries)
+    d = np.zeros((query.shape[1], packed.shape[1]), np.int16)
     for i in range(len(d)):
-        _distances(words, asked, i, out=d[i])
+        kernels.hamming.distances(packed, query[:, i], d[i])
     return d
 
 
-def ball(codes, queries, radius):
+def ball(codes: Any, queries: Any, radius: int) -> list[np.ndarray]:
     """The codes within `radius` of each query: a list of index arrays, nearest first, ties in the order of index."""
-    from minae.kernels import hamming as kernel
-
     radius = min(_integer(radius, "radius", 0), MOST_BYTES * 8)
-    words, asked = _words(codes, queries)
-    found = []
-    for i in range(len(asked[0])):
-        inside, d = kernel.ball(words, asked[:, i], radius)
-        found.append(inside[np.argsort(d, kind="stable")])
-    return found
+    packed, query = _in_words(codes, queries)
+    balls = []
+    for i in range(query.shape[1]):
+        inside, d = kernels.hamming.ball(packed, query[:, i], radius)
+        balls.append(inside[np.argsort(d, kind="stable")])
+    return balls
 
 
-def nearest(codes, queries, k):
+def nearest(codes: Any, queries: Any, k: int) -> np.ndarray:
     """The k codes nearest to each query, ties in the order of index:  -> (queries, k) indices."""
-    from minae.kernels import hamming as kernel
-
     k = _integer(k, "k", 1)
-    words, asked = _words(codes, queries)
-    if k > len(words[0]):
-        raise InputError(f"k is {k} and there are {len(words[0])} codes: expected 1 to that number")
-    return np.array([kernel.nearest(words, asked[:, i], k) for i in range(len(asked[0]))], dtype=np.intp)
+    packed, query = _in_words(codes, queries)
+    if k > packed.shape[1]:
+        raise InputError(f"k is {k} and there are {packed.shape[1]} codes: expected 1 to that number")
+    rows = [kernels.hamming.nearest(packed, query[:, i], k) for i in range(query.shape[1])]
+    return np.array(rows, dtype=np.intp)
 
 
-def average_precision(distances, labels, query_labels):
+def average_precision(distances: Any, labels: Any, query_labels: Any) -> np.ndarray:
     r"""Of each query, AP = 1/R Σ_k precision(k) · [the k-th item has the query's label], R of them:  -> (queries,).
 
     Tied items count as in a random order: in a tie of n items, r of them relevant, behind N items of which R' are, the
@@ -87,15 +86,15 @@ def average_precision(distances, labels, query_labels):
     return AP
 
 
-def mean_average_precision(distances, labels, query_labels):
+def mean_average_precision(distances: Any, labels: Any, query_labels: Any) -> float:
     """mAP: the mean of `average_precision` over the queries."""
     return float(average_precision(distances, labels, query_labels).mean())
 
 
-def precision_within(distances, labels, query_labels, radius):
+def precision_within(distances: Any, labels: Any, query_labels: Any, radius: float) -> float:
     """P@r ≤ radius: the share of the items within the radius that have the query's label, mean over the queries.
 
-    A query within whose radius there is nothing has precision 0: who asks and gets no answer was not served.
+    A query within whose radius there is nothing has precision 0, because it got no answer.
     """
     d, labels, query_labels = _labelled(distances, labels, query_labels)
     if not radius >= 0:
@@ -105,11 +104,12 @@ def precision_within(distances, labels, query_labels, radius):
     return float((right / np.maximum(inside.sum(axis=1), 1)).mean())
 
 
-# ---- bytes as words of up to 64 bits, one array a word, so that a distance is a few passes over all codes
+# ---- bytes as words of up to 64 bits; words of one place lie together, so that a distance takes few passes
 
 
-def _words(codes, queries):
-    codes, queries = _packed(codes, "codes"), _packed(queries, "queries")
+def _in_words(codes, queries):
+    """Both as unsigned integers of one width, (words, rows) and (words, queries)."""
+    codes, queries = _checked_codes(codes, "codes"), _checked_codes(queries, "queries")
     if codes.shape[1] != queries.shape[1]:
         raise InputError(
             f"codes have {codes.shape[1]} bytes and queries {queries.shape[1]}: expected codes of one model and width"
@@ -120,20 +120,14 @@ def _words(codes, queries):
 
 def _split(codes, width):
     padding = -codes.shape[1] % width
-    whole = np.ascontiguousarray(np.pad(codes, ((0, 0), (0, padding))) if padding else codes)
-    return np.ascontiguousarray(whole.view(f"u{width}").T)
-
-
-def _distances(words, asked, i, out):
-    from minae.kernels import hamming
-
-    hamming.distances(words, asked[:, i], out)
+    padded = np.ascontiguousarray(np.pad(codes, ((0, 0), (0, padding))) if padding else codes)
+    return np.ascontiguousarray(padded.view(f"u{width}").T)
 
 
 # ---- what is refused
 
 
-def _packed(codes, name):
+def _checked_codes(codes, name):
     codes = np.asarray(codes)
     if codes.dtype != np.uint8 or codes.ndim != 2:
         raise InputError(f"{name} is {codes.dtype} {codes.shape}; expected uint8 (rows, bytes), as `pack` gives them")

@@ -1,12 +1,19 @@
 #!/usr/bin/env bash
-# All that wants a GPU, in one command: tests/bench/gpu.sh FOLDER [PART…]. What each part says goes to a file in the
-# folder, the figures to one archive. Nothing need be installed but the packages; without the network the tests of the
-# download fail, and 14.1 takes the sample of MNIST. The longest part is the last.
+# All checks that need a GPU, in one command: tests/bench/gpu.sh FOLDER [PART…]. The output of each part goes to a file
+# in the folder, the figures to one archive. Only the packages that minae needs must be installed, not minae itself.
+# Without the network the tests of the download fail, and 14.1 takes the sample of MNIST. The longest part is the last.
 set -u
 cd "$(dirname "$0")/../.."
 out="$(mkdir -p "${1:?usage: tests/bench/gpu.sh FOLDER [PART…]}" && cd "$1" && pwd)"
 shift
-export PYTHONPATH="$PWD" PYTHONUNBUFFERED=1 MINAE_CACHE="${MINAE_CACHE:-$(mktemp -d)}"
+# An installation puts kernels/ and chapters/ into minae/ as packages; here copies in a folder of their own do the same.
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+cp -r minae tests README.md pyproject.toml "$work"
+cp -r kernels "$work/minae/kernels"
+cp -r chapters "$work/minae/chapters"
+cd "$work"
+export PYTHONPATH="$work" PYTHONUNBUFFERED=1 MINAE_CACHE="${MINAE_CACHE:-$work/cache}"
 if [ -z "${CUDA_HOME:-}" ] && command -v nvcc >/dev/null; then  # where numba-cuda finds libNVVM
     export CUDA_HOME="$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")"
 fi
