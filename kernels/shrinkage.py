@@ -41,12 +41,13 @@ def shrink(a, theta, out=None):
 
 
 def shrink_backward(dh, h, dtheta, out=None, work=None):
-    """da = dh [h ≠ 0], in `out`;  dθ −= Σ_rows dh sign(h), by dtheta.add_rows.     `work` is free memory"""
+    """da = dh [h ≠ 0], in `out`;  dθ −= Σ_rows dh sign(h), by dtheta.add_rows, where it is not None.     `work` is free memory"""
     xp = namespace(h)
     sign = xp.sign(h, out=work)
     xp.negative(sign, out=sign)
     step = xp.multiply(dh, sign, out=out)
-    dtheta.add_rows(step)
+    if dtheta is not None:
+        dtheta.add_rows(step)
     return xp.multiply(step, sign, out=step)
 
 
