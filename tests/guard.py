@@ -15,7 +15,7 @@ float32 float64 full_like greater greater_equal isfinite less log log1p logaddex
 negative ones ones_like partition sign sin sqrt square stack subtract sum take tanh transpose vdot where zeros
 zeros_like
 """.split()
-METHODS = "cumsum sum max min mean copy astype reshape argmax all any transpose".split()
+METHODS = "cumsum sum max min mean copy astype reshape view argmax all any transpose".split()
 OPERATORS = "add sub mul truediv pow matmul lt le gt ge eq ne and or xor rshift".split()
 waits = 0
 
