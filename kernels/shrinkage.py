@@ -41,7 +41,10 @@ def shrink(a, theta, out=None):
 
 
 def shrink_backward(dh, h, dtheta, out=None, work=None):
-    """da = dh [h ≠ 0], in `out`;  dθ −= Σ_rows dh sign(h), by dtheta.add_rows, where it is not None.     `work` is free memory"""
+    """da = dh [h ≠ 0], in `out`;  dθ −= Σ_rows dh sign(h), by dtheta.add_rows.
+
+    dtheta: None to leave it out;  work: free memory
+    """
     xp = namespace(h)
     sign = xp.sign(h, out=work)
     xp.negative(sign, out=sign)
