@@ -57,7 +57,7 @@ class Network:
                 dy = joins[k] if dy is None else namespace(dy).add(joins[k], dy, out=joins[k])
             if dy is not None:
                 dy = self.layers[k].backward(dy, caches[k], need_dx=need_dx or k > 0, need_dW=need_dW)
-        return dy
+        return dy if need_dx else None
 
     def jacobian(self, x):
         r"""∂y/∂x for each example: (B, n) -> (B, m, n).
