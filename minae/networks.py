@@ -37,7 +37,7 @@ class Network:
     def forward(self, x, mode=EVAL):
         caches = []
         for layer in self.layers:
-            x, cache = layer.forward(x, mode)
+            x, cache = layer.forward(x, mode=mode)  # by name: a code takes its constants before it
             caches.append(cache)
         return x, caches
 
