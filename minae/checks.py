@@ -116,8 +116,10 @@ def check_gradient(
     turn:    of a model of several players: the one whose cost and parameters are checked
     mode:    "train" or "eval"
 
-    Raises InputError for x of the wrong shape, and for a term that the model does not have.
+    Raises InputError for x of the wrong shape, and for a term or a turn that the model does not have.
     """
+    if turn not in (model.turns or [None]):
+        raise InputError(f"turn is {turn!r}: this model has {', '.join(model.turns) or 'no turns, leave it out'}")
     model = model.copy(dtype="float64")
     backend, rng, weights = model.backend, np.random.default_rng(seed), dict(model.weights)
     how = {"mode": mode} | ({} if turn is None else {"turn": turn})
