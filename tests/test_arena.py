@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minae import KSparseAutoencoder, UndercompleteAutoencoder, VariationalAutoencoder
-from minae.arena import ALIGN, CHUNK, VIEWS, Arena
+from minae.arena import ALIGN, CHUNK, CUTS, Arena
 from minae.backend import Backend
 
 def test_arena_gives_the_same_memory_in_the_next_step_and_new_memory_outside(backend):
@@ -205,10 +205,10 @@ def test_requests_of_ever_new_sizes_do_not_grow_without_end(rng):
 
 def test_remembered_arrays_do_not_grow_without_end():
     arena = Arena(Backend(), "float32")
-    for n in range(1, 3 * VIEWS):
+    for n in range(1, 3 * CUTS):
         with arena:
             arena.empty(1 + n % 16_000)
-    assert sum(len(views) for views in arena._of_this_thread().stacks[0].views) <= VIEWS
+    assert len(arena._local.stacks[0].cuts) <= CUTS
 
 
 def test_a_copy_has_memory_of_its_own(backend):
