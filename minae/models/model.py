@@ -288,6 +288,8 @@ class Model:
                     f"{name} was given, and a model of kind {self.name!r} learns from {' and '.join(self.fields)} "
                     f"alone: leave {name} out"
                 )
+        if X is None:
+            raise InputError(f"{label} is missing: expected an array for the field {first} = {self.fields[first]!r}")
         for name in others:
             if given.get(name) is None and not self.fields[name].optional:
                 raise InputError(
