@@ -186,8 +186,6 @@ def checked_batch(fields, inputs, backend, dtype):
         if x is None and field.optional:
             continue
         batch[name] = x
-        if field.ragged:
-            batch[f"{name}_length"] = inputs.get(f"{name}_length")
         if not backend.owns(x):
             raise InputError(
                 f"{name} is a {type(x).__module__.partition('.')[0]} {type(x).__name__} and the model is on backend "
@@ -200,4 +198,9 @@ def checked_batch(fields, inputs, backend, dtype):
         if x.dtype != field.dtype(dtype):
             of = field.dtype(dtype)
             raise InputError(f"{name} is {x.dtype} and the model {of}: use {name}.astype({str(of)!r})")
+        if field.ragged:
+            length = batch[f"{name}_length"] = inputs.get(f"{name}_length")
+            if not backend.owns(length) or length.shape != shape[:1] or length.dtype != np.int32:
+                given = f"{getattr(length, 'dtype', type(length).__name__)} {getattr(length, 'shape', '')}"
+                raise InputError(f"{name}_length is {given}: expected int32 {shape[:1]}, as `batches` gives it")
     return batch
