@@ -1,11 +1,13 @@
 """Backends as parameters: NumPy, the guard that stands in for CuPy, and CuPy itself where a GPU answers."""
 
+import functools
+
 import hypothesis
 import numpy as np
 import pytest
 
 import guard
-from minae import UndercompleteAutoencoder
+from minae import UndercompleteAutoencoder, checks, models
 from minae import backend as backends
 from minae.errors import InputError
 
@@ -14,12 +16,27 @@ hypothesis.settings.register_profile("minae", deadline=None, max_examples=40, de
 hypothesis.settings.load_profile("minae")
 
 
-@pytest.fixture(params=["numpy", "guard", "cupy"])
-def backend(request):
+def _no_gpu():
+    """Why there is no GPU, in one line; "" where one answers."""
     try:
-        return backends.get_backend(request.param)
+        backends.get_backend("cupy")
     except InputError as error:
-        pytest.skip(str(error))
+        return str(error)
+    return ""
+
+
+NO_GPU = _no_gpu()
+BACKENDS = ["numpy", "guard"] + ["cupy"] * (not NO_GPU)
+
+
+def pytest_terminal_summary(terminalreporter):
+    if NO_GPU:
+        terminalreporter.write_line(f"no test ran on a GPU, the guard stood in for it: {NO_GPU}")
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    return backends.get_backend(request.param)
 
 
 @pytest.fixture
@@ -43,3 +60,23 @@ def tiny(rng):
         return model, rng.uniform(size=(rows, sizes[0])).astype(model.dtype)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def cases():
+    """cases(name of a backend) -> name of a case -> (model, batch): the cases of `minae check`, built once."""
+
+    @functools.cache
+    def built(name):
+        return {case: (model, batch) for case, model, batch in checks.cases(name)}
+
+    return built
+
+
+@pytest.fixture
+def registered():
+    """Models that a test registers are forgotten after it."""
+    before = dict(models.MODELS)
+    yield models.MODELS
+    models.MODELS.clear()
+    models.MODELS.update(before)

@@ -1,30 +1,15 @@
+import itertools
 import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import guard
-from minae.backend import Arena, Backend, get_backend, namespace
+from minae import DenoisingAutoencoder, UndercompleteAutoencoder, VariationalAutoencoder
+from minae.backend import STREAMS, Backend, get_backend, namespace
 from minae.errors import InputError
-
-
-def test_import_loads_nothing_heavy():
-    code = (
-        "import sys, minae; print({'numba', 'matplotlib', 'cupy', 'scipy', 'PIL', 'tqdm', 'pooch'} & set(sys.modules))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
-
-
-@pytest.mark.parametrize("given", [{}, {"OPENBLAS_THREAD_TIMEOUT": "26"}])
-def test_import_sets_one_environment_variable_where_the_user_has_not(given):
-    code = "import os; before = dict(os.environ); import minae; print(dict(os.environ.items() - before.items()))"
-    env = {key: value for key, value in os.environ.items() if key != "OPENBLAS_THREAD_TIMEOUT"} | given
-    result = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == ("{}" if given else "{'OPENBLAS_THREAD_TIMEOUT': '16'}")
 
 
 def test_backend_by_name_environment_and_default(monkeypatch):
@@ -59,46 +44,132 @@ def test_the_guard_refuses_what_cupy_refuses():
         guard.nonsense  # noqa: B018
 
 
-def test_arena_gives_the_same_memory_in_the_next_step_and_new_memory_outside(backend):
-    arena = Arena(backend, "float32")
-    kept = []
-    for _ in range(2):
-        with arena:
-            a, b = arena.empty(4, 3), arena.empty(2)
-            a[...], b[...] = 1, 2
-            assert float(a.sum()) == 12 and float(b.sum()) == 4  # a and b do not overlap
-            kept.append(a)
-    kept[0][...] = 5
-    assert float(kept[1].sum()) == 60
-    outside = arena.empty(4, 3)
-    outside[...] = 7
-    assert float(kept[0].sum()) == 60
+# ---- streams
 
 
-@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=6))
-def test_arena_of_changing_shapes(shapes):
-    arena = Arena(Backend(), "float64")
-    for step in (shapes, shapes[::-1], shapes):
-        with arena:
-            arrays = [arena.empty(*shape) for shape in step]
-            for k, array in enumerate(arrays):
-                array[...] = k
-            assert [array.shape for array in arrays] == step
-            assert all((array == k).all() for k, array in enumerate(arrays))
+KEYS = {
+    "check": [()],
+    "order": [(0,), (1,), (5,)],
+    "noise": [(0, 0), (0, 1), (1, 0), (5, 7)],
+    "evaluation": [(0,), (1,), (1000,)],
+    "sample": [()],
+    "likelihood": [(0, 0), (0, 1), (1, 0), (1000, 0), (1000, 1)],
+    "chain": [()],
+    "langevin": [()],
+    "unpaired": [(0, 0), (1, 0), (0, 1), (1, 1)],
+    "example": [()],
+}
 
 
-def test_random_streams_are_a_function_of_their_key():
-    a = Backend().generator(0, 1).standard_normal(5)
-    assert (a == Backend().generator(0, 1).standard_normal(5)).all()
-    for other in (
-        (1, 0),
-        (0,),
-        (0, 0),
-        (0, 1, 0),
-        (0, 1, 0, 0),
-    ):  # SeedSequence((0, 1, 0)) would be SeedSequence((0, 1))
-        assert (a != Backend().generator(*other).standard_normal(5)).any()
-    assert (Backend().generator(0).standard_normal(5) != Backend().generator(0, 0).standard_normal(5)).any()
+def test_no_two_streams_give_the_same_numbers():
+    """The fault of the first edition: `sample` and the first draw of `log_likelihood` had one stream."""
+    assert set(KEYS) == set(STREAMS)
+    drawn = {
+        (seed, name, key): Backend().stream(seed, name, *key).standard_normal(5).tobytes()
+        for seed in (0, 1)
+        for name, keys in KEYS.items()
+        for key in keys
+    }
+    assert len(set(drawn.values())) == len(drawn)
+    for (seed, name, key), numbers in drawn.items():
+        assert Backend().stream(seed, name, *key).standard_normal(5).tobytes() == numbers
+
+
+def test_spawn_keys_never_coincide():
+    """Whatever the numbers behind the names are: keys of 1, 2 and 3 numbers, and prefixes that differ."""
+    lengths = {"check": 0, "order": 1, "noise": 2, "evaluation": 3}
+    for name, keys in KEYS.items():
+        for key in keys:
+            length = len(STREAMS[name]) + len(key)
+            assert length == lengths.get(name, max(length, 4))
+    long = [prefix for name, prefix in STREAMS.items() if name not in lengths]
+    for one, two in itertools.combinations(long, 2):
+        assert len(one) == len(two) == 4 and one != two
+
+
+def test_order_and_noise_keep_the_keys_of_the_first_edition():
+    """So runs of the first edition repeat."""
+    for epoch, step in ((0, 0), (3, 0), (2, 11)):
+        for seed in (0, 7):
+            sequence = np.random.SeedSequence(seed, spawn_key=(epoch,))
+            expected = np.random.default_rng(sequence).permutation(20)
+            np.testing.assert_array_equal(Backend().stream(seed, "order", epoch).permutation(20), expected)
+            sequence = np.random.SeedSequence(seed, spawn_key=(epoch, step))
+            expected = np.random.default_rng(sequence).standard_normal(5)
+            np.testing.assert_array_equal(Backend().stream(seed, "noise", epoch, step).standard_normal(5), expected)
+
+
+def watched(monkeypatch):
+    """The streams that are asked for from here on: (seed, name, *key)."""
+    asked, stream = [], Backend.stream
+
+    def watch(self, seed, name, *key):
+        asked.append((seed, name, *key))
+        return stream(self, seed, name, *key)
+
+    monkeypatch.setattr(Backend, "stream", watch)
+    return asked
+
+
+def test_every_epoch_has_an_order_and_every_step_a_noise_of_its_own(monkeypatch, rng):
+    """REVIEW_ENGINE, survivors S3 and S4: the same order, or the same noise, in every epoch."""
+    X, orders, corrupted = rng.uniform(size=(12, 7)).astype("float32"), [], []
+    model = DenoisingAutoencoder((7, 5), corruption="gaussian")
+    model.fit(X[:4], epochs=1)  # `_spec` has drawn its example
+    asked = watched(monkeypatch)
+    cost_and_grad = model.cost_and_grad
+
+    def watch(x, x_tilde, need_grad=True, **options):
+        if need_grad:
+            orders.append(x.copy())
+            corrupted.append(x_tilde - x)
+        return cost_and_grad(x=x, x_tilde=x_tilde, need_grad=need_grad, **options)
+
+    model.cost_and_grad = watch
+    model.fit(X, epochs=3, batch_size=4, seed=5)
+    trained = [key for key in asked if key[1] == "noise"]
+    assert [key for key in asked if key[1] == "order"] == [(5, "order", epoch) for epoch in range(3)]
+    assert {key[2:] for key in trained} == {(epoch, step) for epoch in range(3) for step in range(3)}
+    assert len(np.unique(np.round(corrupted, 5).reshape(9, -1), axis=0)) == 9
+    epochs = np.array(orders).reshape(3, 12, 7)
+    for one, two in itertools.combinations(epochs, 2):
+        assert (one != two).any()
+        np.testing.assert_array_equal(np.sort(one, axis=0), np.sort(two, axis=0))  # every row once an epoch
+
+
+def test_the_likelihood_draws_anew_for_every_batch_of_rows(monkeypatch):
+    """The fault of the first edition: rows 0 and 1000 had the same ε. Here their x is the same, and the bound is not."""
+    model = VariationalAutoencoder((7, 5, 3), dtype="float64")
+    X = np.tile(np.random.default_rng(0).uniform(size=(1, 7)), (1001, 1))
+    asked = watched(monkeypatch)
+    bound = model.log_likelihood(X, samples=3)
+    assert bound[0] != bound[1000] and len(np.unique(bound)) == 1001
+    likelihood = [key for key in asked if key[1] == "likelihood"]
+    assert likelihood == [(0, "likelihood", start, k) for start in (0, 1000) for k in range(3)]
+    asked.clear()
+    model.sample(2)
+    assert asked == [(0, "sample")]  # shares no stream with the likelihood
+
+
+def test_evaluation_draws_from_a_stream_of_its_own(monkeypatch, rng):
+    model, X = VariationalAutoencoder((7, 3)), rng.uniform(size=(10, 7))
+    model.evaluate(X, batch_size=4)
+    asked = watched(monkeypatch)
+    model.evaluate(X, batch_size=4)
+    assert [key for key in asked if key[1] == "evaluation"] == [(0, "evaluation", start) for start in (0, 4, 8)]
+    assert not [key for key in asked if key[1] in ("noise", "order", "check")]
+    assert model.evaluate(X, batch_size=4) == model.evaluate(X, batch_size=4)
+
+
+def test_a_model_without_constants_draws_nothing(monkeypatch, rng):
+    model, X = UndercompleteAutoencoder((7, 3)), rng.uniform(size=(10, 7))
+    model.evaluate(X)
+    asked = watched(monkeypatch)
+    model.evaluate(X)
+    assert not asked
+
+
+# ---- CuPy
 
 
 def test_cupy_without_a_gpu_says_what_to_do():
@@ -108,6 +179,13 @@ def test_cupy_without_a_gpu_says_what_to_do():
         assert "\n" not in str(error) and "numpy" in str(error)
     else:
         pytest.skip("a GPU answers here")
+
+
+def test_a_backend_is_pickled_by_its_name(backend):
+    import copy
+    import pickle
+
+    assert pickle.loads(pickle.dumps(backend)).name == copy.deepcopy(backend).name == backend.name
 
 
 def test_environment_variable_reaches_a_fresh_process():

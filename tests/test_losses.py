@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 from scipy.special import expit, softmax
 
-from minae.backend import Arena
+from minae.arena import Arena
 from minae.errors import InputError
 from minae.losses import LOSSES
 
@@ -37,8 +37,8 @@ def test_value_is_the_mean_negative_log_likelihood(name, backend, rng):
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradient(name, backend, rng):
     s, x = example(name, rng)
-    loss, to = LOSSES[name](Arena(backend, "float64")), backend.from_numpy
-    _, ds = loss(to(s), to(x), 0.7)
+    loss, to = LOSSES[name](Arena(backend, "float64"), {"L": 0.7}), backend.from_numpy
+    _, ds = loss(to(s), to(x))  # ds is scaled by the weight, and L is not
     ds, h = backend.to_numpy(ds), 1e-5
     for i in np.ndindex(*s.shape):
         e = np.zeros_like(s)
@@ -73,3 +73,24 @@ def test_extreme_logits_stay_finite_and_keep_their_type(name, dtype, backend):
 def test_data_out_of_range_are_refused(name, low, high, backend):
     with pytest.raises(InputError, match="gaussian"):
         LOSSES[name](Arena(backend, "float64")).check(None, low, high, "X")
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_alone_a_loss_has_weight_1(name, rng):
+    from minae.backend import Backend
+
+    s, x = example(name, rng)
+    (L, ds), (L_half, ds_half) = (
+        LOSSES[name](Arena(Backend(), "float64"), weights, term)(s, x) for weights, term in ((None, "L"), ({"R": 0.5}, "R"))
+    )
+    assert L_half == L
+    np.testing.assert_allclose(ds_half, 0.5 * ds, rtol=1e-14)
+
+
+def test_a_bernoulli_draw_is_1_with_probability_p(backend):
+    """REVIEW_ENGINE, survivor S6: the mean of draws is p, not 1 − p."""
+    p = np.tile([0.05, 0.3, 0.9], (20_000, 1))
+    s = backend.from_numpy(np.log(p / (1 - p)))
+    x = backend.to_numpy(LOSSES["bernoulli"](Arena(backend, "float64")).sample(s, np.random.default_rng(0)))
+    assert set(np.unique(x)) == {0.0, 1.0} and x.dtype == np.float64
+    np.testing.assert_allclose(x.mean(axis=0), p[0], atol=0.02)

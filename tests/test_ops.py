@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,11 +7,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.special import expit, log_softmax
 
-from minae import ops
-from minae.backend import Arena, Backend
-from minae.parameters import Parameters
+from minae import kernels, ops
+from minae.arena import Arena
+from minae.backend import Backend
+from minae.parameters import Columns, Parameters
 
-ACTIVATIONS = list(ops.ACTIVATIONS)
+ACTIVATIONS = ops.ACTIVATIONS
 TRUE = {
     "identity": lambda a: a,
     "sigmoid": expit,
@@ -39,24 +42,39 @@ def assert_backward(backend, op, op_backward, a, rng):
     return da
 
 
+def phi(name):
+    return functools.partial(ops.phi, name=name)
+
+
+def phi_backward(name):
+    return functools.partial(ops.phi_backward, name=name)
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activation(name, backend, rng):
-    op, op_backward, _ = ops.ACTIVATIONS[name]
     a = rng.standard_normal((3, 5))
-    np.testing.assert_allclose(backend.to_numpy(op(backend.from_numpy(a))), TRUE[name](a), rtol=1e-12)
-    assert_backward(backend, op, op_backward, a, rng)
+    np.testing.assert_allclose(backend.to_numpy(ops.phi(backend.from_numpy(a), name)), TRUE[name](a), rtol=1e-12)
+    assert_backward(backend, phi(name), phi_backward(name), a, rng)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_second_derivative(name, backend, rng):
-    op, op_backward, second = ops.ACTIVATIONS[name]
+def test_slopes(name, backend, rng):
+    """φ' and φ'' as functions of h, each against differences of the one below it."""
     a, to, back, h = rng.standard_normal((3, 5)), backend.from_numpy, backend.to_numpy, 1e-5
 
-    def prime(a):
-        y = op(to(a.copy()))
-        return back(op_backward(to(np.ones_like(a)), y))
+    def value(a):
+        return back(ops.phi(to(a.copy()), name)).copy()
 
-    np.testing.assert_allclose(back(second(op(to(a)))), (prime(a + h) - prime(a - h)) / (2 * h), atol=1e-8)
+    def slope(function, a):
+        y = ops.phi(to(a.copy()), name)
+        return back(function(y, name, out=to(np.empty_like(a))))
+
+    prime, second = kernels.activations.prime, kernels.activations.second
+    np.testing.assert_allclose(slope(prime, a), (value(a + h) - value(a - h)) / (2 * h), atol=1e-8)
+    np.testing.assert_allclose(slope(second, a), (slope(prime, a + h) - slope(prime, a - h)) / (2 * h), atol=1e-8)
+    d = rng.standard_normal(a.shape)
+    product = kernels.activations.times_second(to(d.copy()), ops.phi(to(a.copy()), name), name)
+    np.testing.assert_allclose(back(product), d * slope(second, a), rtol=1e-12)
 
 
 def test_log_softmax(backend, rng):
@@ -73,7 +91,7 @@ def test_the_check_can_fail(rng):
     with pytest.raises(AssertionError):
         assert_backward(Backend(), ops.log_softmax, lambda dy, y: dy - np.exp(y), s, rng)
     with pytest.raises(AssertionError):
-        assert_backward(Backend(), ops.tanh, lambda dy, h: dy * (1 - h), s, rng)
+        assert_backward(Backend(), phi("tanh"), lambda dy, h: dy * (1 - h), s, rng)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -85,14 +103,13 @@ def test_the_check_can_fail(rng):
     )
 )
 def test_activation_keeps_shape_and_dtype_and_honours_out(name, a):
-    op, op_backward, _ = ops.ACTIVATIONS[name]
-    h, kept = op(a.copy()), a.copy()
+    h, kept = ops.phi(a.copy(), name), a.copy()
     assert h.dtype == a.dtype and h.shape == a.shape and np.isfinite(h).all()
     np.testing.assert_allclose(h, TRUE[name](a), rtol=1e-5, atol=1e-6)
-    assert op(kept, out=kept) is kept
+    assert ops.phi(kept, name, out=kept) is kept
     np.testing.assert_array_equal(kept, h)  # in place gives the same
     dh, da = np.ones_like(a), np.empty_like(a)
-    result = op_backward(dh, h, out=da)
+    result = ops.phi_backward(dh, h, name, out=da)
     assert result.dtype == a.dtype and (result is da or name == "identity")
     np.testing.assert_array_equal(dh, 1)
 
@@ -111,3 +128,56 @@ def test_affine(backend, rng):
         np.testing.assert_allclose(back(db.array), times * da.sum(axis=0))
         np.testing.assert_allclose(back(dx), da @ W.T)
     assert ops.affine_backward(to(da), to(x), parameters["W"], dW, db, need_dx=False) is None
+    before = back(parameters.grad).copy()
+    dx = ops.affine_backward(to(da), to(x), parameters["W"], None, None)  # gradients that are not wanted
+    np.testing.assert_allclose(back(dx), da @ W.T)
+    np.testing.assert_array_equal(back(parameters.grad), before)
+
+
+# ---- rows: the same products for a code of which few units are on
+
+
+def sparse(rng, B=6, m=9, k=3):
+    unit = np.sort(np.argsort(rng.standard_normal((B, m)), axis=1)[:, :k].astype("int32"), axis=1)
+    value, dense = rng.standard_normal((B, k)), np.zeros((B, m))
+    np.put_along_axis(dense, unit.astype(int), value, axis=1)
+    return ops.rows.Sparse(unit, value), dense
+
+
+@pytest.mark.parametrize("need_dW", [True, False])
+def test_affine_of_a_sparse_code_is_the_dense_one(need_dW, rng):
+    arena = Arena(Backend(), "float64")
+    (x, dense), W, b, da = sparse(rng), rng.standard_normal((9, 5)), rng.standard_normal(5), rng.standard_normal((6, 5))
+    p = Parameters({"W": (9, 5), "b": (5,)}, arena)
+    p["W"][...], p["b"][...] = W, b
+    np.testing.assert_allclose(ops.rows.affine(x, p["W"], p["b"], np.empty((6, 5))), dense @ W + b, rtol=1e-12)
+    p.zero_grad()
+    dW, db = (p.gradient("W"), p.gradient("b")) if need_dW else (None, None)
+    dx = ops.rows.affine_backward(da, x, p["W"], dW, db, arena)
+    np.testing.assert_array_equal(dx.unit, x.unit)
+    np.testing.assert_allclose(dx.value, np.take_along_axis(da @ W.T, x.unit.astype(int), axis=1), rtol=1e-12)
+    np.testing.assert_allclose(p.views(p.grad)["W"], dense.T @ da if need_dW else 0, atol=1e-12)
+    np.testing.assert_allclose(p.views(p.grad)["b"], da.sum(axis=0) if need_dW else 0, atol=1e-12)
+    assert ops.rows.affine_backward(da, x, p["W"], dW, db, arena, need_dx=False) is None
+
+
+@pytest.mark.parametrize("need_dW", [True, False])
+def test_affine_backward_of_a_sparse_gradient_is_the_dense_one(need_dW, rng):
+    arena = Arena(Backend(), "float64")
+    (da, dense), x, W = sparse(rng), rng.standard_normal((6, 5)), rng.standard_normal((5, 9))
+    p = Parameters({"W": Columns((5, 9)), "b": (9,)}, arena)
+    p["W"][...] = W
+    p.zero_grad()
+    dW, db = (p.gradient("W"), p.gradient("b")) if need_dW else (None, None)
+    dx = ops.rows.affine_backward_sparse(da, x, p["W"], dW, db, arena)
+    np.testing.assert_allclose(dx, dense @ W.T, atol=1e-12)
+    np.testing.assert_allclose(p.views(p.grad)["W"], x.T @ dense if need_dW else 0, atol=1e-12)
+    np.testing.assert_allclose(p.views(p.grad)["b"], dense.sum(axis=0) if need_dW else 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_phi_backward_of_a_sparse_gradient_is_the_dense_one(name, rng):
+    (dh, dense), h = sparse(rng), ops.phi(rng.standard_normal((6, 9)), name)
+    da = ops.rows.phi_backward(dh, h, name, Arena(Backend(), "float64"))
+    expected = ops.phi_backward(dense, h, name)
+    np.testing.assert_allclose(da.value, np.take_along_axis(expected, dh.unit.astype(int), axis=1), rtol=1e-12)

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from minae import LISTA, Diverged, InputError, PredictiveSparseDecomposition, data, load
-from minae.autoencoders.lista import Unrolled
-from minae.backend import Arena
-from minae.inference import SparseCoding, largest_eigenvalue, shrink, shrink_backward
-from minae.networks import Gain, Network, Shrink
-from minae.optimizers import SGD, Adam
+from minae.arena import Arena
+from minae.inference import SparseCoding, largest_eigenvalue
+from minae.kernels.shrinkage import shrink, shrink_backward
+from minae.layers import Gain, Shrink
+from minae.models.lista import Unrolled
+from minae.networks import Network
 from minae.parameters import Parameters
+from minae.training import SGD, Adam
 
 F64 = dict(dtype="float64", seed=1)
 
@@ -33,7 +35,7 @@ def signals(rng):
 
 def shake(model, rng):
     model.parameters.flat[...] += model.backend.from_numpy(0.3 * rng.standard_normal(model.parameters.flat.shape))
-    model.constrain()
+    model.project()
     return model
 
 
@@ -169,7 +171,7 @@ def test_the_start_is_left_alone_and_the_optimum_is_kept(problem, backend):
 @pytest.mark.parametrize("layer", [Gain("p", 4), Shrink("p", 4)], ids=["gain", "shrink"])
 def test_layer(layer, backend, rng):
     parameters = Parameters(layer.shapes(), Arena(backend, "float64"))
-    layer.bind(parameters)
+    layer.bind(parameters, {})
     layer.initialize(rng)
     parameters["p"][...] = backend.from_numpy(rng.uniform(0.1, 0.6, 4))
     network, x, dh, e = Network([layer]), rng.standard_normal((5, 4)), rng.standard_normal((5, 4)), 1e-6
@@ -197,14 +199,14 @@ def test_envelope_theorem(code, backend, rng):
 
     def least(theta):
         flat[...] = backend.from_numpy(theta)
-        f = model.code(x)
+        f = model.code_of(x)
         h = model.coding().fista(x, f, h=f, tolerance=1e-14, steps=20_000)
         return float(model.cost_and_grad(x, h=h)), backend.to_numpy(model.parameters.grad) @ d
 
     e = 1e-4
     numeric = (least(before + e * d)[0] - least(before - e * d)[0]) / (2 * e)
     assert least(before)[1] == pytest.approx(numeric, rel=1e-6)
-    model.cost_and_grad(x, h=model.code(x))
+    model.cost_and_grad(x, h=model.code_of(x))
     assert backend.to_numpy(model.parameters.grad) @ d != pytest.approx(numeric, rel=1e-2)
 
 
@@ -218,7 +220,7 @@ def test_training_learns_a_dictionary_whose_atoms_have_norm_1(code, signals, bac
     last = model.evaluate(signals)
     assert sum(model.weights[k] * last[k] for k in last) < 0.9 * sum(model.weights[k] * first[k] for k in first)
     assert list(last) == ["L", "Omega", "P"] and len(history) == 8
-    assert code == "tanh" or (backend.to_numpy(model.parameters["theta1"]) >= 0).all()
+    assert code == "tanh" or (backend.to_numpy(model.parameters["kappa1"]) >= 0).all()
 
 
 def test_terms_are_those_of_14_19(backend, rng):
@@ -310,7 +312,7 @@ def test_lista_learns_to_be_nearer_to_h_star_than_ista_and_fista(signals, backen
     error = [np.square(h - h_star[500:]).sum(axis=1).mean() for h in codes]
     assert error[0] < 0.9 * min(error[1:])
     assert model.evaluate(signals[500:], h_star[500:])["L"] == pytest.approx(0.5 * error[0], rel=1e-4)
-    assert (backend.to_numpy(model.parameters["theta1"]) >= 0).all()
+    assert (backend.to_numpy(model.parameters["kappa1"]) >= 0).all()
     np.testing.assert_array_equal(*(backend.to_numpy(array) for array in (model.parameters["V1"], V)))
 
 
@@ -328,9 +330,9 @@ def test_unrolled_adds_to_shared_gradients_once_a_step(rng):
     for steps in (2, 3):
         f = Unrolled(7, 9, steps)
         parameters = Parameters(f.shapes(), Arena(LISTA((7, 9)).backend, "float64"))
-        f.bind(parameters)
+        f.bind(parameters, {})
         parameters.flat[...] = 0.2 * np.random.default_rng(1).standard_normal(parameters.flat.shape)
-        f.theta[...] = 0.05
+        f.kappa[...] = 0.05
         _, cache = f.forward(rng.standard_normal((4, 7)))
         f.backward(np.ones((4, 9)), cache)
         last = cache[-2].T @ np.abs(np.sign(cache[-1]))
@@ -367,12 +369,12 @@ PSD = PredictiveSparseDecomposition
     "build, message",
     [
         (lambda: PSD((7, 9), lam=0.0), r"lam is 0.0 and gamma 1.0"),
-        (lambda: PSD((7, 9), gamma=float("nan")), "gamma nan"),
+        (lambda: PSD((7, 9), gamma=float("nan")), "gamma is nan: expected a number ≥ 0"),
         (lambda: PSD((7, 9), steps=0), "steps is 0"),
-        (lambda: PSD((7, 9), tolerance=0), "tolerance 0"),
+        (lambda: PSD((7, 9), tolerance=0), "tolerance is 0"),
         (lambda: PSD((7, 9), loss="bernoulli"), "loss"),
         (lambda: PSD((7, 9), tied=True), "tied"),
-        (lambda: PSD((7, 9), code="swish"), "unknown activation 'swish'"),
+        (lambda: PSD((7, 9), code="swish"), "unknown code 'swish'"),
         (lambda: PSD((7, 9)).infer(np.zeros((2, 7)), steps=0), "steps is 0"),
         (
             lambda: PSD((7, 9)).cost_and_grad(np.zeros((2, 7), "float32"), h=np.zeros((2, 7), "float32")),
@@ -380,12 +382,12 @@ PSD = PredictiveSparseDecomposition
         ),
         (lambda: PSD((7, 9)).fit(np.zeros((4, 7)), np.zeros((4, 9))), "leave y out"),
         (lambda: LISTA((7, 9), steps=0), "steps is 0"),
-        (lambda: LISTA((7, 9), lam=-1), "lam -1"),
-        (lambda: LISTA((7, 8, 9)), "two widths"),
-        (lambda: LISTA((7, 9), activation="relu"), "activation is 'relu'"),
+        (lambda: LISTA((7, 9), lam=-1), "lam is -1: expected a number > 0"),
+        (lambda: LISTA((7, 8, 9)), "expected 2 widths ≥ 1, of x and of h"),
+        (lambda: LISTA((7, 9), activation="relu"), "lista has no option 'activation'"),
         (lambda: LISTA((7, 9)).imitate(np.zeros((7, 9))), r"V has shape \(7, 9\)"),
         (lambda: LISTA((7, 9)).fit(np.zeros((4, 7))), "y is missing"),
-        (lambda: LISTA((7, 9)).fit(np.zeros((4, 7)), np.zeros((4, 7))), r"expected a code \(4, 9\)"),
+        (lambda: LISTA((7, 9)).fit(np.zeros((4, 7)), np.zeros((4, 7))), r"y has shape \(4, 7\); expected \(rows, 9\)"),
         (lambda: LISTA((7, 9)).fit(np.zeros((4, 7)), np.full((4, 9), np.nan)), "y has NaN"),
         (lambda: SparseCoding(np.eye(3), lam=-0.1), "lam is -0.1"),
         (lambda: SparseCoding(np.eye(3), gamma=float("inf")), "gamma inf"),

@@ -97,22 +97,27 @@ class Column:
             x = self.backend.xp.take(self.X, where, axis=0, out=self.arena.empty(*shape, dtype=self.X.dtype))
             return {name: self.field.deliver(x.astype(dtype, copy=False))}
         x = self.arena.empty(*shape, dtype=dtype, xp=np)
-        if isinstance(self.X, np.ndarray) and self.X.dtype == x.dtype:
-            np.take(self.X, index, axis=0, out=x, mode="clip")  # "clip": with "raise", NumPy would copy `out` first
+        rows = x
+        if not isinstance(self.X, np.ndarray):
+            rows = self.X[index]
         else:
+            if self.X.dtype != x.dtype:
+                rows = self.arena.empty(*shape, dtype=self.X.dtype, xp=np)
+            np.take(self.X, index, axis=0, out=rows, mode="clip")  # "clip": with "raise", NumPy would copy `out` first
+        if rows is not x:
             with np.errstate(over="ignore"):  # a number that becomes infinite is found by the check
-                np.copyto(x, self.X[index], casting="unsafe")
+                np.copyto(x, rows, casting="unsafe")
         if self.lazy:
             self.field.check_values(x, self.label, self.arena.dtype)
         return {name: self.backend.from_numpy(self.field.deliver(x))}
 
     def _one_hot(self, index):
         y = self.X[self.backend.from_numpy(index) if self.on_device else index]
+        if self.lazy:
+            self.field.check_values(y, self.label, self.arena.dtype)
         classes = self.backend.xp.arange(self.field.classes)
         y = y if self.on_device else self.backend.from_numpy(np.ascontiguousarray(y))
-        one_hot = self.arena.empty(len(index), self.field.classes)
-        one_hot[...] = y[:, None] == classes
-        return one_hot
+        return self.backend.xp.equal(y[:, None], classes, out=self.arena.empty(len(index), self.field.classes))
 
     def _from_host(self, X):
         try:
@@ -181,8 +186,6 @@ def checked_batch(fields, inputs, backend, dtype):
         if x is None and field.optional:
             continue
         batch[name] = x
-        if field.ragged:
-            batch[f"{name}_length"] = inputs.get(f"{name}_length")
         if not backend.owns(x):
             raise InputError(
                 f"{name} is a {type(x).__module__.partition('.')[0]} {type(x).__name__} and the model is on backend "
@@ -195,4 +198,9 @@ def checked_batch(fields, inputs, backend, dtype):
         if x.dtype != field.dtype(dtype):
             of = field.dtype(dtype)
             raise InputError(f"{name} is {x.dtype} and the model {of}: use {name}.astype({str(of)!r})")
+        if field.ragged:
+            length = batch[f"{name}_length"] = inputs.get(f"{name}_length")
+            if not backend.owns(length) or length.shape != shape[:1] or length.dtype != np.int32:
+                given = f"{getattr(length, 'dtype', type(length).__name__)} {getattr(length, 'shape', '')}"
+                raise InputError(f"{name}_length is {given}: expected int32 {shape[:1]}, as `batches` gives it")
     return batch

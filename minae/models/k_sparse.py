@@ -1,5 +1,7 @@
 from typing import Any
 
+import numpy as np
+
 from minae.codes import TopK
 from minae.errors import InputError
 from minae.models.autoencoder import Autoencoder
@@ -45,6 +47,19 @@ class KSparseAutoencoder(Autoencoder):
             raise InputError(f"k is {k} and the code has {self.code_size} units: expected 1 ≤ k ≤ code size")
         return k
 
+    def _checked_support(self, support, B):
+        """Γ as it may be given: columns, int32 (B, k), or a mask of 0 and 1, (B, m)."""
+        columns, mask = (np.dtype("int32"), (B, self.k)), (self.dtype, (B, self.code_size))
+        given = (getattr(support, "dtype", type(support).__name__), getattr(support, "shape", ""))
+        if not self.backend.owns(support) or given not in (columns, mask):
+            raise InputError(
+                f"support is {given[0]} {given[1]}: expected columns, {columns[0]} {columns[1]}, or a mask, "
+                f"{mask[0]} {mask[1]}"
+            )
+        if given == columns and not 0 <= float(support.min()) <= float(support.max()) < self.code_size:
+            raise InputError(f"support has columns outside of 0 to {self.code_size - 1}, the units of the code")
+        return support
+
     def networks(self):
         return {"f": self.encoder(columns=True), "between": TopK(self.k, self.code_size), "g": self.decoder()}
 
@@ -60,6 +75,7 @@ class KSparseAutoencoder(Autoencoder):
     def cost_and_grad(self, x, support=None, mode="train", need_grad=True):
         """J and its terms at the rows of x, (B, n); support: Γ held fixed, see `TopK`; without it Γ is that of h.
         ∂J/∂θ goes to `parameters.grad`."""
+        support = support if support is None else self._checked_support(support, len(x))
         h, f_cache = self.f.forward(x, mode)  # h = f(x)                     (B, m)
         h_k, support = self.between.forward(h, support)  # h_Γ, and Γ        (B, m)
         s, g_cache = self.g.forward(h_k, mode)  # r = g(h_Γ), as logits s    (B, n)

@@ -59,6 +59,15 @@ class Weights(dict):
         for term, weight in weights.items():
             self[term] = weight
 
+    def __ior__(self, weights):
+        self.update(weights)
+        return self
+
+    def _fixed(self, *_):
+        raise InputError(f"a model keeps its cost terms, {', '.join(self)}: a weight of 0 leaves one out")
+
+    __delitem__ = pop = popitem = clear = setdefault = _fixed
+
 
 class Model:
     """Options, a cost with its gradient, and what can be done with them.
@@ -128,8 +137,8 @@ class Model:
         if str(dtype) not in ("float32", "float64"):
             raise InputError(f"dtype is {dtype!r}: choose 'float32' (to train) or 'float64' (to check gradients)")
         self.options: dict[str, Any] = {}
-        self.weights = Weights(dict.fromkeys(self.terms, 1.0))
-        self.weights |= {option.term: 0.0 for option in declared.values() if isinstance(option, Weight)}
+        optional = {option.term: 0.0 for option in declared.values() if isinstance(option, Weight)}
+        self.weights = Weights(dict.fromkeys(self.terms, 1.0) | optional)
         for name, option in declared.items():
             option.keep(self, given.get(name, option.default))
         self.backend, self.dtype = get_backend(backend), np.dtype(str(dtype))
@@ -288,6 +297,8 @@ class Model:
                     f"{name} was given, and a model of kind {self.name!r} learns from {' and '.join(self.fields)} "
                     f"alone: leave {name} out"
                 )
+        if X is None:
+            raise InputError(f"{label} is missing: expected an array for the field {first} = {self.fields[first]!r}")
         for name in others:
             if given.get(name) is None and not self.fields[name].optional:
                 raise InputError(

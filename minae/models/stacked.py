@@ -11,6 +11,7 @@ from typing import Any
 
 from minae.errors import InputError
 from minae.layers import Activation, Affine
+from minae.models.autoencoder import Autoencoder
 from minae.models.model import Model
 from minae.models.undercomplete import UndercompleteAutoencoder
 
@@ -42,9 +43,11 @@ def pretrain(
         raise InputError(f"options has {len(options)} entries and the encoder {len(f)} layers: give one dict for each")
     if given := {"validation", "patience", "checkpoint", "resume"} & set(fit):
         raise InputError(f"{', '.join(sorted(given))} is not for pretrain, whose layers are a run each: leave it out")
-    mirrored = [(a.m, a.n) for a, _ in f] == [(a.n, a.m) for a, _ in g]
+    mirrored = isinstance(model, Autoencoder) and [(a.m, a.n) for a, _ in f] == [(a.n, a.m) for a, _ in g]
     histories, h = [], X
     for k, (into, phi) in enumerate(f):
+        if k + 1 == len(f):
+            phi = model.options.get("code", phi)  # a hash's f ends in logits, and its code is their sigmoid
         if k:
             loss = "bernoulli" if f[k - 1][1] == "sigmoid" else "gaussian"
         settings = dict(code=phi, activation=phi, loss=loss, seed=seed + k)
