@@ -288,26 +288,14 @@ def _options(args):
     """The models, and the options of one: what they mean, what they take, and their defaults."""
     kinds = registry() if args.model is None else {args.model: get_model(args.model)}
     if args.json:
-        print(json.dumps({name: _described(kind) for name, kind in kinds.items()}))
+        print(json.dumps({name: options.described(kind) for name, kind in kinds.items()}, default=repr))
         return
     for name, kind in kinds.items():
         first = (kind.__doc__ or "").strip().splitlines()
         print(f"{name:18} section {kind.section:7} {first[0].split('     ')[0] if first else ''}")
         if args.model is not None:
-            for key, option in _described(kind).items():
+            for key, option in options.described(kind).items():
                 print(f"  {key:12} {option['doc']}\n  {'':12} {option['expected']}; default {option['default']}")
-
-
-def _described(kind):
-    """Option -> doc, what it takes, and its default."""
-    return {
-        key: {"doc": option.doc, "expected": option.expected(), "default": _plain(option.default)}
-        for key, option in options.of(kind).items()
-    }
-
-
-def _plain(default):
-    return default if default is None or isinstance(default, bool | int | float | str) else repr(default)
 
 
 def _train(args):

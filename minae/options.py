@@ -220,3 +220,11 @@ def of(owner):
     names = dict.fromkeys(name for base in reversed(owner.__mro__) for name in vars(base))
     options = {name: getattr(owner, name) for name in names if isinstance(getattr(owner, name, None), Option)}
     return dict(sorted(options.items(), key=lambda item: not isinstance(item[1], Sizes)))
+
+
+def described(owner):
+    """Option -> its doc, what it takes and its default, in words; for `minae options`, --help and help(model)."""
+    return {
+        name: {"doc": option.doc, "expected": option.expected(), "default": option.default}
+        for name, option in of(owner).items()
+    }

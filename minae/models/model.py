@@ -111,6 +111,10 @@ class Model:
         if "cost_and_grad" in vars(cls):
             cls.cost_and_grad = _entered(vars(cls)["cost_and_grad"])
         declared = options.of(cls)
+        if cls.__doc__:  # `python -OO` takes docstrings away
+            words = [f"{name}: {each['doc']} ({each['expected']}; default {each['default']})"
+                     for name, each in options.described(cls).items()]  # fmt: skip
+            cls.__doc__ = inspect.cleandoc(cls.__doc__) + "\n\nOptions:\n    " + "\n    ".join(words)
         kinds = inspect.Parameter
         signature = [
             kinds(name, kinds.POSITIONAL_OR_KEYWORD)
