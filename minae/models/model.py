@@ -160,7 +160,9 @@ class Model:
             layers |= {f"{net}{k + 1}": layer.names for k, layer in enumerate(network.trained())}
             state |= network.state()
         self.parameters = Parameters(shapes | self.shapes(), self.arena, layers)
-        self.state = {name: self.backend.from_numpy(np.asarray(array)) for name, array in state.items()}
+        state = {name: np.array(array) for name, array in state.items()}
+        types = {name: self.dtype if array.dtype.kind == "f" else array.dtype for name, array in state.items()}
+        self.state = {name: self.backend.from_numpy(array.astype(types[name])) for name, array in state.items()}
         rng = np.random.default_rng(self.seed)
         for network in self.nets.values():
             network.bind(self.parameters, self.state)
