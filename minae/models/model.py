@@ -394,6 +394,8 @@ def _entered(page):
             return page(self, **inputs, mode=mode, need_grad=need_grad)
         held = {}
         for name, (shape, dtype) in self._spec(checked_batch(self.fields, inputs, self.backend, self.dtype)).items():
+            if mode == "eval" and "." in name and name not in inputs:
+                continue  # what a layer holds fixed is for training
             array = self.checked_constant(inputs.get(name), name, shape, dtype)
             if "." in name:  # of a layer
                 held[name] = array
