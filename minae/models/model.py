@@ -406,7 +406,7 @@ def _entered(page):
         if need_grad:
             self.parameters.zero_grad()
         cost = page(self, **inputs, need_grad=need_grad)
-        cost.statistics = mode.statistics
+        cost.statistics |= mode.statistics  # of this page, and of one that it called
         return cost
 
     return cost_and_grad
