@@ -86,8 +86,8 @@ def fit(
         raise InputError(f"patience is {patience}: expected a number ≥ 1 together with validation data")
     run = _Run(model, optimizers, batches, held_out, batch_size, seed, checkpoint, gradient_hook)
     if all_rows:
-        if model.constrained or model.turns:
-            raise InputError(f"lbfgs moves all parameters freely, and a {model.name} model does not: use adam")
+        if model.constrained or model.turns or model.state:
+            raise InputError(f"lbfgs moves all parameters freely, and no state: use adam for a {model.name} model")
         if checkpoint is not None or resume or patience is not None or batch_size != n or run.draws():
             raise InputError("lbfgs takes all rows at once, and no checkpoint, resume, patience or noise: use adam")
         return run.minimize(optimizers[None], epochs, callbacks, progress)
