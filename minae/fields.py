@@ -1,13 +1,13 @@
 """What a batch is made of: named fields, each with the shape of one example, a kind and a check.
 
     {"x": Real(784)}                                    rows of 784 numbers
-    {"x": Bytes(1, 28, 28)}                             images, a byte a pixel, which a step reads as numbers in [0, 1]
+    {"x": Bytes(1, 28, 28)}                             images, one byte a pixel; a step gets numbers in [0, 1]
     {"x": Real(20), "y": Labels(10)}                    two inputs, row by row
     {"x": Tokens(5000, None)}                           sequences of any length: a step gets `x`, padded with 0 to the
                                                         longest of the batch, and `x_length`
     {"a": Real(784), "b": Real(784, domain="b")}        two domains that are not paired: each has an order of its own
 
-A field knows what is valid and how an example reaches a step. `minae.data.Batches` cuts arrays into batches.
+A field knows what is valid and how an example reaches a step. `minae.data.batches.Batches` cuts arrays into batches.
 """
 
 import copy

@@ -36,18 +36,24 @@ def import_file(path: str | Path) -> None:
     spec = importlib.util.spec_from_file_location(f"minae_import_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise InputError(f"{str(path)!r} is no Python file: its name must end in .py")
-    before, module = set(MODELS), importlib.util.module_from_spec(spec)
+    before, module = registry(), importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # as pickle and inspect look for it
     try:
         spec.loader.exec_module(module)
-    except InputError:
-        raise
+        names = [name for name, kind in MODELS.items() if before.get(name) is not kind]
+        if not names:
+            raise InputError(
+                f"{str(path)!r} registers no model: give a subclass of minae.Model or minae.Autoencoder a `name`"
+            )
+        for name in names:  # a file that was edited may be imported again
+            if name in before and before[name].__module__.startswith(f"{__name__}."):
+                raise InputError(f"{str(path)!r}: {name!r} is a model of minae: give yours another name")
     except Exception as error:
+        MODELS.clear()
+        MODELS.update(before)
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{str(path)!r} cannot be imported: {type(error).__name__}: {error}") from error
-    if set(MODELS) == before:
-        raise InputError(
-            f"{str(path)!r} registers no model: give a subclass of minae.Model or minae.Autoencoder a `name`"
-        )
 
 
 def get_model(name: str) -> type[Model]:

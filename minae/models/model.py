@@ -160,7 +160,9 @@ class Model:
             layers |= {f"{net}{k + 1}": layer.names for k, layer in enumerate(network.trained())}
             state |= network.state()
         self.parameters = Parameters(shapes | self.shapes(), self.arena, layers)
-        self.state = {name: self.backend.from_numpy(np.asarray(array)) for name, array in state.items()}
+        state = {name: np.array(array) for name, array in state.items()}
+        types = {name: self.dtype if array.dtype.kind == "f" else array.dtype for name, array in state.items()}
+        self.state = {name: self.backend.from_numpy(array.astype(types[name])) for name, array in state.items()}
         rng = np.random.default_rng(self.seed)
         for network in self.nets.values():
             network.bind(self.parameters, self.state)
@@ -392,6 +394,8 @@ def _entered(page):
             return page(self, **inputs, mode=mode, need_grad=need_grad)
         held = {}
         for name, (shape, dtype) in self._spec(checked_batch(self.fields, inputs, self.backend, self.dtype)).items():
+            if mode == "eval" and "." in name and name not in inputs:
+                continue  # what a layer holds fixed is for training
             array = self.checked_constant(inputs.get(name), name, shape, dtype)
             if "." in name:  # of a layer
                 held[name] = array
@@ -402,7 +406,7 @@ def _entered(page):
         if need_grad:
             self.parameters.zero_grad()
         cost = page(self, **inputs, need_grad=need_grad)
-        cost.statistics = mode.statistics
+        cost.statistics |= mode.statistics  # of this page, and of one that it called
         return cost
 
     return cost_and_grad

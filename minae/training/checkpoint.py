@@ -31,8 +31,7 @@ class Checkpoint:
     def save(self):
         model, to_numpy = self.model, self.model.backend.to_numpy
         arrays = model.tensors() | self.vectors()
-        if self.best is not None:
-            arrays["run.best"] = self.best
+        arrays |= self.best or {}
         if self.position:
             arrays["run.trace"] = self.trace
         tensors = {name: to_numpy(array) for name, array in arrays.items()}
@@ -69,6 +68,6 @@ class Checkpoint:
         self.history[:], self.stale = run["history"], run["stale"]
         self.recorded[...] = tensors["run.recorded"]
         if "run.best" in tensors:
-            self.best, self.best_J = from_numpy(tensors["run.best"]), run["best_J"]
+            self.best, self.best_J = {name: from_numpy(tensors[name]) for name in self.current()}, run["best_J"]
         if "run.trace" in tensors:
             self.trace = from_numpy(tensors["run.trace"])

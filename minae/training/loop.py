@@ -86,8 +86,8 @@ def fit(
         raise InputError(f"patience is {patience}: expected a number ≥ 1 together with validation data")
     run = _Run(model, optimizers, batches, held_out, batch_size, seed, checkpoint, gradient_hook)
     if all_rows:
-        if model.constrained or model.turns:
-            raise InputError(f"lbfgs moves all parameters freely, and a {model.name} model does not: use adam")
+        if model.constrained or model.turns or model.state:
+            raise InputError(f"lbfgs moves all parameters freely, and no state: use adam for a {model.name} model")
         if checkpoint is not None or resume or patience is not None or batch_size != n or run.draws():
             raise InputError("lbfgs takes all rows at once, and no checkpoint, resume, patience or noise: use adam")
         return run.minimize(optimizers[None], epochs, callbacks, progress)
@@ -118,7 +118,7 @@ def fit(
             if checkpoint is not None and (run.epoch % every == 0 or run.epoch >= epochs or run.stopped):
                 run.save()
     if patience is not None and run.best is not None:
-        model.parameters.flat[...] = run.best
+        run.restore_best()
     return run.history
 
 
@@ -262,13 +262,23 @@ class _Run(Checkpoint):
         if patience is not None:
             J = record["validation"]["J"]
             if J < self.best_J:
-                self.best_J, self.stale, self.best = J, 0, self.model.parameters.flat.copy()
+                self.best_J, self.stale, self.best = J, 0, self.current()
             else:
                 self.stale += 1
                 self.stopped = self.stale >= patience
         self.history.append(record | {"seconds": seconds, "examples_per_second": examples / seconds})
         self.epoch, self.position = self.epoch + 1, 0
         self.recorded[...] = False
+
+    def current(self):
+        """Copies of the parameters and of the state, by the names that the best ones have in a checkpoint."""
+        state = {f"run.best.{name}": array.copy() for name, array in self.model.state.items()}
+        return {"run.best": self.model.parameters.flat.copy(), **state}
+
+    def restore_best(self):
+        self.model.parameters.flat[...] = self.best["run.best"]
+        for name, array in self.model.state.items():
+            array[...] = self.best[f"run.best.{name}"]
 
     def validation(self):
         return {} if self.held_out is None else {"validation": self.with_J(self.model.evaluate(self.held_out))}
