@@ -18,6 +18,7 @@ def shake(model, rng):
 
 # ---- the code
 
+
 def test_k_units_are_kept_and_decoded(backend, rng):
     model = shake(KSparseAutoencoder((7, 9), k=3, backend=backend, **F64), rng)
     X = rng.uniform(size=(6, 7))

@@ -3,10 +3,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from minae.backend import Arena, Backend
+from minae.arena import Arena
+from minae.backend import Backend
 from minae.errors import InputError
-from minae.optimizers import SGD, Adam, AdamW, Constant, Cosine, Momentum, Nesterov, StepDecay, WarmUp
 from minae.parameters import Parameters
+from minae.training import SGD, Adam, AdamW, Constant, Cosine, Momentum, Nesterov, StepDecay, WarmUp
 
 GRADIENTS = np.array([[0.5, -2.0, 0.0], [0.1, 1.0, 3.0], [-0.4, 0.2, -1.0]])
 START = np.array([1.0, -1.0, 0.5])
@@ -52,7 +53,7 @@ def book_adam(theta, gradients, decay=0.0):
         (Momentum(0.1), book_momentum),
         (Nesterov(0.1), book_nesterov),
         (Adam(0.1), book_adam),
-        (AdamW(0.1, decay=0.01), lambda theta, g: book_adam(theta, g, 0.01)),
+        (AdamW(0.1, weight_decay=0.01), lambda theta, g: book_adam(theta, g, 0.01)),
     ],
 )
 def test_steps_are_the_books(optimizer, book, dtype, backend):
