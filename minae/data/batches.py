@@ -15,16 +15,25 @@ class Batches:
     fields: name -> Field;  given: name -> array, (rows, …), of the host, of the device, or a memory map, of which only
     the batches are read (and checked as they are read); a list of arrays for a field of varying length
     arena:  where the batches lie; its backend and dtype are the model's
-    labels: name -> what an error message calls the field, where it is another word
+    labels: name -> what an error message calls the field, where it is another word;  owner: whose fields they are
     """
 
-    def __init__(self, fields, given, arena, labels=None):
-        labels = labels or {}
-        self.columns = {}
+    def __init__(self, fields, given, arena, labels=None, owner="this model"):
+        labels, learns = labels or {}, f"{owner} learns from {' and '.join(fields)}"
+        for name in set(given) - set(fields):
+            raise InputError(f"{name} was given, and {learns} alone: leave {name} out")
         for name, field in fields.items():
-            if given.get(name) is not None:
-                kind = Ragged if field.ragged else Column
-                self.columns[name] = kind(field, given[name], arena, labels.get(name, name))
+            if given.get(name) is None and not field.optional:
+                pair = ", ".join(labels.get(other, other) for other in fields)
+                missing = labels.get(name, name)
+                raise InputError(
+                    f"{missing} is missing: {learns}; expected {field!r}, and a validation set is ({pair})"
+                )
+        self.columns = {
+            name: (Ragged if field.ragged else Column)(field, given[name], arena, labels.get(name, name))
+            for name, field in fields.items()
+            if given.get(name) is not None
+        }
         rows = {}
         for column in self.columns.values():
             first = rows.setdefault(column.field.domain, column)

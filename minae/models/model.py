@@ -178,7 +178,7 @@ class Model:
         """Options that depend on each other: refuse what does not go together."""
 
     def inputs(self) -> dict[str, Field]:
-        raise NotImplementedError(f"{type(self).__name__} does not say what a batch is made of: write `inputs`")
+        raise InputError(f"{type(self).__name__} does not say what a batch is made of: write its `inputs`")
 
     def networks(self) -> dict[str, Network | Layer]:
         return {}
@@ -295,23 +295,9 @@ class Model:
 
     def batches(self, X: Any, y: Any = None, inputs: dict[str, Any] | None = None, label: str = "X") -> Batches:
         """The fields of a data set, checked. X is the first field; `label` is what errors call it."""
-        first, *others = self.fields
+        first = next(iter(self.fields))
         given = {first: X, **(inputs or {})} | ({} if y is None else {"y": y})
-        for name in given:
-            if name not in self.fields:
-                raise InputError(
-                    f"{name} was given, and a model of kind {self.name!r} learns from {' and '.join(self.fields)} "
-                    f"alone: leave {name} out"
-                )
-        if X is None:
-            raise InputError(f"{label} is missing: expected an array for the field {first} = {self.fields[first]!r}")
-        for name in others:
-            if given.get(name) is None and not self.fields[name].optional:
-                raise InputError(
-                    f"{name} is missing: a model of kind {self.name!r} learns from {' and '.join(self.fields)}, and a "
-                    f"validation set is ({', '.join(['X', *others])})"
-                )
-        return Batches(self.fields, given, self.arena, {first: label})
+        return Batches(self.fields, given, self.arena, {first: label}, f"a model of kind {self.name!r}")
 
     def apply(
         self, function: Callable[..., Any], X: Any, field: Field | None = None, name: str = "X", batch_size: int = 1000
