@@ -15,6 +15,7 @@ from minae import KSparseAutoencoder, UndercompleteAutoencoder, VariationalAutoe
 from minae.arena import ALIGN, CHUNK, CUTS, Arena
 from minae.backend import Backend
 
+
 def test_arena_gives_the_same_memory_in_the_next_step_and_new_memory_outside(backend):
     arena = Arena(backend, "float32")
     kept = []

@@ -18,6 +18,7 @@ def shake(model, rng):
 
 # ---- the code
 
+
 def test_k_units_are_kept_and_decoded(backend, rng):
     model = shake(KSparseAutoencoder((7, 9), k=3, backend=backend, **F64), rng)
     X = rng.uniform(size=(6, 7))
@@ -56,6 +57,7 @@ def test_at_a_tie_the_gradient_is_that_of_a_held_support(backend, rng):
     assert abs(free - costs[1]) > 1e-3 and abs(held - costs[0]) < 1e-6
 
 
+@pytest.mark.slow
 def test_fewer_units_reconstruct_less(digits):
     errors = []
     for k in (5, 25, 100):

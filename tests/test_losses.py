@@ -81,7 +81,8 @@ def test_alone_a_loss_has_weight_1(name, rng):
 
     s, x = example(name, rng)
     (L, ds), (L_half, ds_half) = (
-        LOSSES[name](Arena(Backend(), "float64"), weights, term)(s, x) for weights, term in ((None, "L"), ({"R": 0.5}, "R"))
+        LOSSES[name](Arena(Backend(), "float64"), weights, term)(s, x)
+        for weights, term in ((None, "L"), ({"R": 0.5}, "R"))
     )
     assert L_half == L
     np.testing.assert_allclose(ds_half, 0.5 * ds, rtol=1e-14)
