@@ -138,7 +138,7 @@ def test_every_epoch_has_an_order_and_every_step_a_noise_of_its_own(monkeypatch,
 
 
 def test_the_likelihood_draws_anew_for_every_batch_of_rows(monkeypatch):
-    """The fault of the first edition: rows 0 and 1000 had the same ε. Their x is the same here, and the bound not."""
+    """The fault of the first edition: rows 0 and 1000 had the same ε. With the same x, too, their bounds differ."""
     model = VariationalAutoencoder((7, 5, 3), dtype="float64")
     X = np.tile(np.random.default_rng(0).uniform(size=(1, 7)), (1001, 1))
     asked = watched(monkeypatch)

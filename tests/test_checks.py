@@ -275,9 +275,9 @@ def test_a_kink_is_not_an_error():
 
 
 def test_a_tied_model_stays_tied_through_training_and_its_files(tiny, tmp_path):
-    """The fault of a framework: weights tied once, at construction, which drift apart. Here V is Wᵀ after steps,
-    in a copy and in a file, and both layers' gradients have moved it. (The first edition's test asserted no more than
-    that a view is its own base's transpose.)"""
+    """The fault of a framework: weights that were tied once, at construction, and drift apart. Here V is Wᵀ after
+    steps, in a copy and in a file. (The first edition's test asserted no more than that a view is its own base's
+    transpose.)"""
     from minae import load
 
     model, x = tiny(tied=True)

@@ -63,6 +63,7 @@ def test_the_estimate_has_the_right_mean_and_is_exact_for_all_directions(rng):
     assert abs(np.mean(draws) - exact) < 4 * np.std(draws) / np.sqrt(2000)
 
 
+@pytest.mark.slow
 def test_raising_lam_contracts(digits):
     norms = []
     for lam in (0.0, 0.1, 1.0):
@@ -94,6 +95,7 @@ def test_the_hessian_term_is_that_of_small_noise(rng):
     assert H / 1e-8 == pytest.approx(exact, rel=0.15)
 
 
+@pytest.mark.slow
 def test_raising_gamma_straightens(digits):
     change = []
     for gamma in (0.0, 10.0):
@@ -199,6 +201,7 @@ def test_kl_sparsity_is_a_divergence_on_the_batch_mean(rng):
     assert alone > 1.5 * expected  # the fault of several: taken example by example
 
 
+@pytest.mark.slow
 def test_kl_sparsity_reaches_its_target(digits):
     model = SparseAutoencoder((784, 50), penalty="kl", rho=0.1, lam=30.0, seed=1)
     model.fit(digits.train[:2000], epochs=25, optimizer=Adam(1e-2))

@@ -153,9 +153,10 @@ def test_values_of_a_memory_map_are_checked_as_they_are_read(field, bad, message
 def test_a_check_of_the_losses_is_one_of_the_field(backend):
     model = UndercompleteAutoencoder((3, 2), backend=backend)
     assert repr(model.fields["x"]) == "Real(3)"
-    wide = np.full((2, 3), 2.0)
-    refuses(lambda: model.evaluate(wide), r"X has values in \[2, 2\]; the Bernoulli loss takes \[0, 1\]")
-    assert model.encode(wide).shape == (2, 2)  # a code needs no loss: a noisy image may leave its range
+    for call in (model.fit, model.evaluate):
+        refuses(lambda: call(np.full((2, 3), 2.0)), r"X has values in \[2, 2\]; the Bernoulli loss takes \[0, 1\]")  # noqa: B023
+    assert model.encode(np.full((2, 3), 2.0)).shape == (2, 2)  # a noisy image has a code, whatever the loss asks for
+    refuses(lambda: model.encode(np.full((2, 3), np.nan)), "X has NaN")
     refuses(lambda: model.decode(np.zeros((2, 3))), r"H has shape \(2, 3\); expected \(rows, 2\)")
 
 

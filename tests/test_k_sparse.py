@@ -57,6 +57,7 @@ def test_at_a_tie_the_gradient_is_that_of_a_held_support(backend, rng):
     assert abs(free - costs[1]) > 1e-3 and abs(held - costs[0]) < 1e-6
 
 
+@pytest.mark.slow
 def test_fewer_units_reconstruct_less(digits):
     errors = []
     for k in (5, 25, 100):

@@ -92,3 +92,21 @@ def test_a_schedule_drives_the_step():
 def test_a_learning_rate_out_of_range_is_refused(lr):
     with pytest.raises(InputError, match="learning rate"):
         Adam(lr)
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.1), Momentum(0.1), Nesterov(0.1), Adam(0.1), AdamW(0.1)])
+def test_a_step_may_move_a_part_of_the_vector(optimizer, backend):
+    """`only`: the parameters of a turn. They move as they would alone, and the others stay to the bit."""
+    optimizer, alone = dataclasses.replace(optimizer), dataclasses.replace(optimizer)
+    whole = Parameters({"a": (2,), "b": (3,), "c": (1,)}, Arena(backend, "float64"))
+    part = Parameters({"b": (3,)}, Arena(backend, "float64"))
+    for parameters in (whole, part):
+        parameters["b"][...] = backend.from_numpy(START)
+    for g in GRADIENTS:
+        for parameters, optimizing, only in ((whole, optimizer, {"b"}), (part, alone, None)):
+            parameters.zero_grad()
+            for name in parameters:
+                parameters.gradient(name).array[...] += 1.0 if name != "b" else backend.from_numpy(g)
+            optimizing.step(parameters, only)
+    np.testing.assert_array_equal(backend.to_numpy(whole["b"]), backend.to_numpy(part["b"]))
+    assert not backend.to_numpy(whole["a"]).any() and not backend.to_numpy(whole["c"]).any()
