@@ -287,10 +287,12 @@ class Model:
                 index = np.arange(start, min(start + batch_size, len(batches)))
                 batch = batches.take(index)
                 given = batch | self.draw(batch, 0, "evaluation", start)
+                terms: dict[str, Any] = {}  # a term that several turns report is one term
                 for turn in self.turns or [None]:
-                    cost = self.cost_and_grad(**given, mode="eval", need_grad=False, **({"turn": turn} if turn else {}))
-                    for name, term in cost.items():
-                        total[name] = total.get(name, 0.0) + float(term) * len(index)
+                    how = {} if turn is None else {"turn": turn}
+                    terms |= self.cost_and_grad(**given, **how, mode="eval", need_grad=False)
+                for name, term in terms.items():
+                    total[name] = total.get(name, 0.0) + float(term) * len(index)
         return {name: term / len(batches) for name, term in total.items()}
 
     def batches(self, X: Any, y: Any = None, inputs: dict[str, Any] | None = None, label: str = "X") -> Batches:
