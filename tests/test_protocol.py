@@ -466,6 +466,23 @@ def test_a_game_says_what_it_wants(tmp_path):
     assert len(Game().fit(X, epochs=2, optimizer="sgd")) == 2  # one for all
 
 
+def test_a_term_that_both_turns_report_is_counted_once():
+    """As the history has it: its value, and not twice its value."""
+
+    class Both(Game):
+        terms = ("D", "G", "L")
+        objective = ("L",)
+
+        def cost_and_grad(self, x, z, turn, mode="train", need_grad=True):
+            cost = super().cost_and_grad(x, z, turn=turn, mode=mode, need_grad=need_grad)
+            return self.cost(**cost, L=(x * x).sum() / len(x))
+
+    model, X = Both(dtype="float64"), data()
+    expected = np.square(X).sum() / len(X)
+    assert model.evaluate(X)["L"] == pytest.approx(expected)
+    assert model.fit(X, epochs=1)["J"] == pytest.approx([expected])
+
+
 # ---- (d) a stopped gradient
 
 
