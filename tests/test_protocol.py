@@ -691,7 +691,7 @@ def test_a_term_without_a_weight_is_refused(X):
 
 
 def test_a_model_that_is_not_finished_says_what_is_missing():
-    with pytest.raises(NotImplementedError, match="write `inputs`"):
+    with pytest.raises(InputError, match="Model does not say what a batch is made of: write its `inputs`"):
         Model()
 
 
