@@ -12,10 +12,9 @@ import numpy as np
 
 from minae.errors import InputError
 
-# What a stream of random numbers is for -> the beginning of its spawn key. No two keys are the same: those of "check",
-# "order", "noise" and "evaluation" have 0, 1, 2 and 3 numbers, all others begin with four of their own.
+# What a stream of random numbers is for -> the beginning of its spawn key. No two keys are the same: the first values of
+# the parameters have none, "order", "noise" and "evaluation" have 1, 2 and 3 numbers, all others begin with four.
 STREAMS = {
-    "check": (),  # the constants of a gradient check
     "order": (),  # of the rows: epoch
     "noise": (),  # the constants of a training step: epoch, step
     "evaluation": (0, 0),  # the constants of an evaluation: first row
@@ -25,6 +24,7 @@ STREAMS = {
     "langevin": (0, 0, 0, 4),
     "unpaired": (0, 0, 0, 5),  # the order of the rows of a domain of its own: domain, pass over its rows
     "example": (0, 0, 0, 6),
+    "check": (0, 0, 0, 7),  # the constants of a gradient check
 }
 
 

@@ -257,6 +257,8 @@ class Model:
         """Name, shape and dtype of the constants that belong to a batch of this shape; found by drawing them once."""
         key = tuple(array.shape for array in batch.values())
         if key not in self._specs:
+            if len(self._specs) >= 1000:  # sequences have batches of ever new shapes
+                self._specs.clear()
             with self.arena:
                 drawn = self._drawn(self.backend.stream(0, "example"), batch)
                 self._specs[key] = {name: (array.shape, array.dtype) for name, array in drawn.items()}
