@@ -12,8 +12,8 @@ import numpy as np
 
 from minae.errors import InputError
 
-# What a stream of random numbers is for -> the beginning of its spawn key. No two keys are the same: the first values of
-# the parameters have none, "order", "noise" and "evaluation" have 1, 2 and 3 numbers, all others begin with four.
+# What a stream of random numbers is for -> the beginning of its spawn key. No two keys are the same: the first values
+# of the parameters have none, "order", "noise" and "evaluation" have 1, 2 and 3 numbers, all others begin with four.
 STREAMS = {
     "order": (),  # of the rows: epoch
     "noise": (),  # the constants of a training step: epoch, step

@@ -77,7 +77,7 @@ def test_no_two_streams_give_the_same_numbers():
 
 def test_spawn_keys_never_coincide():
     """Whatever the numbers behind the names are: keys of 1, 2 and 3 numbers, and prefixes that differ."""
-    lengths = {"check": 0, "order": 1, "noise": 2, "evaluation": 3}
+    lengths = {"order": 1, "noise": 2, "evaluation": 3}
     for name, keys in KEYS.items():
         for key in keys:
             length = len(STREAMS[name]) + len(key)
