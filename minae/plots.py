@@ -109,8 +109,8 @@ def plane(points, title=None, edges=None, thumbnails=None, ellipses=None, shape=
         variance, vectors = np.linalg.eigh(ellipses)  # ascending: the last column is the long axis
         width, height = 2 * np.sqrt(variance[:, 1]), 2 * np.sqrt(variance[:, 0])
         angle = np.degrees(np.arctan2(vectors[:, 1, 1], vectors[:, 0, 1]))
-        form = dict(units="xy", offsets=points, offset_transform=axis.transData, facecolors="none", edgecolors="C0")
-        axis.add_collection(EllipseCollection(width, height, angle, **form))
+        options = dict(units="xy", offsets=points, offset_transform=axis.transData, facecolors="none", edgecolors="C0")
+        axis.add_collection(EllipseCollection(width, height, angle, **options))
         axis.set_aspect("equal")
     axis.scatter(*points.T, s=6, color="C1", linewidths=0, zorder=2)
     for index, image in (thumbnails or {}).items():

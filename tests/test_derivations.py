@@ -67,9 +67,9 @@ def op_pairs():
 
 
 PAIRS = list(op_pairs())
-LAYERS = [layer for layer in classes(layers, Layer) if layer is not Layer and "backward" in vars(layer)]
-LAYERS += [layer for info in pkgutil.iter_modules(models.__path__)
-           for layer in classes(importlib.import_module(f"minae.models.{info.name}"), Layer)]  # fmt: skip
+LAYERS = [layer for package in (layers, models) for info in pkgutil.iter_modules(package.__path__)
+          for layer in classes(importlib.import_module(f"{package.__name__}.{info.name}"), Layer)
+          if layer is not Layer and "backward" in vars(layer)]  # fmt: skip
 CODES = classes(codes, Layer)
 TERMS = [term for term in classes(penalties, Term) + classes(losses, Term) if term not in (Term, losses.Loss)]
 TERMS += classes(contraction, Term)

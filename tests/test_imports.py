@@ -73,7 +73,7 @@ def edges():
 
 def test_there_are_modules():
     assert {"minae.models.model", "minae.kernels.adam", "minae.ops", "minae.training.loop"} <= set(MODULES)
-    assert "minae.kernels" in edges()["minae.ops.dense"] and "minae.ops" in edges()["minae.layers"]
+    assert "minae.kernels" in edges()["minae.ops.dense"] and "minae.ops" in edges()["minae.layers.dense"]
 
 
 def test_the_modules_form_no_circle():

@@ -1,0 +1,71 @@
+"""Layers: names and shapes on top of `minae.ops`.
+
+    y, cache = layer.forward(x, mode)
+    dx = layer.backward(dy, cache, need_dx=True, need_dW=True)      adds to the gradients of its parameters
+    Jx = layer.chain(Jy, cache)                                     ∂(output)/∂y -> ∂(output)/∂x, for a Jacobian
+
+A layer returns its own cache, and only its own backward reads it. `need_dW=False` is for a gradient that only goes
+through a layer, as a generator's goes through its discriminator: its parameters are held fixed.
+"""
+
+from minae.errors import InputError
+
+
+class Mode:
+    """What a forward pass is for: training, where layers use the statistics of the batch and their noise, or not.
+
+    constants:  what layers hold fixed in this pass, by name, such as the mask of a dropout
+    statistics: what layers leave for `Model.after_step`, by name, such as new running means
+    """
+
+    def __init__(self, name="eval", constants=None):
+        if name not in ("train", "eval"):
+            raise InputError(f"mode is {name!r}: choose 'train' or 'eval'")
+        self.train, self.constants, self.statistics = name == "train", constants or {}, {}
+
+
+EVAL = Mode()
+
+
+class Layer:
+    """A layer without parameters, state or noise; the base class of the others.
+
+    names: of its parameters, in the order in which they lie in θ
+    reads_output: whether its backward needs y as it was; where it does not, the next layer may write over y
+    """
+
+    names = ()
+    reads_output = True
+    may_overwrite = False  # set by the network: whether forward may write over x
+
+    def shapes(self):
+        """Parameter -> shape, or `Columns`."""
+        return {}
+
+    def state(self):
+        """What lies beside θ, is saved and is not trained: name -> array of the host with its first value."""
+        return {}
+
+    def constants(self, rng, B):
+        """What training holds fixed, drawn from rng for B examples: name -> array."""
+        return {}
+
+    def bind(self, parameters, state):
+        """Take the views of the parameters; `state` is the model's dict of arrays."""
+        self.arena, self.ws = parameters.arena, parameters.arena.ws
+
+    def initialize(self, rng):
+        """First values of the parameters."""
+
+    def trained(self):
+        """The layers that have parameters, from x up: this one, or none; see `Network.trained`."""
+        return [self] if self.names else []
+
+    def forward(self, x, mode=EVAL):
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def backward(self, dy, cache, need_dx=True, need_dW=True):
+        raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    def chain(self, Jy, cache):
+        raise InputError(f"{type(self).__name__} has no Jacobian: give a layer that has `chain`")
