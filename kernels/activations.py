@@ -6,6 +6,13 @@ r"""The activations φ, and their derivatives φ' and φ'' as functions of h = �
     tanh        (eᵃ − e⁻ᵃ) / (eᵃ + e⁻ᵃ)             1 − h²        −2 h (1 − h²)
     relu        max(0, a)                           [h > 0]       0                           (6.3.1)
     softplus    log(1 + eᵃ)                         1 − e⁻ʰ       e⁻ʰ (1 − e⁻ʰ)               (3.31)
+    leaky_relu  max(ν a, a),  ν = 0.01              1 or ν        0                           (section 6.3.1)
+    elu         a, or eᵃ − 1 where a < 0            1 or h + 1    0 or h + 1                  (Clevert et al. 2016)
+
+Two more are no monotonic functions, so that a does not follow from h. With s = σ(v), their slopes are functions of a:
+
+    swish       a s,  v = a                         s + a s (1 − s) v'                      (Ramachandran et al. 2017)
+    gelu        a s,  v = √(8/π) (a + 0.044715 a³)  s + a s (1 − s) v'                      (Hendrycks and Gimpel 2016)
 
 Derivation:
 Every unit has its own a, so the Jacobian of φ is diagonal and the chain rule is a product of numbers:
@@ -19,6 +26,11 @@ Softplus has the sigmoid as its slope, and the sigmoid follows from h because e�
 The rectifier is a for a > 0 and 0 elsewhere. At its kink, a = 0, the derivative is taken as 0, as [h > 0] says.
 The second derivative follows from φ'(a) = p(h) by the chain rule once more, since ∂h/∂a = p:
     φ''(a) = p'(h) p(h):    (1 − 2h) h (1 − h),    −2h (1 − h²),    e⁻ʰ (1 − e⁻ʰ)
+ELU is eᵃ − 1 below 0, so that its slope there is eᵃ = h + 1, and so is the slope of the slope. The last two are
+products of a and σ(v(a)), whose slope is s' = s (1 − s) v'; the second derivative is the product rule once more:
+    φ'(a) = s + a s',    φ''(a) = 2 s' + a s'',    s'' = s (1 − s) ((1 − 2s) v'² + v'')
+The gelu with √(8/π) (a + 0.044715 a³) is its authors' approximation of a Φ(a), Φ the distribution function of N(0, 1),
+and off by 5e-4 at most.
 """
 
 from numpy import exp, log1p, where
@@ -26,8 +38,9 @@ from numpy import exp, log1p, where
 from minae.backend import namespace
 from minae.kernels.fused import fused
 
-ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "softplus")
-IDENTITY, SIGMOID, TANH, RELU, SOFTPLUS = range(5)
+ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "softplus", "leaky_relu", "elu", "swish", "gelu")
+IDENTITY, SIGMOID, TANH, RELU, SOFTPLUS, LEAKY, ELU, SWISH, GELU = range(9)
+OF_A = ("swish", "gelu")  # whose slopes are functions of a, and not of h
 KIND = {name: kind for kind, name in enumerate(ACTIVATIONS)}
 
 
@@ -46,7 +59,7 @@ def phi(a, name, out=None):
 
 
 def backward(dh, h, name, out):
-    """da = dh φ'(a), in `out`. The identity returns `dh`."""
+    """da = dh φ'(a), in `out`. The identity returns `dh`. Here and below, h is a itself for the names in `OF_A`."""
     if name == "identity":
         return dh
     times_prime(dh, h, KIND[name], out)
@@ -93,8 +106,46 @@ def softplus(a):
     return where(a < 0, 0, a) + log1p(exp(-abs(a)))
 
 
+@fused("a -> h")
+def leaky_relu(a):
+    """a, or 0.01 a where a < 0"""
+    return where(a < 0, 0.01 * a, a)
+
+
+@fused("a -> h")
+def elu(a):
+    """a, or eᵃ − 1 where a < 0"""
+    return where(a < 0, exp(where(a < 0, a, 0)) - 1, a)
+
+
+@fused("a -> h")
+def swish(a):
+    """a σ(a)"""
+    return a * sigmoid(a)
+
+
+@fused("a -> h")
+def gelu(a):
+    """a σ(√(8/π) (a + 0.044715 a³))"""
+    return a * sigmoid(1.5957691216057308 * (a + 0.044715 * a * a * a))
+
+
 PHI = {"sigmoid": sigmoid, "relu": relu, "softplus": softplus}
+PHI |= {"leaky_relu": leaky_relu, "elu": elu, "swish": swish, "gelu": gelu}
 PHI_IN_PLACE = {name: fused("a -> a")(h.body) for name, h in PHI.items()}
+
+
+@fused("a -> v slope bend")
+def gate(a, kind: int):
+    """v, v' and v'' of the swish and the gelu."""
+    if kind == SWISH:
+        return a, 1, 0
+    cube = 0.044715 * a * a
+    return (
+        1.5957691216057308 * a * (1 + cube),
+        1.5957691216057308 * (1 + 3 * cube),
+        1.5957691216057308 * 6 * 0.044715 * a,
+    )
 
 
 @fused("h -> p q")
@@ -112,6 +163,15 @@ def slopes(h, kind: int):
     if kind == SOFTPLUS:
         e = exp(-h)
         return 1 - e, e * (1 - e)
+    if kind == LEAKY:
+        return where(h > 0, 1, where(h <= 0, 0.01, h)), 0
+    if kind == ELU:
+        return where(h > 0, 1, h + 1), where(h > 0, 0, h + 1)
+    if kind >= SWISH:
+        v, slope, bend = gate(h, kind)
+        s = sigmoid(v)
+        p = s * (1 - s)
+        return s + h * p * slope, p * (2 * slope + h * ((1 - 2 * s) * slope * slope + bend))
     return 1, 0
 
 

@@ -3,6 +3,8 @@
 from minae.backend import namespace
 from minae.layers import EVAL, Activation, Affine
 
+RECTIFIED = dict.fromkeys(("relu", "leaky_relu", "elu", "swish", "gelu"), 2)  # φ -> the gain of the layer before it
+
 
 class Network:
     """y = layer_D(… layer_2(layer_1(x))).     The cache is the list of the layers' caches."""
@@ -81,7 +83,7 @@ def dense(widths, activations, W, b, **more):
     layers = []
     for k, name in enumerate(activations):
         last = more if k + 1 == len(activations) else {}
-        gain = 2 if name == "relu" else None
+        gain = RECTIFIED.get(name)
         layers.append(Affine(f"{W}{k + 1}", f"{b}{k + 1}", widths[k], widths[k + 1], gain=gain, **last))
         layers.append(Activation(name))
     return Network(layers)
@@ -92,7 +94,7 @@ def mirrored(widths, activations, tied):
     widths, depth = widths[::-1], len(widths) - 1
     layers = []
     for k, name in enumerate(activations):
-        V, gain = f"W{depth - k}" if tied else f"V{k + 1}", 2 if name == "relu" else None
+        V, gain = f"W{depth - k}" if tied else f"V{k + 1}", RECTIFIED.get(name)
         layers.append(Affine(V, f"c{k + 1}", widths[k], widths[k + 1], transposed=tied, gain=gain))
         layers.append(Activation(name))
     return Network(layers)

@@ -73,6 +73,10 @@ FUSED = {
     "sigmoid": (sigmoid, 1, ()),
     "relu": (activations.relu, 1, ()),
     "softplus": (activations.softplus, 1, ()),
+    "leaky_relu": (activations.leaky_relu, 1, ()),
+    "elu": (activations.elu, 1, ()),
+    "swish": (activations.swish, 1, ()),
+    "gelu": (activations.gelu, 1, ()),
     "mask": (noise.keep_or_zero, 2, (0.3,)),
     "adam": (adam.step, 4, (0.01, 0.9, 0.1, 0.999, 0.001, 0.02, 1.5, 1e-8)),
 }
@@ -89,7 +93,7 @@ FUSED |= {
 
 
 def test_every_fused_body_of_the_kernels_is_tested():
-    reductions = {"slopes", "component", "divergence"}  # used by loops that are written by hand, and tested with those
+    reductions = {"slopes", "gate", "component", "divergence"}  # used by loops that are written by hand, and tested with those
     modules = [getattr(kernels, name) for name in kernels.MODULES]
     bodies = {value.__name__ for module in modules for value in vars(module).values() if isinstance(value, Fused)}
     assert bodies == reductions | {body.__name__ for body, *_ in FUSED.values()}
@@ -164,13 +168,14 @@ def test_slopes_are_the_differences_of_the_activation(name, rng):
     a, step = 2 * rng.standard_normal((5, 7)), 1e-5
     a[abs(a) < 10 * step] = 0.5  # away from the kink
     h, low, high = (activations.phi(point, name).copy() for point in (a, a - step, a + step))
-    prime, second = activations.prime(h, name, h.copy()), activations.second(h, name, h.copy())
+    of = (a, a - step, a + step) if name in activations.OF_A else (h, low, high)  # what the slopes are functions of
+    prime, second = activations.prime(of[0], name, h.copy()), activations.second(of[0], name, h.copy())
     np.testing.assert_allclose(prime, (high - low) / (2 * step), atol=1e-8)
-    primes = [activations.prime(point, name, point.copy()) for point in (low, high)]
+    primes = [activations.prime(point, name, point.copy()) for point in of[1:]]
     np.testing.assert_allclose(second, (primes[1] - primes[0]) / (2 * step), atol=1e-8)
     dh = rng.standard_normal((5, 7))
-    np.testing.assert_allclose(activations.backward(dh, h, name, h.copy()), dh * prime)
-    np.testing.assert_allclose(activations.times_second(dh.copy(), h, name), dh * second)
+    np.testing.assert_allclose(activations.backward(dh, of[0], name, h.copy()), dh * prime)
+    np.testing.assert_allclose(activations.times_second(dh.copy(), of[0], name), dh * second)
 
 
 @pytest.mark.parametrize("dtype, tolerance", TYPES)

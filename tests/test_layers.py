@@ -161,8 +161,8 @@ def test_a_layer_that_is_not_finished_says_what_is_missing():
             call()
     with pytest.raises(InputError, match="Layer has no Jacobian"):
         layer.chain(None, None)
-    with pytest.raises(InputError, match="unknown activation 'swish'"):
-        Activation("swish")
+    with pytest.raises(InputError, match="unknown activation 'mish'"):
+        Activation("mish")
 
 
 def test_mode():

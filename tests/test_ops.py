@@ -19,6 +19,10 @@ TRUE = {
     "tanh": np.tanh,
     "relu": lambda a: a * (a > 0),
     "softplus": lambda a: np.log1p(np.exp(-np.abs(a))) + np.maximum(a, 0),
+    "leaky_relu": lambda a: np.where(a < 0, 0.01 * a, a),
+    "elu": lambda a: np.where(a < 0, np.expm1(np.minimum(a, 0)), a),
+    "swish": lambda a: a * expit(a),
+    "gelu": lambda a: 0.5 * a * (1 + np.tanh(np.sqrt(2 / np.pi) * (a + 0.044715 * a**3))),
 }
 
 
@@ -31,11 +35,11 @@ def numeric_gradient(f, x, h=1e-5):
     return g
 
 
-def assert_backward(backend, op, op_backward, a, rng):
+def assert_backward(backend, op, op_backward, a, rng, of_a=False):
     """The gradient of Σ dy · op(a) for a RANDOM dy: with dy = 1 a softmax would pass with any gradient."""
     dy, to, back = rng.standard_normal(a.shape), backend.from_numpy, backend.to_numpy
     y, dy_device = op(to(a)), to(dy)
-    da = back(op_backward(dy_device, y))
+    da = back(op_backward(dy_device, to(a) if of_a else y))
     numeric = numeric_gradient(lambda a: float((dy * back(op(to(a)))).sum()), a)
     np.testing.assert_allclose(da, numeric, rtol=1e-7, atol=1e-8)
     np.testing.assert_array_equal(back(dy_device), dy)  # the incoming gradient is never written to
@@ -54,7 +58,7 @@ def phi_backward(name):
 def test_activation(name, backend, rng):
     a = rng.standard_normal((3, 5))
     np.testing.assert_allclose(backend.to_numpy(ops.phi(backend.from_numpy(a), name)), TRUE[name](a), rtol=1e-12)
-    assert_backward(backend, phi(name), phi_backward(name), a, rng)
+    assert_backward(backend, phi(name), phi_backward(name), a, rng, of_a=name in ops.OF_A)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -65,15 +69,17 @@ def test_slopes(name, backend, rng):
     def value(a):
         return back(ops.phi(to(a.copy()), name)).copy()
 
+    def source(a):
+        return to(a.copy()) if name in ops.OF_A else ops.phi(to(a.copy()), name)
+
     def slope(function, a):
-        y = ops.phi(to(a.copy()), name)
-        return back(function(y, name, out=to(np.empty_like(a))))
+        return back(function(source(a), name, out=to(np.empty_like(a))))
 
     prime, second = kernels.activations.prime, kernels.activations.second
     np.testing.assert_allclose(slope(prime, a), (value(a + h) - value(a - h)) / (2 * h), atol=1e-8)
     np.testing.assert_allclose(slope(second, a), (slope(prime, a + h) - slope(prime, a - h)) / (2 * h), atol=1e-8)
     d = rng.standard_normal(a.shape)
-    product = kernels.activations.times_second(to(d.copy()), ops.phi(to(a.copy()), name), name)
+    product = kernels.activations.times_second(to(d.copy()), source(a), name)
     np.testing.assert_allclose(back(product), d * slope(second, a), rtol=1e-12)
 
 

@@ -6,7 +6,7 @@ from minae import kernels
 from minae.backend import namespace
 from minae.errors import InputError
 from minae.layers.base import EVAL, Layer
-from minae.ops import ACTIVATIONS, affine, affine_backward, phi, phi_backward, rows
+from minae.ops import ACTIVATIONS, OF_A, affine, affine_backward, phi, phi_backward, rows
 from minae.parameters import Columns
 
 
@@ -16,8 +16,8 @@ class Affine(Layer):
     W, b:       names of the parameters
     transposed: reads the parameter W, of shape (m, n), as its transpose: the decoder's V = Wᵀ, tied for real, since
                 both layers read one array and both gradients are added into one
-    gain:       2 for a layer that a ReLU follows: the variance of W is gain/n (He et al. 2015); else it is 2/(n + m),
-                which keeps the signal's size in both directions (Glorot and Bengio 2010)
+    gain:       2 for a layer that a ReLU or its likes follow: the variance of W is gain/n (He et al. 2015); else it is
+                2/(n + m), which keeps the signal's size in both directions (Glorot and Bengio 2010)
     columns:    whether W lies column by column, for a code of which few units are on
     """
 
@@ -77,8 +77,9 @@ class Activation(Layer):
         self.name = name
 
     def forward(self, a, mode=EVAL):
-        h = phi(a, self.name, out=a if self.may_overwrite else self.arena.empty(*a.shape))
-        return h, h
+        of_a = self.name in OF_A
+        h = phi(a, self.name, out=a if self.may_overwrite and not of_a else self.arena.empty(*a.shape))
+        return h, a if of_a else h
 
     def backward(self, dh, h, need_dx=True, need_dW=True):
         if isinstance(dh, rows.Sparse):

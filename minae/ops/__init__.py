@@ -9,7 +9,16 @@ returns the gradient of its input; gradients of parameters are added to accumula
 left out where these are None. Results go to `out` where it is given; the incoming gradient is never written to.
 """
 
-from minae.ops.activations import ACTIVATIONS, log_softmax, log_softmax_backward, phi, phi_backward
+from minae.ops.activations import ACTIVATIONS, OF_A, log_softmax, log_softmax_backward, phi, phi_backward
 from minae.ops.dense import affine, affine_backward
 
-__all__ = ["ACTIVATIONS", "affine", "affine_backward", "log_softmax", "log_softmax_backward", "phi", "phi_backward"]
+__all__ = [
+    "ACTIVATIONS",
+    "OF_A",
+    "affine",
+    "affine_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "phi",
+    "phi_backward",
+]

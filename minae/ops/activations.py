@@ -1,13 +1,15 @@
 r"""h = φ(a), number by number, and the softmax.
 
-Every φ here has a derivative that follows from its value h = φ(a) alone, so `a` is not kept:
-`minae.kernels.activations` derives φ'(a) and φ''(a) as functions of h, and computes them.
+Most φ have a derivative that follows from their value h = φ(a), so that `a` need not be stored:
+`minae.kernels.activations` derives φ'(a) and φ''(a) as functions of h, and computes them. Those of OF_A are functions
+of a, which stands for h there.
 """
 
 from minae import kernels
 from minae.backend import namespace
 
-ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "softplus")
+ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "softplus", "leaky_relu", "elu", "swish", "gelu")
+OF_A = ("swish", "gelu")  # their backward pass reads a in the place of h
 
 
 def phi(a, name, out=None):
@@ -16,7 +18,7 @@ def phi(a, name, out=None):
 
 
 def phi_backward(dh, h, name, out=None):
-    """da = dh φ'(a).
+    """da = dh φ'(a).     h: of forward, or a for the names in OF_A
 
     Derivation: h_bj depends on a_bj alone, so the chain rule has one factor.
         da_bj = ∂J/∂a_bj = ∂J/∂h_bj ∂h_bj/∂a_bj = dh_bj φ'(a_bj)     (6.5.2)
