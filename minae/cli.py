@@ -177,6 +177,8 @@ def _model_options(parser, argv):
             group.add_argument(
                 f"--{key}", type=int, nargs="+", metavar="M", help="widths from behind x to the code (default 256 30)"
             )
+        elif isinstance(option, options.Widths):
+            group.add_argument(f"--{key}", type=int, nargs="+", metavar="M", help=words)
         elif isinstance(option, options.Flag):
             group.add_argument(f"--{key}", action=argparse.BooleanOptionalAction, default=None, help=words)
         elif not isinstance(option, options.Settled):

@@ -9,6 +9,12 @@ weight · ∂L/∂s; in one pass, because the two share their exponential. `loss
 | Gaussian    | N(x; s, I)          | any                  | ½ Σ (s − x)², ½ n log 2π left out   | s − x            |
 | Bernoulli   | Bernoulli(x; σ(s))  | in [0, 1]            | Σ softplus(s) − x s                | σ(s) − x         |
 | Categorical | Cat(x; softmax(s))  | ≥ 0, rows sum to 1   | −Σ x log softmax(s)                | softmax(s) − x   |
+| Laplace     | Laplace(x; s, 1)    | any                  | Σ |s − x|                          | sign(s − x)      |
+| Huber       |                     | any                  | Σ ½ d² or |d| − ½, with d = s − x  | clip(d, −1, 1)   |
+| StudentT    | t_ν(x; s), ν = 3    | any                  | Σ ½ (ν + 1) log(1 + d²/ν)          | (ν + 1) d/(ν+d²) |
+
+Constants that do not depend on s are left out. Hinge and SquaredHinge are heads of a classifier, and TokenLoss that of
+a model of sequences.
 """
 
 from minae import kernels, ops
@@ -147,4 +153,127 @@ class Categorical(Loss):
             raise InputError(f"{what} has rows whose sum is off 1 by {off:g}; categorical rows must sum to 1: {advice}")
 
 
-LOSSES = {"gaussian": Gaussian, "bernoulli": Bernoulli, "categorical": Categorical}
+class Residual(Loss):
+    """A loss of the residual d = s − x, number by number: L = Σ value(d), ds = slope(d).
+
+    Derivation: each s_bi stands in one term, whose inner derivative is ∂d_bi/∂s_bi = 1.
+        ∂L/∂s_bi = 1/B value'(d_bi) = 1/B slope(d_bi)
+    Laplace: |d| has the slope sign(d), taken as 0 at 0. Huber: ½ d² up to |d| = 1 and a straight line from there on,
+    whose slope d is cut off at ±1. StudentT, with density ∝ (1 + d²/ν)^{−(ν+1)/2}: the logarithm's slope is that of its
+    inside, 2d/ν, over the inside, (ν+1)/2 · (2d/ν)/(1 + d²/ν) = (ν + 1) d/(ν + d²). The last two let far points pull
+    less.
+    """
+
+    mean = staticmethod(Gaussian.mean)
+
+    def __call__(self, s, x):
+        d = self.arena.ws.subtract(s, x)
+        L = self.value(d).sum() / len(s)
+        ds = self.slope(d)
+        ds *= self.weight / len(s)
+        return L, ds
+
+    def rows(self, s, x):
+        """L of each example, (B,)."""
+        return self.value(s - x).sum(axis=1)
+
+
+class Laplace(Residual):
+    """L = Σ |s − x|: the negative log-likelihood of a Laplace distribution, whose best s is a median."""
+
+    def value(self, d):
+        return self.arena.ws.abs(d)
+
+    def slope(self, d):
+        return self.arena.ws.sign(d)
+
+
+class Huber(Residual):
+    """L = Σ ½ d² where |d| ≤ 1, else |d| − ½.     (Huber 1964)"""
+
+    def value(self, d):
+        ws, near = self.arena.ws, self.slope(d)
+        return ws.multiply(near, ws.subtract(d, ws.multiply(near, 0.5)))  # near = d, or ±1 where |d| > 1
+
+    def slope(self, d):
+        return self.arena.ws.clip(d, -1.0, 1.0)
+
+
+class StudentT(Residual):
+    """L = Σ ½ (ν + 1) log(1 + d²/ν): the negative log-likelihood of Student's t with ν = 3, whose tails are heavy."""
+
+    nu = 3.0
+
+    def value(self, d):
+        ws = self.arena.ws
+        return ws.multiply(ws.log1p(ws.multiply(ws.multiply(d, d), 1 / self.nu)), (self.nu + 1) / 2)
+
+    def slope(self, d):
+        ws = self.arena.ws
+        return ws.multiply(ws.divide(d, ws.add(ws.multiply(d, d), self.nu)), self.nu + 1)
+
+
+class Hinge(Loss):
+    """L = Σ_c max(0, 1 − t_c s_c),  t = 2y − 1 = ±1 for the one-hot y: a margin for each class.     (5.7.2)
+
+    Derivation: a class within its margin, t s < 1, has the slope −t; beyond it there is no cost. At the kink it is 0.
+        ∂L/∂s_bc = −1/B t_bc [t_bc s_bc < 1]
+    """
+
+    def __call__(self, s, y):
+        ws = self.arena.ws
+        t = ws.subtract(ws.multiply(y, 2), 1)
+        room = ws.maximum(ws.subtract(1, ws.multiply(t, s)), 0)
+        L = self.value(room).sum() / len(s)
+        return L, ws.multiply(ws.multiply(t, self.slope(room)), -self.weight / len(s))
+
+    def value(self, room):
+        return room
+
+    def slope(self, room):
+        return self.arena.ws.sign(room)
+
+
+class SquaredHinge(Hinge):
+    """L = Σ_c max(0, 1 − t_c s_c)²     (Tang 2013)
+
+    Derivation: the chain rule through the square, whose slope vanishes with the room, so that there is no kink.
+        ∂L/∂s_bc = −2/B t_bc max(0, 1 − t_bc s_bc)
+    """
+
+    def value(self, room):
+        return self.arena.ws.multiply(room, room)
+
+    def slope(self, room):
+        return self.arena.ws.multiply(room, 2)
+
+
+class TokenLoss(Loss):
+    r"""L = −1/N Σ_{b,t} m_bt log softmax(s_bt)_{x_bt},  N = Σ m: cross-entropy, a mean over the tokens that count.
+
+    s (B, T, V) logits, x (B, T) tokens, m (B, T) of 0 and 1, or None where all count. Padding must not count: its mean
+    over all positions would fall when sequences are short, and nothing would be learned of their end.
+
+    Derivation: each position that counts is a categorical loss with a one-hot x, and the others are no part of L.
+        ∂L/∂s_btv = m_bt/N (softmax(s_bt)_v − [v = x_bt]),    exactly 0 where m_bt = 0
+    """
+
+    def __call__(self, s, x, m=None):
+        xp, (B, T, V), empty = namespace(s), s.shape, self.arena.empty
+        flat, token = s.reshape(-1, V), x.reshape(-1)
+        y = ops.log_softmax(flat, out=empty(B * T, V), work=empty(B * T, V))
+        counts = xp.ones_like(flat[:, 0]) if m is None else m.reshape(-1)
+        N = counts.sum()
+        if m is not None and not bool(N > 0):
+            raise InputError("the mask hides every token: expected at least one that counts")
+        at = xp.arange(B * T), token
+        L = -(y[at] * counts).sum() / N
+        ds = xp.exp(y, out=y)
+        ds[at] -= 1
+        ds *= (counts * (self.weight / N))[:, None]
+        return L, ds.reshape(B, T, V)
+
+
+LOSSES = {"gaussian": Gaussian, "bernoulli": Bernoulli, "categorical": Categorical,
+          "laplace": Laplace, "huber": Huber, "student_t": StudentT}  # fmt: skip
+HEADS = {"categorical": Categorical, "hinge": Hinge, "squared_hinge": SquaredHinge}  # what a classifier may minimise

@@ -177,12 +177,10 @@ class Flag(Option):
         return "True or False"
 
 
-class Sizes(Option):
-    """Widths of layers, such as (784, 256, 30)."""
+class Widths(Option):
+    """Widths of layers, such as (256, 256)."""
 
-    def __init__(self, doc="", *, fewest=2, example=(7, 5, 3), most=None, **more):
-        super().__init__(REQUIRED, doc, example=example, **more)
-        self.fewest, self.most = fewest, most
+    fewest, most = 1, None
 
     def convert(self, value):
         if isinstance(value, str):
@@ -191,6 +189,17 @@ class Sizes(Option):
         if not self.fewest <= len(widths) <= (self.most or len(widths)) or min(widths) < 1:
             raise ValueError
         return widths
+
+    def expected(self):
+        return "widths ≥ 1, such as (256, 256)"
+
+
+class Sizes(Widths):
+    """The widths from x to h, such as (784, 256, 30); the option that may be given by position."""
+
+    def __init__(self, doc="", *, fewest=2, example=(7, 5, 3), most=None, **more):
+        super().__init__(REQUIRED, doc, example=example, **more)
+        self.fewest, self.most = fewest, most
 
     def expected(self):
         if self.most:

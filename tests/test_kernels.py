@@ -93,10 +93,10 @@ FUSED |= {
 
 
 def test_every_fused_body_of_the_kernels_is_tested():
-    reductions = {"slopes", "gate", "component", "divergence"}  # used by loops that are written by hand, and tested with those
+    inner = {"slopes", "gate", "component", "divergence"}  # of loops that are written by hand, and tested with those
     modules = [getattr(kernels, name) for name in kernels.MODULES]
     bodies = {value.__name__ for module in modules for value in vars(module).values() if isinstance(value, Fused)}
-    assert bodies == reductions | {body.__name__ for body, *_ in FUSED.values()}
+    assert bodies == inner | {body.__name__ for body, *_ in FUSED.values()}
 
 
 @pytest.mark.parametrize("dtype, tolerance", TYPES)
@@ -168,7 +168,7 @@ def test_slopes_are_the_differences_of_the_activation(name, rng):
     a, step = 2 * rng.standard_normal((5, 7)), 1e-5
     a[abs(a) < 10 * step] = 0.5  # away from the kink
     h, low, high = (activations.phi(point, name).copy() for point in (a, a - step, a + step))
-    of = (a, a - step, a + step) if name in activations.OF_A else (h, low, high)  # what the slopes are functions of
+    of = (a, a - step, a + step) if name in activations.OF_A else (h, low, high)  # the slopes are functions of these
     prime, second = activations.prime(of[0], name, h.copy()), activations.second(of[0], name, h.copy())
     np.testing.assert_allclose(prime, (high - low) / (2 * step), atol=1e-8)
     primes = [activations.prime(point, name, point.copy()) for point in of[1:]]

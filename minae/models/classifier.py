@@ -1,12 +1,13 @@
 from typing import Any
 
+from minae.errors import InputError
 from minae.fields import Labels, Real
 from minae.layers import Activation, Affine
-from minae.losses import Categorical
+from minae.losses import HEADS
 from minae.models.autoencoder import Autoencoder
 from minae.models.model import Model
 from minae.networks import Network, dense
-from minae.options import Count, Sizes, Weight
+from minae.options import Choice, Count, Sizes, Weight
 from minae.penalties import WeightDecay
 
 
@@ -29,11 +30,14 @@ class Classifier(Model):
     sizes = Sizes("widths from x to h; (n,) for softmax regression", fewest=1)
     activation = Autoencoder.activation
     code = Autoencoder.code
+    loss = Choice("categorical", "−log p(y | x), or a margin for each class", among=tuple(HEADS))
     classes = Count(10, "number of classes", lowest=2)
     lam = Weight("Omega", 0.0, "weight λ of weight decay")
     cases = {
         "two layers": dict(classes=3),
         "softmax regression, weight decay": dict(sizes=(7,), classes=3, lam=0.1),
+        "hinge": dict(classes=3, loss="hinge"),
+        "squared hinge": dict(classes=3, loss="squared_hinge"),
     }
 
     def settle(self):
@@ -49,7 +53,7 @@ class Classifier(Model):
         return {"f": dense(self.sizes, activations, "W", "b"), "g": g}
 
     def build(self):
-        self.loss = Categorical(self.arena, self.weights)
+        self.loss = HEADS[self.options["loss"]](self.arena, self.weights)
         self.penalty = WeightDecay(self.parameters, self.weights)
 
     def cost_and_grad(self, x, y, mode="train", need_grad=True):
@@ -73,8 +77,16 @@ class Classifier(Model):
 
     def probabilities(self, X: Any) -> Any:
         """p(y | x):  (rows, n) -> (rows, classes)."""
-        return self.apply(lambda x, start: self.loss.mean(self.g.forward(self.f.forward(x)[0])[0]), X)
+        if self.options["loss"] != "categorical":
+            raise InputError(
+                f"loss {self.options['loss']!r} has margins and no probabilities: use `predict`, or categorical"
+            )
+        return self.apply(lambda x, start: self.loss.mean(self.logits(x)), X)
+
+    def logits(self, x: Any) -> Any:
+        """s of a batch on the device, (B, classes)."""
+        return self.g.forward(self.f.forward(x)[0])[0]
 
     def predict(self, X: Any) -> Any:
         """The most probable label:  (rows, n) -> (rows,)."""
-        return self.probabilities(X).argmax(axis=1)
+        return self.apply(lambda x, start: self.logits(x), X).argmax(axis=1)

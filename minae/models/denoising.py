@@ -5,6 +5,7 @@ import numpy as np
 
 from minae.corruptions import CORRUPTIONS
 from minae.errors import InputError
+from minae.losses import LOSSES
 from minae.models.autoencoder import Autoencoder
 from minae.options import Choice, Count, Number
 
@@ -40,7 +41,7 @@ class DenoisingAutoencoder(Autoencoder):
 
     def settle(self):
         super().settle()
-        if self.walks and self.options["loss"] == "gaussian":
+        if self.walks and not hasattr(LOSSES[self.options["loss"]], "sample"):
             raise InputError(
                 "walks needs a loss whose p(x | h) can be drawn from, bernoulli or categorical: leave it out"
             )
@@ -94,7 +95,7 @@ class DenoisingAutoencoder(Autoencoder):
     def chain(self, X: Any, steps: int, seed: int = 0) -> np.ndarray:
         """x̃ ~ C(x̃ | x), then x ~ p(x | f(x̃)), again and again from each row of X: a Markov chain whose stationary
         distribution estimates p(x) (20.11.1; Bengio et al. 2013).  Returns its means r(x̃):  -> (steps, rows, n)"""
-        if not steps >= 1 or self.options["loss"] == "gaussian":
+        if not steps >= 1 or not hasattr(self.loss, "sample"):
             raise InputError(
                 f"steps is {steps} and loss {self.options['loss']!r}: expected steps ≥ 1 and a p(x | h) to draw from, "
                 "bernoulli or categorical; for gaussian there is `langevin`"

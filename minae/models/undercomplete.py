@@ -29,6 +29,7 @@ class UndercompleteAutoencoder(Autoencoder):
         },
         "bernoulli": dict(loss="bernoulli"),
         "categorical": dict(loss="categorical"),
+        **{loss: dict(loss=loss, activation="tanh") for loss in ("laplace", "huber", "student_t")},
         "one layer": dict(sizes=(7, 3)),
         "deep": dict(sizes=(7, 6, 5, 2), activation="tanh"),
         "tied": dict(tied=True),
