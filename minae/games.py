@@ -17,9 +17,9 @@ class Game(Term):
     Derivation: every logit stands in one term of a mean over B of them. The parameters of d and those of the generator
     belong to two players, and each player differentiates the cost that it minimises.
         ∂L_D/∂t_real = a'(t_real)/B,    ∂L_D/∂t_fake = b'(t_fake)/B,    ∂L_G/∂t_fake = c'(t_fake)/B
-    non_saturating: a = ζ(−t), b = ζ(t), c = ζ(−t) with softplus ζ, whose slopes are −σ(−t), σ(t) and −σ(−t). Where d wins,
-    t_fake → −∞, the slope of c stays −1, while that of the saturating −ζ(t), −σ(t), would vanish. For known densities the
-    best d is log p_real − log p_fake, since a'(t) p_real + b'(t) p_fake = 0 at every point gives eᵗ = p_real/p_fake.
+    non_saturating: a = ζ(−t), b = ζ(t), c = ζ(−t) with softplus ζ, whose slopes are −σ(−t), σ(t) and −σ(−t). Where d
+    wins, t_fake → −∞, the slope of c stays −1, while that of the saturating −ζ(t), −σ(t), would vanish. For known
+    densities the best d is log p_real − log p_fake: a'(t) p_real + b'(t) p_fake = 0 at every point.
     least_squares: a = ½ (t − 1)², b = ½ t², c = ½ (t − 1)², with slopes t − 1, t and t − 1.     (Mao et al. 2017)
     hinge: a = max(0, 1 − t), b = max(0, 1 + t), c = −t, with slopes −[t < 1], [t > −1] and −1.     (Lim and Ye 2017)
 

@@ -15,7 +15,7 @@ expm1 eye float32 float64 full_like greater greater_equal isfinite isnan less lo
 minimum multiply negative ones ones_like partition sign sin sqrt square stack subtract sum take take_along_axis tanh
 transpose vdot where zeros zeros_like
 """.split()
-METHODS = "cumsum sum max min mean copy astype reshape argmax all any transpose view".split()
+METHODS = "cumsum sum max min mean copy astype reshape argmax argmin all any transpose view".split()
 OPERATORS = "add sub mul truediv pow matmul lt le gt ge eq ne and or xor rshift".split()
 waits = 0
 
