@@ -179,7 +179,7 @@ class Residual(Loss):
 
 
 class Laplace(Residual):
-    """L = Σ |s − x|: the negative log-likelihood of a Laplace distribution, whose best s is a median."""
+    """L = Σ |s − x|: the negative log-likelihood of a Laplace distribution, whose best s is a median; derived in `losses.Residual`."""
 
     def value(self, d):
         return self.arena.ws.abs(d)
@@ -189,7 +189,7 @@ class Laplace(Residual):
 
 
 class Huber(Residual):
-    """L = Σ ½ d² where |d| ≤ 1, else |d| − ½.     (Huber 1964)"""
+    """L = Σ ½ d² where |d| ≤ 1, else |d| − ½; derived in `losses.Residual`.     (Huber 1964)"""
 
     def value(self, d):
         ws, near = self.arena.ws, self.slope(d)
@@ -200,7 +200,8 @@ class Huber(Residual):
 
 
 class StudentT(Residual):
-    """L = Σ ½ (ν + 1) log(1 + d²/ν): the negative log-likelihood of Student's t with ν = 3, whose tails are heavy."""
+    """L = Σ ½ (ν + 1) log(1 + d²/ν): the negative log-likelihood of Student's t with ν = 3; derived in
+    `losses.Residual`."""
 
     nu = 3.0
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 import minae
-from minae import codes, contraction, inference, layers, losses, models, ops, penalties
+from minae import codes, contraction, games, inference, layers, losses, models, ops, penalties, symbols
 from minae.layers import Layer
 from minae.penalties import Term
 
@@ -70,9 +70,9 @@ PAIRS = list(op_pairs())
 LAYERS = [layer for package in (layers, models) for info in pkgutil.iter_modules(package.__path__)
           for layer in classes(importlib.import_module(f"{package.__name__}.{info.name}"), Layer)
           if layer is not Layer and "backward" in vars(layer)]  # fmt: skip
-CODES = classes(codes, Layer)
+CODES = classes(codes, Layer) + classes(symbols, Layer)
 TERMS = [term for term in classes(penalties, Term) + classes(losses, Term) if term not in (Term, losses.Loss)]
-TERMS += classes(contraction, Term)
+TERMS += classes(contraction, Term) + classes(games, Term)
 
 
 def test_there_is_something_to_see():

@@ -10,10 +10,10 @@ from minae.options import Choice, Settled, Weight, Widths
 class AdversarialAutoencoder(Autoencoder):
     r"""The adversarial autoencoder: a game gives the code its distribution.     (Makhzani et al. 2015; 20.10.4)
 
-        turn R   L = −log p(x | h),  h = f(x)              moves f and g
-        turn D   L_D of `minae.games`, + λ R1              moves d, which tells z ~ N(0, I) from h
+        turn R   J = L = −log p(x | h),  h = f(x)          moves f and g
+        turn D   J = L_D + λ R1, L_D of `minae.games`      moves d, which tells z ~ N(0, I) from h
                  R1 = mean ‖∂d(z)/∂z‖²                     (Mescheder et al. 2018, whose γ/2 is our λ)
-        turn G   L_G of `minae.games`                      moves f, so that d takes h for a z
+        turn G   J = L_G of `minae.games`                  moves f, so that d takes h for a z
 
     The three players move in turn, each on the same rows and along its own cost. Where a variational autoencoder adds
     the divergence of each q(z | x) from the prior, the game compares the codes of all x together with it, and needs no
