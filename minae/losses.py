@@ -179,7 +179,7 @@ class Residual(Loss):
 
 
 class Laplace(Residual):
-    """L = Σ |s − x|: the negative log-likelihood of a Laplace distribution, whose best s is a median; derived in `losses.Residual`."""
+    """L = Σ |s − x|: −log of a Laplace density but for a constant, best at a median; derived in `losses.Residual`."""
 
     def value(self, d):
         return self.arena.ws.abs(d)

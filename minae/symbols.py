@@ -265,7 +265,8 @@ class BatchTopK(Layer):
     The batch decides in training only. Elsewhere h is kept above a threshold, the running mean of the smallest number
     that a training batch kept, which is state.
 
-    Derivation: Γ is held fixed, as in `minae.codes.TopK`:  dh = ∂J/∂h_Γ on Γ, and 0 elsewhere.
+    Derivation: Γ is held fixed, as in `minae.codes.TopK`, so h_Γ is h times a mask that does not depend on θ.
+        dh_bj = ∂J/∂h_Γ,bj for (b, j) ∈ Γ, and 0 elsewhere
     """
 
     def __init__(self, k, name="threshold", decay=0.99):

@@ -2,5 +2,6 @@
 
 from minae.layers.base import EVAL, Layer, Mode
 from minae.layers.dense import Activation, Affine, Gain, Shrink
+from minae.layers.regularizing import Dropout, GradientReversal
 
-__all__ = ["EVAL", "Activation", "Affine", "Gain", "Layer", "Mode", "Shrink"]
+__all__ = ["EVAL", "Activation", "Affine", "Dropout", "Gain", "GradientReversal", "Layer", "Mode", "Shrink"]

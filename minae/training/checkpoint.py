@@ -15,6 +15,7 @@ class Checkpoint:
         return {
             "seed": self.seed,
             "batch_size": self.batch_size,
+            "average": self.decay,
             "optimizer": optimizers.get("", optimizers),
             "data": self.batches.fingerprint(),
             "validation": self.held_out and self.held_out.fingerprint(),
@@ -32,6 +33,8 @@ class Checkpoint:
         model, to_numpy = self.model, self.model.backend.to_numpy
         arrays = model.tensors() | self.vectors()
         arrays |= self.best or {}
+        if self.average is not None:
+            arrays["run.average"] = self.average
         if self.position:
             arrays["run.trace"] = self.trace
         tensors = {name: to_numpy(array) for name, array in arrays.items()}
@@ -69,5 +72,7 @@ class Checkpoint:
         self.recorded[...] = tensors["run.recorded"]
         if "run.best" in tensors:
             self.best, self.best_J = {name: from_numpy(tensors[name]) for name in self.current()}, run["best_J"]
+        if self.average is not None:
+            self.average = from_numpy(tensors["run.average"])
         if "run.trace" in tensors:
             self.trace = from_numpy(tensors["run.trace"])

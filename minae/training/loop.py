@@ -4,6 +4,7 @@ Randomness is a function of (seed, epoch) for the order of the rows and of (seed
 so a checkpoint holds parameters, state, the optimizers' vectors, epoch and position, and no generator.
 """
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -42,6 +43,7 @@ def fit(
     patience: int | None = None,
     callbacks: Sequence[Callable[..., Any]] = (),
     gradient_hook: Callable[[Any], None] | None = None,
+    average: float | None = None,
     seed: int = 0,
     checkpoint: Any = None,
     every: int = 1,
@@ -59,6 +61,8 @@ def fit(
     patience:   stop after so many epochs without a lower validation cost J, and restore the best parameters
     callbacks:  called after each epoch as callback(model, history); one that returns True ends the training
     gradient_hook: called between cost and step with ∂J/∂θ, the flat vector, which it may change in place
+    average:    γ of a moving average of θ, θ̄ ← γ θ̄ + (1 − γ) θ after each step, with less weight on the first steps;
+                the validation cost is that of θ̄, and so is the model in the end
     seed:       of the order of the rows and of the model's constants
     checkpoint: a file written every `every` epochs, on Ctrl-C and at the end; resume=True continues from it
     progress:   True, False, or None for a bar only where a person watches
@@ -84,7 +88,9 @@ def fit(
         raise InputError(f"epochs is {epochs} and every is {every}: expected epochs ≥ 0 and every ≥ 1")
     if patience is not None and (held_out is None or patience < 1):
         raise InputError(f"patience is {patience}: expected a number ≥ 1 together with validation data")
-    run = _Run(model, optimizers, batches, held_out, batch_size, seed, checkpoint, gradient_hook)
+    if average is not None and not 0 < average < 1:
+        raise InputError(f"average is {average!r}: expected a number in (0, 1), such as 0.999")
+    run = _Run(model, optimizers, batches, held_out, batch_size, seed, checkpoint, gradient_hook, average)
     if all_rows:
         if model.constrained or model.turns or model.state:
             raise InputError(f"lbfgs moves all parameters freely, and no state: use adam for a {model.name} model")
@@ -119,6 +125,8 @@ def fit(
                 run.save()
     if patience is not None and run.best is not None:
         run.restore_best()
+    elif run.average is not None:
+        model.parameters.flat[...] = run.average
     return run.history
 
 
@@ -154,7 +162,7 @@ def _optimizers(model, optimizer):
 class _Run(Checkpoint):
     """Where a training run stands, and its steps. All that a resume needs goes into a checkpoint."""
 
-    def __init__(self, model, optimizers, batches, held_out, batch_size, seed, path, gradient_hook):
+    def __init__(self, model, optimizers, batches, held_out, batch_size, seed, path, gradient_hook, decay=None):
         self.model, self.optimizers, self.path = model, optimizers, path
         self.batches, self.held_out, self.gradient_hook = batches, held_out, gradient_hook
         self.batch_size, self.seed = batch_size, seed
@@ -164,6 +172,7 @@ class _Run(Checkpoint):
         self.names, self.trace = list(model.weights), None
         self.recorded = np.zeros((self.steps, len(self.names)), bool)  # which terms a step had
         self.order = None
+        self.decay, self.average = decay, None if decay is None else model.parameters.flat.copy()
         self.players = {turn: self._parameters_of(turn) for turn in optimizers}
 
     def _parameters_of(self, turn):
@@ -194,6 +203,12 @@ class _Run(Checkpoint):
                     self.gradient_hook(model.parameters.grad)
                 optimizer.step(model.parameters, self.players[turn])
             model.after_step(statistics)
+            if self.decay is not None:
+                t = next(iter(self.optimizers.values())).t
+                rest = 1 - min(self.decay, t / (10 + t))
+                self.average += model.arena.ws.multiply(
+                    model.arena.ws.subtract(model.parameters.flat, self.average), rest
+                )
         self.position = k + 1
         return count
 
@@ -258,17 +273,27 @@ class _Run(Checkpoint):
         self.check_last_step()
         examples = max(0, len(self.batches) - first * self.batch_size)
         step = next(iter(self.optimizers.values())).t
-        record = {"epoch": self.epoch + 1, "step": step, **terms} | self.validation()
-        if patience is not None:
-            J = record["validation"]["J"]
-            if J < self.best_J:
-                self.best_J, self.stale, self.best = J, 0, self.current()
-            else:
-                self.stale += 1
-                self.stopped = self.stale >= patience
+        with self.averaged():
+            record = {"epoch": self.epoch + 1, "step": step, **terms} | self.validation()
+            if patience is not None:
+                J = record["validation"]["J"]
+                if J < self.best_J:
+                    self.best_J, self.stale, self.best = J, 0, self.current()
+                else:
+                    self.stale += 1
+                    self.stopped = self.stale >= patience
         self.history.append(record | {"seconds": seconds, "examples_per_second": examples / seconds})
         self.epoch, self.position = self.epoch + 1, 0
         self.recorded[...] = False
+
+    @contextlib.contextmanager
+    def averaged(self):
+        """Within the block, the model has the moving average of θ, if there is one."""
+        theta, flat = self.model.parameters.flat.copy(), self.model.parameters.flat
+        if self.average is not None:
+            flat[...] = self.average
+        yield
+        flat[...] = theta
 
     def current(self):
         """Copies of the parameters and of the state, by the names that the best ones have in a checkpoint."""

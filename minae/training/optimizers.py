@@ -122,6 +122,19 @@ class AdamW(Adam):
     weight_decay: float = 0.01
 
 
+def clipped(limit):
+    """A `gradient_hook` for fit: dθ ← dθ min(1, limit/‖dθ‖), which keeps the direction.     (10.48, 10.49)"""
+    if not 0 < limit < math.inf:
+        raise InputError(f"limit is {limit!r}: the largest norm of a gradient is a number > 0")
+
+    def hook(dtheta):
+        xp = namespace(dtheta)
+        norm = xp.sqrt(kernels.products.dot(dtheta, dtheta))  # on the device, which nobody waits for
+        dtheta *= limit / xp.maximum(norm, limit)
+
+    return hook
+
+
 @dataclass
 class LBFGS:
     """L-BFGS on all of X at once, by SciPy: an epoch is one iteration.     (8.6.3; Nocedal and Wright 2006)
