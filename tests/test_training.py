@@ -71,6 +71,7 @@ STEPS = [
     ("lista", dict(sizes=(784, 60))),
     ("predictive_sparse", dict(sizes=(784, 60))),
     ("classifier", dict()),
+    ("adversarial", dict(penalty=0.1)),
 ]
 
 
@@ -114,8 +115,9 @@ def steps_of(name, options, optimizer="adam"):
                 if batch_size not in inferred:
                     inferred[batch_size] = rng.standard_normal((batch_size, 60), "f")
                 given["h"] = inferred[batch_size]
-            cost = model.cost_and_grad(**given)
-            optimizer.step(model.parameters)
+            for turn in model.turns or [None]:
+                cost = model.cost_and_grad(**given, **({"turn": turn} if turn else {}))
+                optimizer.step(model.parameters)
             model.after_step(cost.statistics)
 
     return run
