@@ -1,6 +1,34 @@
 """Layers: names and shapes on top of `minae.ops`, one kind a file."""
 
 from minae.layers.base import EVAL, Layer, Mode
+from minae.layers.convolution import (
+    ChannelsFirst,
+    ChannelsLast,
+    Convolution,
+    Flatten,
+    MaxPool,
+    MeanPool,
+    Reshape,
+    UpConvolution,
+    UpSample,
+)
 from minae.layers.dense import Activation, Affine, Gain, Shrink
 
-__all__ = ["EVAL", "Activation", "Affine", "Gain", "Layer", "Mode", "Shrink"]
+__all__ = [
+    "EVAL",
+    "Activation",
+    "Affine",
+    "ChannelsFirst",
+    "ChannelsLast",
+    "Convolution",
+    "Flatten",
+    "Gain",
+    "Layer",
+    "MaxPool",
+    "MeanPool",
+    "Mode",
+    "Reshape",
+    "Shrink",
+    "UpConvolution",
+    "UpSample",
+]
