@@ -110,55 +110,53 @@ by_row = pool.parallel(error_model="numpy")
 
 @by_row
 def im2col_cpu(start, stop, cols, x, C, steps):
-    """A row of windows. Taps that lie side by side in x, all of a row where the dilation is 1, are one piece."""
-    _, H, width = x.shape
+    """Rows of windows: cols (B·H_out, W_out, k_H, k_W·C), x (B, H, W·C). Taps that lie side by side in x are one piece:
+    all k_W of them where the dilation is 1."""
+    B, H, width = x.shape
+    H_out, W_out, k_H, length = len(cols) // B, *cols.shape[1:]
     stride_H, padding_H, dilation_H, stride_W, padding_W, dilation_W = steps
-    H_out, piece = len(cols) // len(x), cols.shape[3] if dilation_W == 1 else C
+    piece = length if dilation_W == 1 else C
     for row in range(np.int64(start), np.int64(stop)):
-        b, i = row // H_out, row % H_out
-        for u in range(cols.shape[2]):
+        b, i, target = row // H_out, row % H_out, cols[row].reshape(-1)
+        for u in range(k_H):
             i_x = i * stride_H - padding_H + u * dilation_H
-            for j in range(cols.shape[1]):
-                for tap in range(0, cols.shape[3], piece):
-                    first = (j * stride_W - padding_W) * C + tap * dilation_W
-                    target = cols[row, j, u, tap : tap + piece]
-                    if 0 <= i_x < H and 0 <= first and first + piece <= width:
-                        source = x[b, i_x, first : first + piece]
-                        for k in range(target.size):
-                            target[k] = source[k]
+            inside = 0 <= i_x < H
+            source = x[b, i_x if inside else 0]
+            for tap in range(0, length, piece):
+                for j in range(W_out):
+                    first, place = (j * stride_W - padding_W) * C + tap * dilation_W, (j * k_H + u) * length + tap
+                    if inside and 0 <= first and first + piece <= width:
+                        for k in range(piece):
+                            target[np.uint64(place + k)] = source[np.uint64(first + k)]
                     else:  # at the border
-                        for k in range(target.size):
-                            inside = 0 <= i_x < H and 0 <= first + k < width
-                            target[k] = x[b, i_x, first + k] if inside else target.dtype.type(0)
+                        for k in range(piece):
+                            read = inside and 0 <= first + k < width
+                            target[np.uint64(place + k)] = source[np.uint64(first + k)] if read else x.dtype.type(0)
 
 
 @by_row
 def col2im_cpu(start, stop, x, cols, bias, steps):
-    """A row of pixels, x (B·H, W·C), cols (B, H_out, W_out, k_H, k_W·C): begun with the bias, it takes its taps."""
+    """Rows of pixels: x (B·H, W·C), cols (B, H_out, W_out, k_H, k_W·C). A row begins as the bias, and takes its taps."""
     B, H_out, W_out, k_H, length = cols.shape
-    stride_H, padding_H, dilation_H, stride_W, padding_W, dilation_W = steps
     H, width, C = len(x) // B, x.shape[1], bias.size
+    stride_H, padding_H, dilation_H, stride_W, padding_W, dilation_W = steps
     piece = length if dilation_W == 1 else C
     for row in range(np.int64(start), np.int64(stop)):
-        b, i_x = row // H, row % H
+        b, i_x, target = row // H, row % H, x[row]
         for pixel in range(0, width, C):
-            x_pixel = x[row, pixel : pixel + C]
             for c in range(C):
-                x_pixel[c] = bias[c]
+                target[np.uint64(pixel + c)] = bias[c]
         for u in range(k_H):
             shift = i_x + padding_H - u * dilation_H
             i = shift // stride_H
             if shift < 0 or shift % stride_H or i >= H_out:
                 continue
-            for j in range(W_out):
-                for tap in range(0, length, piece):
-                    first = (j * stride_W - padding_W) * C + tap * dilation_W
-                    low, high = max(first, 0), min(first + piece, width)
-                    if low < high:
-                        target = x[row, low:high]
-                        source = cols[b, i, j, u, tap + low - first : tap + high - first]
-                        for k in range(target.size):
-                            target[k] += source[k]
+            source = cols[b, i].reshape(-1)
+            for tap in range(0, length, piece):
+                for j in range(W_out):
+                    first, place = (j * stride_W - padding_W) * C + tap * dilation_W, (j * k_H + u) * length + tap
+                    for k in range(max(0, -first), min(piece, width - first)):
+                        target[np.uint64(first + k)] += source[np.uint64(place + k)]
 
 
 # ---- CUDA: a thread has one number of the result
