@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import sys
 import warnings
@@ -306,9 +307,10 @@ def _train(args):
         raise InputError(f"cannot write the model to {str(args.output)!r}: its name must end in .safetensors")
     files.target(args.output)  # better now than after the training
     kind = get_model(args.model)
-    X = data.read(args.data, args.scale)
-    validation = None if args.validation is None else data.read(args.validation, args.scale)
-    model = _build(args, kind, X.shape[1])
+    images = getattr(args, "channels", None) is not None
+    X = data.read(args.data, args.scale, images)
+    validation = None if args.validation is None else data.read(args.validation, args.scale, images)
+    model = _build(args, kind, X.shape[1:])
     if args.optimizer not in OPTIMIZERS:
         raise InputError(f"unknown optimizer {args.optimizer!r}: choose one of {', '.join(OPTIMIZERS)}")
     optimizer = OPTIMIZERS[args.optimizer]
@@ -336,16 +338,21 @@ def _train(args):
     print(json.dumps({"model": str(args.output), "history": history}) if args.json else f"saved {args.output}")
 
 
-def _build(args, kind, n):
+def _build(args, kind, shape):
     """The model that `minae train` is asked for; what is not given is the model's own default."""
     given = dict(TRAIN_DEFAULTS.get(args.model, {}))
     for key, option in options.of(kind).items():
         value = getattr(args, key, None)
         if isinstance(option, options.Sizes):
             most = option.most - 1 if option.most else None
-            given[key] = [n, *(value if value is not None else [256, 30][-1:] if most == 1 else [256, 30])]
+            given[key] = [
+                math.prod(shape),
+                *(value if value is not None else [256, 30][-1:] if most == 1 else [256, 30]),
+            ]
         elif value is not None:
             given[key] = option.parse(value) if isinstance(value, str) else value
+    if "channels" in given:
+        given["image"] = shape
     model = kind(**given, backend=args.backend, dtype=args.dtype)
     if others := list(model.fields)[1:]:
         raise InputError(
@@ -367,20 +374,22 @@ def _print_epoch(record, epochs):
 def _encode(args):
     """Write the codes h = f(x) of data."""
     _check_output(args.output)
-    _write(args.output, _verb(_load(args), "encode")(_read(args)))
+    model = _load(args)
+    _write(args.output, _verb(model, "encode")(_read(args, model)))
 
 
 def _reconstruct(args):
     """Write the reconstructions r = g(f(x)) of data."""
     _check_output(args.output)
-    model, X = _load(args), _read(args)
-    side = round(X.shape[1] ** 0.5)
+    model = _load(args)
+    X = _read(args, model)
+    shape = X.shape[2:] if X.ndim == 4 else (round(X.shape[1] ** 0.5),) * 2
     if args.picture:
         if not hasattr(model, "reconstruct"):
             raise InputError(f"a {model.name} model gives no picture of x: leave out --picture")
         if args.picture.suffix != ".png":
             raise InputError(f"cannot draw {args.picture}: its name must end in .png")
-        if side**2 != X.shape[1]:
+        if X.ndim == 2 and math.prod(shape) != X.shape[1]:
             raise InputError(f"--picture draws square images, and a row has {X.shape[1]} numbers: leave it out")
         files.target(args.picture)
     r = _verb(model, "reconstruct")(X)
@@ -388,7 +397,8 @@ def _reconstruct(args):
     if args.picture:
         from minae import plots
 
-        plots.save(plots.images({"x": X[:12], "r": r[:12]}, shape=(side, side)), args.picture)
+        rows = {name: a[:12].mean(axis=1) if a.ndim == 4 else a[:12] for name, a in {"x": X, "r": r}.items()}
+        plots.save(plots.images(rows, shape=shape), args.picture)
 
 
 def _load(args):
@@ -402,8 +412,9 @@ def _verb(model, name):
     return getattr(model, name)
 
 
-def _read(args):
-    return data.read(args.data, args.scale)
+def _read(args, model):
+    """The data, in the shape of the model's x."""
+    return data.read(args.data, args.scale, images=len(next(iter(model.fields.values())).shape) == 3)
 
 
 def _check_output(path):
@@ -421,9 +432,9 @@ def _write(path, array):
     if path.suffix == ".npy":
         np.save(buffer, array)
     else:
-        np.savetxt(buffer, array, delimiter=",", fmt="%.9g")
+        np.savetxt(buffer, array.reshape(len(array), -1), delimiter=",", fmt="%.9g")
     files.replace(path, buffer.getvalue())
-    print(f"saved {path}: {array.shape[0]} × {array.shape[1]} {array.dtype}")
+    print(f"saved {path}: {' × '.join(map(str, array.shape))} {array.dtype}")
 
 
 def _bench(args):

@@ -52,6 +52,7 @@ class Gaussian(Loss):
     """
 
     def __call__(self, s, x):
+        x = x.reshape(s.shape)  # an image may have kept its axes
         ds = namespace(s).subtract(s, x, out=self.arena.empty(*s.shape))
         L = 0.5 * kernels.products.dot(ds, ds) / len(s)
         ds *= self.weight / len(s)
@@ -64,7 +65,8 @@ class Gaussian(Loss):
     @staticmethod
     def rows(s, x):
         """L of each example, (B,)."""
-        return 0.5 * ((s - x) * (s - x)).sum(axis=1)
+        d = s - x.reshape(s.shape)
+        return 0.5 * (d * d).sum(axis=1)
 
 
 class Bernoulli(Loss):
@@ -78,7 +80,7 @@ class Bernoulli(Loss):
 
     def __call__(self, s, x):
         ds = self.arena.empty(*s.shape)
-        return kernels.bernoulli.loss(s, x, ds, self.weight), ds
+        return kernels.bernoulli.loss(s, x.reshape(s.shape), ds, self.weight), ds
 
     @staticmethod
     def mean(s):
@@ -87,7 +89,7 @@ class Bernoulli(Loss):
     @staticmethod
     def rows(s, x):
         """L of each example, (B,)."""
-        return (ops.phi(s, "softplus") - x * s).sum(axis=1)
+        return (ops.phi(s, "softplus") - x.reshape(s.shape) * s).sum(axis=1)
 
     def sample(self, s, rng):
         """One draw x ~ p(x | h), (B, n)."""
@@ -167,7 +169,7 @@ class Residual(Loss):
     mean = staticmethod(Gaussian.mean)
 
     def __call__(self, s, x):
-        d = self.arena.ws.subtract(s, x)
+        d = self.arena.ws.subtract(s, x.reshape(s.shape))
         L = self.value(d).sum() / len(s)
         ds = self.slope(d)
         ds *= self.weight / len(s)
@@ -175,7 +177,7 @@ class Residual(Loss):
 
     def rows(self, s, x):
         """L of each example, (B,)."""
-        return self.value(s - x).sum(axis=1)
+        return self.value(s - x.reshape(s.shape)).sum(axis=1)
 
 
 class Laplace(Residual):

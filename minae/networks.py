@@ -1,7 +1,10 @@
 """Layers one after the other: f, g, and what else a model is made of."""
 
+import math
+
 from minae.backend import namespace
 from minae.layers import EVAL, Activation, Affine
+from minae.layers.convolution import ChannelsFirst, ChannelsLast, Convolution, Flatten, Reshape, UpConvolution
 
 RECTIFIED = dict.fromkeys(("relu", "leaky_relu", "elu", "swish", "gelu"), 2)  # φ -> the gain of the layer before it
 
@@ -98,3 +101,27 @@ def mirrored(widths, activations, tied):
         layers.append(Affine(V, f"c{k + 1}", widths[k], widths[k + 1], transposed=tied, gain=gain))
         layers.append(Activation(name))
     return Network(layers)
+
+
+def contracting(image, channels, activation):
+    """Layers from an image (C, H, W) to a row of numbers, by 3 × 3 convolutions of stride 2: K1, k1, K2, …"""
+    layers, shape, gain = [ChannelsLast(image)], (*image[1:], image[0]), RECTIFIED.get(activation)
+    for i, width in enumerate(channels):
+        layers.append(Convolution(f"K{i + 1}", f"k{i + 1}", shape, width, 3, stride=2, padding=1, gain=gain))
+        layers.append(Activation(activation))
+        shape = layers[-2].shape_out
+    return [*layers, Flatten(shape)]
+
+
+def expanding(image, channels, activation):
+    """The way back of `contracting`, by up-convolutions of stride 2: 4 × 4, or 3 where an image is odd. U1, u1, …"""
+    below = [layer for layer in contracting(image, channels, activation) if isinstance(layer, Convolution)][::-1]
+    shape = below[0].shape_out
+    layers = [Reshape((math.prod(shape),), shape)]
+    for i, layer in enumerate(below):
+        last, kernel = layer is below[-1], [4 - n % 2 for n in layer.shape[:2]]
+        gain = None if last else RECTIFIED.get(activation)
+        layers.append(UpConvolution(f"U{i + 1}", f"u{i + 1}", shape, layer.shape[2], kernel, 2, 1, gain=gain))
+        layers.append(Activation("identity" if last else activation))
+        shape = layer.shape
+    return [*layers, ChannelsFirst(shape), Flatten(image)]

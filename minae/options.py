@@ -178,9 +178,11 @@ class Flag(Option):
 
 
 class Widths(Option):
-    """Widths of layers, such as (256, 256)."""
+    """Widths of layers, such as (256, 256).     fewest, most: how many"""
 
-    fewest, most = 1, None
+    def __init__(self, default=REQUIRED, doc="", *, fewest=1, most=None, **more):
+        super().__init__(default, doc, **more)
+        self.fewest, self.most = fewest, most
 
     def convert(self, value):
         if isinstance(value, str):
@@ -191,15 +193,14 @@ class Widths(Option):
         return widths
 
     def expected(self):
-        return "widths ≥ 1, such as (256, 256)"
+        return f"{self.most} numbers ≥ 1" if self.most else "widths ≥ 1, such as (256, 256)"
 
 
 class Sizes(Widths):
     """The widths from x to h, such as (784, 256, 30); the option that may be given by position."""
 
     def __init__(self, doc="", *, fewest=2, example=(7, 5, 3), most=None, **more):
-        super().__init__(REQUIRED, doc, example=example, **more)
-        self.fewest, self.most = fewest, most
+        super().__init__(REQUIRED, doc, fewest=fewest, most=most, example=example, **more)
 
     def expected(self):
         if self.most:

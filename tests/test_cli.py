@@ -288,6 +288,37 @@ def test_a_model_is_one_file(X, tmp_path):
     assert result.returncode == 2 and "has no `reconstruct`" in result.stderr
 
 
+@pytest.mark.parametrize("kind", ["undercomplete", "denoising", "variational"])
+def test_images_keep_their_axes_for_convolutions(kind, minae, rng, tmp_path):
+    """The same command for grey and coloured images, in files and in folders; the model's file knows its shape."""
+    from PIL import Image
+
+    colour = rng.integers(256, size=(12, 8, 6, 3)).astype(np.uint8)
+    np.save("last.npy", colour / 255.0)
+    np.save("first.npy", colour.transpose(0, 3, 1, 2) / 255.0)
+    np.save("grey.npy", colour[..., 0] / 255.0)
+    (tmp_path / "folder").mkdir()
+    for k, pixels in enumerate(colour):
+        Image.fromarray(pixels).save(tmp_path / "folder" / f"{k:02}.png")
+    made = []
+    for source in ("last.npy", "first.npy", "folder"):
+        argv = f"train {source} --model {kind} --channels 4 8 --sizes 5 --epochs 1 -o m.safetensors".split()
+        result = minae(*argv)
+        assert result.code == 0, result.err
+        made.append((tmp_path / "m.safetensors").read_bytes())
+    assert made[0] == made[1] == made[2] and load("m.safetensors").image == [3, 8, 6]
+    assert minae("encode", "m.safetensors", "folder", "-o", "h.npy").code == 0 and np.load("h.npy").shape == (12, 5)
+    result = minae("reconstruct", "m.safetensors", "last.npy", "-o", "r.npy", "--picture", "r.png")
+    assert result.code == 0 and np.load("r.npy").shape == (12, 3, 8, 6), result.err
+    one_line(minae("encode", "m.safetensors", "grey.npy", "-o", "h.npy"), 2, r"\(12, 1, 8, 6\)", r"\(rows, 3, 8, 6\)")
+    argv = f"train grey.npy --model {kind} --channels 4 --sizes 5 --epochs 1 -o g.safetensors".split()
+    assert minae(*argv).code == 0
+    np.save("long.npy", np.ones((4, 15)))
+    one_line(minae("train", "long.npy", *argv[2:]), 2, r"\(4, 15\)", "square")
+    if kind == "undercomplete":
+        one_line(minae(*argv, "--tied"), 2, "tied=False")
+
+
 @pytest.mark.parametrize(
     "text, words",
     [

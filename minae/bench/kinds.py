@@ -22,6 +22,7 @@ import numpy as np
 
 import minae
 from minae.backend import Backend, get_backend
+from minae.bench import models
 from minae.bench.contestant import LR, SEED, Contestant, Env
 from minae.data.images import Whitening, patches
 from minae.inference import SparseCoding
@@ -118,6 +119,30 @@ class Training:
 
         J, adam = self.generic.get(form, self.J), variant != "gradient"
         return torch_side.training(self, env, J, "eager" if form in self.generic else form, adam)
+
+
+@dataclass(frozen=True)
+class ConvolutionalTraining(Training):
+    """A training step of `models.Convolutional`; its products are those of all windows with W."""
+
+    kind: str = "Convolutional"
+    torch_forms = ("eager", "channels-last", "compiled", "graph")
+
+    def small(self):
+        return replace(self, name=f"{self.name}.small", batch=16)
+
+    def model(self, backend: str | None = None, plain: bool = False) -> Model:
+        return getattr(models, self.kind)(self.sizes, seed=SEED, backend=backend)
+
+    @property
+    def products(self):
+        B, m = self.batch, self.sizes[1]
+        first, second, up, last = (196 * B, 9, 16), (49 * B, 144, 32), (49 * B, 32, 256), (196 * B, 16, 16)
+        step = [(*first, 0), (*second, 1), (B, 1568, m, 2), (B, m, 1568, 3), (*up, 4), (*last, 5)]
+        step = [("nn", *sizes) for sizes in step]
+        for _, rows, k, n, layer in step[::-1]:
+            step += [("tn", k, rows, n, layer), ("nt", rows, n, k, layer)]
+        return step[:-1]
 
 
 @dataclass(frozen=True)

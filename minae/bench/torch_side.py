@@ -2,6 +2,7 @@
 
 The forms of a step:
     eager     fused Adam
+    channels-last   the same, images in the memory format of this name
     compiled  torch.compile of the noise, the forward pass and the cost; fused Adam
     graph     on a GPU: the whole step, the optimizer too, captured once as a CUDA graph and replayed
 """
@@ -59,6 +60,40 @@ def _linear(W, b):
     return layer
 
 
+class ConvolutionalNet(Net):
+    """f and g of `minae.bench.models.Convolutional`; PyTorch's images are (B, C, H, W)."""
+
+    def __init__(self, saved, depth, options):
+        torch.nn.Module.__init__(self)
+        self.gaussian = False
+        m = saved["W3"].shape[1]
+        turned = saved | {  # the numbers of a row, from (H, W, C) to (C, H, W)
+            "W3": saved["W3"].reshape(49, 32, m).swapaxes(0, 1).reshape(-1, m),
+            "V1": saved["V1"].reshape(m, 49, 32).swapaxes(1, 2).reshape(m, -1),
+            "c1": saved["c1"].reshape(49, 32).T.reshape(-1),
+        }
+        self.code, self.back = _linear(turned["W3"], turned["b3"]), _linear(turned["V1"], turned["c1"])
+        self.first = _windows(torch.nn.Conv2d(1, 16, 3, 2, 1), saved["W1"], saved["b1"])
+        self.second = _windows(torch.nn.Conv2d(16, 32, 3, 2, 1), saved["W2"], saved["b2"])
+        self.third = _windows(torch.nn.ConvTranspose2d(32, 16, 4, 2, 1), saved["V2"], saved["c2"])
+        self.fourth = _windows(torch.nn.ConvTranspose2d(16, 1, 4, 2, 1), saved["V3"], saved["c3"])
+
+    def f(self, x):
+        return self.code(self.second(self.first(x.view(-1, 1, 28, 28)).relu()).relu().flatten(1))
+
+    def g(self, h):
+        return self.fourth(self.third(self.back(h).relu().view(-1, 32, 7, 7)).relu()).flatten(1)
+
+
+def _windows(layer, W, b):
+    """minae's W (k_H·k_W·C, O) as PyTorch's (O, C, k_H, k_W), which is the same for both kinds of layers."""
+    O, C, *kernel = layer.weight.shape
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(W.reshape(*kernel, C, O).transpose(3, 2, 0, 1)))
+        layer.bias.copy_(torch.from_numpy(b))
+    return layer
+
+
 def _index(batch, device):
     """On the device, without waiting for it."""
     index = torch.from_numpy(batch)
@@ -68,7 +103,10 @@ def _index(batch, device):
 def training(workload, env, J, form, adam=True):
     device, saved = _device(env), env.load(workload.name)
     X = torch.from_numpy(env.X(workload.sizes[0])).to(device)
-    net = Net(saved, len(workload.sizes) - 1, workload.options).to(device)
+    kind = ConvolutionalNet if workload.kind == "Convolutional" else Net
+    net = kind(saved, len(workload.sizes) - 1, workload.options).to(device)
+    if form == "channels-last":
+        net = net.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(net.parameters(), lr=LR, fused=True, capturable=form == "graph")
     parameters, batches, count = list(net.parameters()), env.batches(workload.batch), itertools.count()
 

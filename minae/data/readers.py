@@ -1,6 +1,7 @@
 """The user's own data: `read(path)` gives a 2-D array whose rows are examples."""
 
 import csv
+import math
 import numbers
 import os
 import reprlib
@@ -17,22 +18,25 @@ LARGEST = float(np.finfo(np.float32).max)
 KNOWN = ".npy, .npz, .csv, IDX (plain or .gz), a folder of images, or the names 'mnist' and 'sample'"
 
 
-def read(path, scale=None):
+def read(path, scale=None, images=False):
     """A 2-D array, rows are examples, from .npy, .npz, .csv, IDX (plain or gzipped) or a folder of images.
 
     The names "mnist" and "sample" give the training images of the full MNIST and of the embedded sample. A .npy stays
     on disk (memory-mapped). Arrays of more dimensions are flattened to (n, -1). `scale` divides, into float32: by
     default 255 for images and bytes in IDX, and nothing elsewhere; a memory map is divided row by row, when read.
+
+    With `images`, examples keep their axes, channels first: (n, C, H, W), from arrays (n, H, W), (n, C, H, W) or (n, H,
+    W, C), from rows whose length is a square, and from a folder, whose images keep their colour.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise InputError(f"path is {reprlib.repr(path)}: expected a file's name, {KNOWN}")
     if scale is not None and not (isinstance(scale, numbers.Real) and 0 < scale < float("inf")):
         raise InputError(f"scale is {reprlib.repr(scale)}: expected a positive, finite number, such as 255")
     try:
-        X, default = _load(path)
+        X, default = _load(path, images)
     except OSError as e:
         raise InputError(f"cannot open {os.fspath(path)!r}: {one_line(e)}; check the path and its permissions") from e
-    X = _rows(X, path)
+    X = _planes(_numbers(X, path), path) if images else _rows(_numbers(X, path))
     if scale is None:
         scale = default
     if isinstance(X, np.memmap):
@@ -43,10 +47,10 @@ def read(path, scale=None):
 class Scaled:
     """X / scale, float32, computed for the rows that are asked for: a memory map stays on disk."""
 
-    dtype, ndim = np.dtype(np.float32), 2
+    dtype = np.dtype(np.float32)
 
     def __init__(self, X, scale):
-        self.X, self.scale, self.shape = X, scale, X.shape
+        self.X, self.scale, self.shape, self.ndim = X, scale, X.shape, X.ndim
 
     def __len__(self):
         return len(self.X)
@@ -58,7 +62,7 @@ class Scaled:
         return self[:].astype(dtype or self.dtype, copy=False)
 
 
-def _load(path):
+def _load(path, colour=False):
     """The array in a file or folder, and the scale that is usual for its kind."""
     if isinstance(path, str) and path in ("mnist", "sample"):
         return raw_array("train", full=path == "mnist"), 255
@@ -66,7 +70,7 @@ def _load(path):
     if not os.path.exists(path):
         raise InputError(f"there is no file {str(path)!r}: expected {KNOWN}; check the path")
     if path.is_dir():
-        return _images(path), 255
+        return _images(path, colour), 255
     suffix = path.suffix.lower()
     if suffix in (".npy", ".npz", ".csv"):
         try:
@@ -84,8 +88,8 @@ def _load(path):
     return X, 255 if X.dtype == np.uint8 else None
 
 
-def _rows(X, path):
-    """X as (n, -1), or an error if it is no table of real numbers."""
+def _numbers(X, path):
+    """X, or an error if it is no table of real numbers."""
     name = repr(os.fspath(path))
     if X.dtype.kind not in "buif":
         raise InputError(f"{name} holds an array of dtype {X.dtype}: expected real numbers; convert it with astype")
@@ -95,7 +99,28 @@ def _rows(X, path):
         raise InputError(
             f"{name} holds an array of shape {X.shape}: expected two dimensions, rows are examples; reshape it"
         )
-    return X if X.ndim == 2 else X.reshape(len(X), -1)  # a memory map in C order stays one
+    return X
+
+
+def _rows(X):
+    """X as (n, -1); a memory map in C order stays one."""
+    return X if X.ndim == 2 else X.reshape(len(X), -1)
+
+
+def _planes(X, path):
+    """X as images (n, C, H, W)."""
+    side = math.isqrt(X.shape[1])
+    if X.ndim == 2 and side * side == X.shape[1]:
+        return X.reshape(len(X), 1, side, side)
+    if X.ndim == 3:
+        return X[:, None]
+    if X.ndim == 4:
+        last = X.shape[3] in (1, 3, 4) and X.shape[1] not in (1, 3, 4)
+        return X.transpose(0, 3, 1, 2) if last else X
+    raise InputError(
+        f"{os.fspath(path)!r} holds an array of shape {X.shape}: expected images (n, H, W), (n, C, H, W) or (n, H, W, C), "
+        "or rows whose length is a square"
+    )
 
 
 def _npy(path):
@@ -160,8 +185,9 @@ def _value(field):
         return None
 
 
-def _images(folder):
-    """The images of a folder in the order of their names, as greyscale bytes (n, height, width)."""
+def _images(folder, colour=False):
+    """The images of a folder in the order of their names, as bytes: greyscale (n, height, width), or with `colour`,
+    where the first of them has colours, (n, height, width, 3)."""
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGES and not p.name.startswith("."))
     if not paths:
         raise InputError(f"the folder {str(folder)!r} holds no images: expected {', '.join(sorted(IMAGES))}")
@@ -172,7 +198,9 @@ def _images(folder):
             with Image.open(path) as image:
                 mode = image.mode
                 image = image.convert("RGBA") if mode == "P" else image  # a palette may carry transparency
-                pixels = np.asarray(image.convert("L"))
+                if i == 0:
+                    kind = "RGB" if colour and mode not in ("1", "L", "LA") else "L"
+                pixels = np.asarray(image.convert(kind))
         except Exception as e:  # Pillow raises anything on a damaged file
             raise InputError(f"cannot read the image {str(path)!r}: {one_line(e)}; remove or replace it") from e
         if mode[0] in "IF":

@@ -40,6 +40,9 @@ class AdversarialAutoencoder(Autoencoder):
     cases = {
         "non-saturating": dict(activation="tanh", discriminator=(4,)),
         "least squares, R1": dict(activation="tanh", discriminator=(6, 4), game="least_squares", penalty=0.1),
+        "convolutional": dict(
+            sizes=(84, 5, 3), image=(2, 7, 6), channels=(3, 4), activation="tanh", discriminator=(4,)
+        ),
         "hinge": dict(activation="tanh", discriminator=(4,), game="hinge", loss="gaussian"),
     }
 

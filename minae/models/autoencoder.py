@@ -1,5 +1,6 @@
 """An autoencoder: f, g, and what can be done with a code."""
 
+import math
 import warnings
 from typing import Any
 
@@ -9,9 +10,9 @@ from minae.fields import Code, Field
 from minae.layers import Layer
 from minae.losses import LOSSES
 from minae.models.model import Model
-from minae.networks import Network, dense, mirrored
+from minae.networks import Network, contracting, dense, expanding, mirrored
 from minae.ops import ACTIVATIONS
-from minae.options import Choice, Flag, Sizes
+from minae.options import Choice, Flag, Sizes, Widths
 
 
 class Autoencoder(Model):
@@ -19,6 +20,10 @@ class Autoencoder(Model):
 
     The encoder's parameters are W1, b1, W2, …, the decoder's V1, c1, V2, … in the order in which they are used. The
     decoder's last layer is linear: it gives the logits s of p(x | h), and r = g(h) is the mean of p.
+
+    With `channels`, x is an image (C, H, W): f begins with a convolution for each of them (3 × 3, stride 2), and then
+    come the affine layers of `sizes`, whose first number is C·H·W; g is its mirror, with up-convolutions (4 × 4, stride
+    2).
 
     A code between f and g, such as `minae.codes.TopK`, is one of the `networks`, under the name "between".
     """
@@ -31,17 +36,26 @@ class Autoencoder(Model):
     code = Choice(None, "φ of the code layer h; by default that of the hidden layers", among=ACTIVATIONS, optional=True)
     loss = Choice("bernoulli", "L = −log p(x | h), see minae.losses", among=tuple(LOSSES))
     tied = Flag(False, "V = Wᵀ in every layer, one array for both")
+    image = Widths(None, "(C, H, W) of x, for `channels`", fewest=3, most=3, optional=True)
+    channels = Widths(None, "of the convolutions that f begins with, such as (16, 32)", optional=True)
 
     def settle(self) -> None:
         if self.options["code"] is None:
             self.options["code"] = self.activation
+        if (self.image is None) != (self.channels is None):
+            raise InputError(f"image is {self.image} and channels {self.channels}: expected both, or none")
+        if self.image is not None and (math.prod(self.image) != self.sizes[0] or self.tied):
+            raise InputError(
+                f"image is {self.image}, sizes {self.sizes} and tied {self.tied}: expected C·H·W = "
+                f"{math.prod(self.image)} as the first size, and tied=False, since the kernels of f and g differ"
+            )
 
     @property
     def code_size(self) -> int:
         return self.sizes[-1]
 
     def inputs(self) -> dict[str, Field]:
-        return {"x": self.loss.field(self.sizes[0])}
+        return {"x": self.loss.field(*(self.image or self.sizes[:1]))}
 
     def networks(self) -> dict[str, Network]:
         return {"f": self.encoder(), "g": self.decoder()}
@@ -50,12 +64,19 @@ class Autoencoder(Model):
         """f.     code: φ of the last layer, where it is not the option of this name;  last: for its affine map"""
         widths = [*self.sizes[:-1], self.code_size * self.code_parts]
         activations = [self.activation] * (len(widths) - 2) + [code or self.options["code"]]
-        return dense(widths, activations, "W", "b", **last)
+        if self.image is None:
+            return dense(widths, activations, "W", "b", **last)
+        below = contracting(self.image, self.channels, self.activation)
+        return Network([*below, *dense([*below[-1].shape_out, *widths[1:]], activations, "W", "b", **last).layers])
 
     def decoder(self) -> Network:
         """g"""
-        activations = [self.activation] * (len(self.sizes) - 2) + ["identity"]
-        return mirrored(self.sizes, activations, self.tied)
+        activations = [self.activation] * (len(self.sizes) - 2)
+        if self.image is None:
+            return mirrored(self.sizes, [*activations, "identity"], self.tied)
+        above = expanding(self.image, self.channels, self.activation)
+        first = mirrored([*above[0].shape, *self.sizes[1:]], [*activations, self.activation], False)
+        return Network([*first.layers, *above])
 
     def build(self) -> None:
         self.loss = LOSSES[self.options["loss"]](self.arena, self.weights)
@@ -82,11 +103,17 @@ class Autoencoder(Model):
 
     def decode(self, H: Any) -> Any:
         """r = g(h), the mean of p(x | h):  (rows, m) -> (rows, n)."""
-        return self.apply(lambda h, start: self.loss.mean(self.g.forward(h)[0]), H, Code(self.code_size), "H")
+        return self.apply(
+            lambda h, start: self.shaped(self.loss.mean(self.g.forward(h)[0])), H, Code(self.code_size), "H"
+        )
 
     def reconstruct(self, X: Any) -> Any:
         """r = g(f(x)):  (rows, n) -> (rows, n)."""
-        return self.apply(lambda x, start: self.loss.mean(self.g.forward(self.code_of(x))[0]), X)
+        return self.apply(lambda x, start: self.shaped(self.loss.mean(self.g.forward(self.code_of(x))[0])), X)
+
+    def shaped(self, r: Any) -> Any:
+        """r in the shape of x."""
+        return r if self.image is None else r.reshape(len(r), *self.image)
 
     def jacobian(self, X: Any) -> Any:
         """Jf = ∂h/∂x at each row, of the code that `encode` gives:  (rows, n) -> (rows, m, n)."""

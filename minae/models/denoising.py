@@ -37,6 +37,7 @@ class DenoisingAutoencoder(Autoencoder):
         "gaussian": dict(corruption="gaussian", level=0.3),
         "masking": dict(corruption="masking", level=0.4),
         "salt_and_pepper": dict(corruption="salt_and_pepper", level=0.3),
+        "convolutional": dict(sizes=(84, 5, 3), image=(2, 7, 6), channels=(3, 4), activation="tanh"),
     }
 
     def settle(self):

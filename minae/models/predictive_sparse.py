@@ -44,6 +44,7 @@ class PredictiveSparseDecomposition(Autoencoder):
     steps = Count(100, "of the inference in a training step")
     tolerance = Positive(1e-2, "of the inference in a training step, see SparseCoding.fista")
     loss = Settled("gaussian", "the inference is that of squared error")
+    channels = Settled(None, "the dictionary is one linear layer")
     tied = Settled(False, "the dictionary and the encoder are different matrices")
     constrained = True
     cases = {

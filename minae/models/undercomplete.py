@@ -35,6 +35,7 @@ class UndercompleteAutoencoder(Autoencoder):
         "tied": dict(tied=True),
         "tied, weight decay": dict(tied=True, lam=0.1, loss="gaussian"),
         "weight decay": dict(lam=0.1),
+        "convolutional": dict(sizes=(84, 5, 3), image=(2, 7, 6), channels=(3, 4), activation="tanh", lam=0.1),
     }
 
     def build(self):

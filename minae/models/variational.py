@@ -35,6 +35,7 @@ class VariationalAutoencoder(Autoencoder):
     cases = {
         "bernoulli": dict(activation="tanh"),
         "sampled KL": dict(activation="tanh", kl="sampled", beta=2.0),
+        "convolutional": dict(sizes=(84, 5, 3), image=(2, 7, 6), channels=(3, 4), activation="tanh"),
         "gaussian, β = 4": dict(activation="tanh", beta=4.0, loss="gaussian"),
     }
 

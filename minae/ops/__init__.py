@@ -3,6 +3,8 @@
     dense        affine maps
     activations  φ, and the softmax
     rows         affine maps of codes of which few units are on
+    convolution  convolution, its gradients, up-convolution
+    pooling      max and mean over windows, up-sampling
 
 `dy` is ∂J/∂y, of y's shape, with the factor 1/B inside. A backward function takes the gradient of its output and
 returns the gradient of its input; gradients of parameters are added to accumulators (`minae.parameters.Gradient`), or

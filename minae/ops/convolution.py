@@ -1,0 +1,189 @@
+r"""Convolution, its two gradients, and up-convolution, which is one of them.
+
+    conv     y_{b i j o} = b_o + Σ_{u v c} x_{b row(i,u) col(j,v) c} W_{(u v c) o}      (9.6, 9.8)
+    conv_dx  x_{b i′ j′ c} = b_c + Σ over the taps (i, u), (j, v) that read pixel (i′, j′):  Σ_o y_{b i j o} W_{(u v c) o}
+    conv_dW  dW_{(u v c) o} += Σ_{b i j} x_{b row(i,u) col(j,v) c} dy_{b i j o}
+
+with row(i, u) = i · stride − padding + u · dilation, and col(j, v) likewise; x is 0 outside of the image. Images lie
+(B, H, W, C), signals (B, T, C): the channels last, because then the windows are the rows of a matrix `cols`, see
+`minae.kernels.convolution`, W (k_H·k_W·C, O) is its factor, and no array is ever transposed. What the book calls
+convolution flips the kernel and what it calls cross-correlation does not; here, as in most libraries, nothing is
+flipped, forward or backward.
+
+The matrix is k_H k_W / stride² times as large as x. So it is made of some examples at a time, each part just before it
+is read, and backward makes it anew instead of keeping it.
+"""
+
+import math
+from dataclasses import dataclass
+
+from minae import kernels
+from minae.errors import InputError
+
+
+@dataclass(frozen=True)
+class Window:
+    """kernel, stride, padding, dilation of a window: a number for each axis, two of an image (H, W), one of a signal."""
+
+    kernel: tuple
+    stride: tuple
+    padding: tuple
+    dilation: tuple
+
+    @classmethod
+    def of(cls, axes, kernel, stride=1, padding=0, dilation=1):
+        """From numbers, which hold for both axes, or pairs."""
+        given = dict(kernel=kernel, stride=stride, padding=padding, dilation=dilation)
+        for name, value in given.items():
+            numbers, low = value if isinstance(value, tuple | list) else [value] * axes, int(name != "padding")
+            if len(numbers) != axes or any(not isinstance(n, int) or n < low for n in numbers):
+                each = f"one of them for each of {axes} axes" if axes > 1 else "of one axis"
+                raise InputError(f"{name} is {value!r}: expected a whole number ≥ {low}, or {each}")
+            given[name] = tuple(numbers)
+        return cls(**given)
+
+    @property
+    def steps(self):
+        return self.stride, self.padding, self.dilation
+
+    @property
+    def extent(self):
+        """How far a window reaches, with the gaps of its dilation."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+
+    def windows(self, space):
+        """(H, W) -> (H_out, W_out), how many windows fit into the padded image."""
+        sides = zip(space, self.extent, self.stride, self.padding, strict=True)
+        return tuple((n + 2 * p - k) // s + 1 for n, k, s, p in sides)
+
+    def space(self, windows, output_padding=None):
+        """(H_out, W_out) -> (H, W): the smallest image that has so many windows, and `output_padding` more."""
+        more = output_padding or [0] * len(windows)
+        sides = zip(windows, self.extent, self.stride, self.padding, more, strict=True)
+        return tuple((n - 1) * s - 2 * p + k + m for n, k, s, p, m in sides)
+
+    def check(self, space):
+        """Refuse a window that is larger than its padded image, and one that leaves rows of the image unread."""
+        for n, extent, windows, *k in zip(space, self.extent, self.windows(space), self.kernel, *self.steps, strict=True):
+            kernel, stride, padding, dilation = k
+            given = f"kernel {kernel}, stride {stride}, padding {padding}, dilation {dilation}"
+            if n < 1 or windows < 1:
+                raise InputError(
+                    f"{given} on {n} pixels: a window takes {extent} and the padded data have {n + 2 * padding}; "
+                    "choose a smaller kernel or more padding"
+                )
+            read = {i * stride - padding + u * dilation for i in range(windows) for u in range(kernel)}
+            if unread := set(range(n)) - read:
+                raise InputError(
+                    f"{given} on {n} pixels: no window reads pixel {min(unread)}; choose another stride, or more padding"
+                )
+
+
+def blocks(B, size, arena):
+    """Slices of B examples whose matrices, of `size` numbers each, still lie in a cache when they are read."""
+    height = max(1, arena.backend.block // size)
+    return [slice(start, min(start + height, B)) for start in range(0, B, height)]
+
+
+def columns(x, window, arena):
+    """(slice of the examples, their windows as the rows of a matrix), block by block in the same memory."""
+    shape = (*window.windows(x.shape[1:-1]), *window.kernel, x.shape[-1])
+    parts = blocks(len(x), math.prod(shape), arena)
+    cols = arena.empty(parts[0].stop, *shape)
+    for part in parts:
+        block = cols[: part.stop - part.start]
+        kernels.convolution.im2col(x[part], block, *window.steps)
+        yield part, block.reshape(-1, math.prod(window.kernel) * x.shape[-1])
+
+
+def rows(y):
+    """(B, H, W, O) -> (B·H·W, O)"""
+    return y.reshape(-1, y.shape[-1])
+
+
+def conv(x, W, b, window, arena):
+    r"""y = cols(x) W + b.     x (B, H, W, C) or (B, T, C) -> y (B, H_out, W_out, O) or (B, T_out, O)     (9.8)
+
+    Derivation: y is an affine map of the windows, y_{b i j o} = b_o + Σ_{u v c} cols_{(b i j)(u v c)} W_{(u v c) o}, so
+    `ops.affine` gives its gradients, with a row for each window (b, i, j):
+        ∂J/∂W_{(u v c) o} = Σ_{b i j} dy_{b i j o} x_{b row(i,u) col(j,v) c},   that is  dW = colsᵀ dy      (9.11)
+        ∂J/∂b_o           = Σ_{b i j} dy_{b i j o}
+        ∂J/∂cols          = dy Wᵀ
+    One weight stands in every window, and so its gradient is a sum over all places: this is what parameter sharing
+    means. One pixel stands in as many windows as have a tap on it, and its gradient is the sum over those:
+        ∂J/∂x_{b i′ j′ c} = Σ_{i u: row(i,u) = i′} Σ_{j v: col(j,v) = j′} Σ_o dy_{b i j o} W_{(u v c) o}    (9.13)
+    that is dx = col2im(dy Wᵀ). The sum over o takes the row W_{(u v c) ·} at the same tap (u, v) that read the pixel:
+    it exchanges the channels o and c, and turns nothing around.
+    """
+    y = arena.empty(len(x), *window.windows(x.shape[1:-1]), W.shape[1])
+    with arena:
+        for part, cols in columns(x, window, arena):
+            kernels.products.matmul(cols, W, rows(y[part]), bias=b)
+    return y
+
+
+def conv_dW(x, dy, dW, window, arena):
+    """dW += cols(x)ᵀ dy"""
+    with arena:
+        for part, cols in columns(x, window, arena):
+            dW.add_product(cols.T, rows(dy[part]))
+
+
+def conv_dx(dy, W, window, space, arena, b=None):
+    """dx = col2im(dy Wᵀ), and b where it is given.     space: (H, W) of dx, or (T,)"""
+    C = len(W) // math.prod(window.kernel)
+    dx, shape = arena.empty(len(dy), *space, C), (*dy.shape[1:-1], *window.kernel, C)
+    with arena:
+        parts = blocks(len(dy), math.prod(shape), arena)
+        cols = arena.empty(parts[0].stop, *shape)
+        for part in parts:
+            block = cols[: part.stop - part.start]
+            kernels.products.matmul(rows(dy[part]), W.T, block.reshape(-1, len(W)))
+            kernels.convolution.col2im(block, dx[part], *window.steps, bias=b)
+    return dx
+
+
+def conv_backward(dy, x, W, dW, db, window, arena, need_dx=True):
+    """dW += cols(x)ᵀ dy;  db += Σ dy;  dx = col2im(dy Wᵀ).     dW, db: accumulators, or None"""
+    if dW is not None:
+        conv_dW(x, dy, dW, window, arena)
+        add_pixels(db, dy, arena)
+    return conv_dx(dy, W, window, x.shape[1:-1], arena) if need_dx else None
+
+
+def upconv(x, W, b, window, space, arena):
+    r"""y = col2im(x Wᵀ) + b: `conv_dx` as a forward pass.     x (B, H_in, W_in, O), W (k_H·k_W·C, O) -> y (B, H, W, C)
+
+    space: (H, W) of y, or (T,), one of those sizes that `conv` takes to the size of x
+
+    Derivation: `conv` without b is linear in its image. Let A be its matrix, so that conv(y) = A y, and the gradient of
+    any cost by that image is Aᵀ times the gradient by conv(y). Up-convolution is defined as that map, x ↦ Aᵀ x:
+        ⟨conv(y), x⟩ = ⟨y, upconv(x)⟩  for all x and y
+    Its own gradients follow by transposing once more, dx = (Aᵀ)ᵀ dy = A dy, a convolution with the same W, and W stands
+    in Σ dy · upconv(x) = Σ conv(dy) · x as it does in a convolution that reads dy and has the gradient x:
+        ∂J/∂x_{b i j o}    = Σ_{u v c} dy_{b row(i,u) col(j,v) c} W_{(u v c) o},       that is  dx = cols(dy) W
+        ∂J/∂W_{(u v c) o} = Σ_{b i j} dy_{b row(i,u) col(j,v) c} x_{b i j o},          that is  dW = cols(dy)ᵀ x
+        ∂J/∂b_c            = Σ_{b i′ j′} dy_{b i′ j′ c}
+    """
+    return conv_dx(x, W, window, space, arena, b)
+
+
+def upconv_backward(dy, x, W, dW, db, window, arena, need_dx=True):
+    """dx = cols(dy) W;  dW += cols(dy)ᵀ x;  db += Σ dy.     The windows of dy serve both."""
+    dx = arena.empty(*x.shape) if need_dx else None
+    with arena:
+        for part, cols in columns(dy, window, arena):
+            if dW is not None:
+                dW.add_product(cols.T, rows(x[part]))
+            if need_dx:
+                kernels.products.matmul(cols, W, rows(dx[part]))
+    if db is not None:
+        add_pixels(db, dy, arena)
+    return dx
+
+
+def add_pixels(db, dy, arena):
+    """db_c += Σ_{b i j} dy_{b i j c}, the examples first: long rows are added faster than short ones."""
+    with arena:
+        total = dy.reshape(len(dy), -1).sum(axis=0, out=arena.empty(dy[0].size))
+        db.add_rows(total.reshape(-1, dy.shape[-1]))
