@@ -146,6 +146,54 @@ class ConvolutionalTraining(Training):
 
 
 @dataclass(frozen=True)
+class Adversarial(Training):
+    """A step of a game: the three turns of an adversarial autoencoder on the same rows, each with an Adam of its own.
+    Its costs are L, L_D and L_G."""
+
+    kind: str = "AdversarialAutoencoder"
+    hidden: int = 100  # units of the discriminator
+    torch_forms = ("eager", "compiled")
+
+    @property
+    def products(self):
+        B, m, k = self.batch, self.sizes[-1], self.hidden
+        widths = [*self.sizes, *self.sizes[-2::-1]]
+        f = [("nn", B, a, b, i) for i, (a, b) in enumerate(itertools.pairwise(self.sizes))]
+        up = dense(*itertools.pairwise(self.sizes))(B)[len(f) :]  # f's gradient, from dh on
+        d = dense((m, k), (k, 1))(B)
+        through = [("nn", B, m, k, 0), ("nn", B, k, 1, 1), ("nt", B, 1, k, 1), ("nt", B, k, m, 0)]
+        return dense(*itertools.pairwise(widths))(B) + f + 2 * d + f + through + up
+
+    def minae(self, env: Env, variant: str | None = None) -> Contestant:
+        model = self.model(env.backend)
+        optimizers = {turn: Adam(lr=LR) for turn in model.turns}
+        indices, count = env.batches(self.batch), itertools.count()
+        batches = model.batches(model.backend.from_numpy(env.X(self.sizes[0])))
+        moved = {
+            turn: {name for net in nets for layer in model.nets[net].trained() for name in layer.names}
+            for turn, nets in model.turns.items()
+        }
+
+        def step():
+            costs = []
+            with model.arena:
+                batch = batches.take(next(indices))
+                given = batch | model.draw(batch, SEED, "noise", 0, next(count))
+                for turn, optimizer in optimizers.items():
+                    with model.arena:
+                        costs.append(model.cost_and_grad(**given, turn=turn))
+                        optimizer.step(model.parameters, moved[turn])
+            return costs
+
+        return Contestant(step, lambda costs: [float(cost) for cost in costs], model.backend.synchronize)
+
+    def torch(self, env: Env, form: str, variant: str | None = None) -> Contestant:
+        from minae.bench import torch_side
+
+        return torch_side.adversarial(self, env, form)
+
+
+@dataclass(frozen=True)
 class Pretraining:
     """A whole greedy pretraining, one epoch a layer. Its costs are the layers' L, mean of the epoch."""
 

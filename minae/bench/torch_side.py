@@ -159,6 +159,52 @@ def _training_graph(step, captured, X, batches, workload):
     return replay
 
 
+def adversarial(workload, env, form):
+    """The three turns. The discriminator's parameters need no gradient in the turn of the generator."""
+    device, saved = _device(env), env.load(workload.name)
+    X = torch.from_numpy(env.X(workload.sizes[0])).to(device)
+    net = Net(saved, len(workload.sizes) - 1, {"code": "identity"}).to(device)
+    d = torch.nn.Sequential(_linear(saved["D1"], saved["e1"]), torch.nn.Sigmoid(), _linear(saved["D2"], saved["e2"]))
+    d = d.to(device)
+    players = {"R": list(net.parameters()), "D": list(d.parameters()), "G": list(net.layers.parameters())}
+    optimizers = {turn: torch.optim.Adam(own, lr=LR, fused=True) for turn, own in players.items()}
+    batches, count = env.batches(workload.batch), itertools.count()
+
+    def L(x, z):
+        return net.loss(net.g(net.f(x)), x)
+
+    def L_D(x, z):
+        with torch.no_grad():
+            h = net.f(x)
+        return F.softplus(-d(z)).mean() + F.softplus(d(h)).mean()
+
+    def L_G(x, z):
+        return F.softplus(-d(net.f(x))).mean()
+
+    turns = {"R": L, "D": L_D, "G": L_G}
+    costs = {turn: torch.compile(J, dynamic=False) if form == "compiled" else J for turn, J in turns.items()}
+
+    def step():
+        x, k = X[_index(next(batches), device)], next(count)
+        z = (
+            torch.from_numpy(saved[f"z {k}"]).to(device)
+            if k < workload.first
+            else torch.randn(len(x), workload.sizes[-1], device=device)
+        )
+        values = []
+        for turn, cost in costs.items():
+            for parameter in d.parameters():
+                parameter.requires_grad_(turn == "D")
+            value = cost(x, z)
+            value.backward(inputs=players[turn])
+            optimizers[turn].step()
+            optimizers[turn].zero_grad(set_to_none=True)
+            values.append(value.detach())
+        return values
+
+    return Contestant(step, lambda values: [float(value) for value in values], _synchronize(env))
+
+
 def pretraining(workload, env, J, form):
     device, saved = _device(env), env.load(workload.name)
     X, batch = torch.from_numpy(env.X(workload.sizes[0])[: workload.rows]).to(device), workload.batch

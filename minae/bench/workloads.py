@@ -7,7 +7,17 @@ x -> h, h -> s and L(s, x). Names of arguments beside x are those of minae's con
 
 import itertools
 
-from minae.bench.kinds import ConvolutionalTraining, Inference, Pretraining, Search, Training, dense, mirrored, plain
+from minae.bench.kinds import (
+    Adversarial,
+    ConvolutionalTraining,
+    Inference,
+    Pretraining,
+    Search,
+    Training,
+    dense,
+    mirrored,
+    plain,
+)
 
 RHO, LAM, LEVEL, K = 0.05, 0.1, 0.25, 32  # sparsity target, weight of the contraction, share that is masked, units kept
 
@@ -174,6 +184,7 @@ _LIST = (
         products_of=lambda B: [("nn", B, 784, 8192, 0)],  # the rest has to do with k of the units only
     ),
     ConvolutionalTraining("convolutional", (784, 32), 128),
+    Adversarial("adversarial", (784, 400, 16), 128),
     Pretraining("pretraining", _DEEP, 128, rows=46 * 128),
     Inference("inference", size=144, atoms=256, patches=1000),
     Search("search", codes=1_000_000, queries=10, k=10),

@@ -196,12 +196,13 @@ class _Run(Checkpoint):
             batch, given = self._inputs(k)
             count = len(next(iter(batch.values())))
             for turn, optimizer in self.optimizers.items():
-                cost = model.cost_and_grad(**given, **({} if turn is None else {"turn": turn}))
-                self._record(k, cost, count)
-                statistics |= cost.statistics
-                if self.gradient_hook is not None:
-                    self.gradient_hook(model.parameters.grad)
-                optimizer.step(model.parameters, self.players[turn])
+                with model.arena:  # each turn in the memory of the one before
+                    cost = model.cost_and_grad(**given, **({} if turn is None else {"turn": turn}))
+                    statistics |= {name: array.copy() for name, array in cost.statistics.items()}
+                    self._record(k, cost, count)
+                    if self.gradient_hook is not None:
+                        self.gradient_hook(model.parameters.grad)
+                    optimizer.step(model.parameters, self.players[turn])
             model.after_step(statistics)
             if self.decay is not None:
                 t = next(iter(self.optimizers.values())).t
