@@ -42,7 +42,7 @@ def im2col(x, cols, stride, padding, dilation):
     if path == "plain":
         im2col_plain(x, cols, steps)
     elif path == "cpu":
-        im2col_cpu(cols.reshape(B * cols.shape[1], *cols.shape[2:4], -1), x.reshape(B, H, W * C), C, steps)
+        im2col_cpu(cols.reshape(B * cols.shape[1], *cols.shape[2:4], cols.shape[4] * C), x.reshape(B, H, W * C), C, steps)
     else:
         kernels.launch(cuda_launches()[0], [cols.reshape(-1), x.reshape(-1)], (H, W, C), cols.shape[1:5], steps)
 
@@ -57,9 +57,18 @@ def col2im(cols, x, stride, padding, dilation, bias=None):
         return
     bias = namespace(x).zeros(C, x.dtype) if bias is None else bias
     if path == "cpu":
-        col2im_cpu(x.reshape(B * H, W * C), cols.reshape(*cols.shape[:4], -1), bias, steps)
+        col2im_cpu(x.reshape(B * H, W * C), cols.reshape(*cols.shape[:4], cols.shape[4] * C), bias, steps)
     else:
         kernels.launch(cuda_launches()[1], [x.reshape(-1), cols.reshape(-1), bias], (H, W, C), cols.shape[1:5], steps)
+
+
+def first_largest(cols, y, t):
+    """y = max_k cols_{n k c}, and t the first k that has it.     cols (N, K, C) -> y (N, C), t int32 (N, C)"""
+    if kernels.path(cols, y, t) == "cpu":
+        first_largest_cpu(cols, y, t)
+    else:
+        t[...] = cols.argmax(axis=1)
+        cols.max(axis=1, out=y)
 
 
 def _as_images(x, cols, stride, padding, dilation):
@@ -157,6 +166,17 @@ def col2im_cpu(start, stop, x, cols, bias, steps):
                     first, place = (j * stride_W - padding_W) * C + tap * dilation_W, (j * k_H + u) * length + tap
                     for k in range(max(0, -first), min(piece, width - first)):
                         target[np.uint64(first + k)] += source[np.uint64(place + k)]
+
+
+@by_row
+def first_largest_cpu(start, stop, cols, y, t):
+    for n in range(start, stop):
+        for c in range(cols.shape[2]):
+            y[n, c], t[n, c] = cols[n, 0, c], 0
+        for k in range(1, cols.shape[1]):
+            for c in range(cols.shape[2]):
+                more = not (cols[n, k, c] <= y[n, c] or np.isnan(y[n, c]))  # the first NaN is the largest
+                y[n, c], t[n, c] = (cols[n, k, c], k) if more else (y[n, c], t[n, c])
 
 
 # ---- CUDA: a thread has one number of the result

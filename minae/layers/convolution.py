@@ -38,8 +38,10 @@ class Shaped(Layer):
 def space(shape, channels=None):
     """(H, W) of an image (H, W, C), (T,) of a signal; refuse other shapes."""
     if len(shape) not in (2, 3) or min(shape) < 1 or (channels is not None and channels < 1):
-        made = "" if channels is None else f" and {channels} channels to make of it"
-        raise InputError(f"shape is {tuple(shape)}{made}: expected (H, W, C) or (T, C), numbers ≥ 1; put a Reshape before")
+        made = "" if channels is None else f", and channels {channels}"
+        raise InputError(
+            f"shape is {tuple(shape)}{made}: expected (H, W, C) or (T, C), numbers ≥ 1; put a Reshape before, if need be"
+        )
     return tuple(shape[:-1])
 
 
@@ -109,8 +111,9 @@ class UpConvolution(Convolution):
         more = Window.of(len(self.windows), 1, padding=output_padding).padding
         if any(m >= s for m, s in zip(more, window.stride, strict=True)):
             raise InputError(f"output_padding is {output_padding!r}: expected less than the stride, {stride!r}")
-        shape_out = (*window.space(self.windows, more), channels)
-        super().__init__(W, b, shape_out, shape[-1], kernel, stride, padding, dilation, gain=gain)
+        image = window.space(self.windows, more)
+        window.check(image)
+        super().__init__(W, b, (*image, channels), shape[-1], kernel, stride, padding, dilation, gain=gain)
         self.shape, self.shape_out, self.fans = self.shape_out, self.shape, self.fans[::-1]
 
     def forward(self, x, mode=EVAL):

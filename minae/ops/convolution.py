@@ -67,7 +67,9 @@ class Window:
         for n, extent, windows, *k in zip(space, self.extent, self.windows(space), self.kernel, *self.steps, strict=True):
             kernel, stride, padding, dilation = k
             given = f"kernel {kernel}, stride {stride}, padding {padding}, dilation {dilation}"
-            if n < 1 or windows < 1:
+            if n < 1:
+                raise InputError(f"{given}: the image of {windows} such windows has {n} pixels; choose less padding")
+            if windows < 1:
                 raise InputError(
                     f"{given} on {n} pixels: a window takes {extent} and the padded data have {n + 2 * padding}; "
                     "choose a smaller kernel or more padding"
@@ -81,7 +83,7 @@ class Window:
 
 def blocks(B, size, arena):
     """Slices of B examples whose matrices, of `size` numbers each, still lie in a cache when they are read."""
-    height = max(1, arena.backend.block // size)
+    height = max(1, arena.backend.block // 2 // size)  # beside a block of the image that they are of
     return [slice(start, min(start + height, B)) for start in range(0, B, height)]
 
 
@@ -89,9 +91,8 @@ def columns(x, window, arena):
     """(slice of the examples, their windows as the rows of a matrix), block by block in the same memory."""
     shape = (*window.windows(x.shape[1:-1]), *window.kernel, x.shape[-1])
     parts = blocks(len(x), math.prod(shape), arena)
-    cols = arena.empty(parts[0].stop, *shape)
     for part in parts:
-        block = cols[: part.stop - part.start]
+        block = arena.scratch(part.stop - part.start, *shape)
         kernels.convolution.im2col(x[part], block, *window.steps)
         yield part, block.reshape(-1, math.prod(window.kernel) * x.shape[-1])
 
@@ -116,30 +117,25 @@ def conv(x, W, b, window, arena):
     it exchanges the channels o and c, and turns nothing around.
     """
     y = arena.empty(len(x), *window.windows(x.shape[1:-1]), W.shape[1])
-    with arena:
-        for part, cols in columns(x, window, arena):
-            kernels.products.matmul(cols, W, rows(y[part]), bias=b)
+    for part, cols in columns(x, window, arena):
+        kernels.products.matmul(cols, W, rows(y[part]), bias=b)
     return y
 
 
 def conv_dW(x, dy, dW, window, arena):
     """dW += cols(x)ᵀ dy"""
-    with arena:
-        for part, cols in columns(x, window, arena):
-            dW.add_product(cols.T, rows(dy[part]))
+    for part, cols in columns(x, window, arena):
+        dW.add_product(cols.T, rows(dy[part]))
 
 
 def conv_dx(dy, W, window, space, arena, b=None):
     """dx = col2im(dy Wᵀ), and b where it is given.     space: (H, W) of dx, or (T,)"""
     C = len(W) // math.prod(window.kernel)
     dx, shape = arena.empty(len(dy), *space, C), (*dy.shape[1:-1], *window.kernel, C)
-    with arena:
-        parts = blocks(len(dy), math.prod(shape), arena)
-        cols = arena.empty(parts[0].stop, *shape)
-        for part in parts:
-            block = cols[: part.stop - part.start]
-            kernels.products.matmul(rows(dy[part]), W.T, block.reshape(-1, len(W)))
-            kernels.convolution.col2im(block, dx[part], *window.steps, bias=b)
+    for part in blocks(len(dy), math.prod(shape), arena):
+        cols = arena.scratch(part.stop - part.start, *shape)
+        kernels.products.matmul(rows(dy[part]), W.T, cols.reshape(-1, len(W)))
+        kernels.convolution.col2im(cols, dx[part], *window.steps, bias=b)
     return dx
 
 
@@ -170,13 +166,12 @@ def upconv(x, W, b, window, space, arena):
 
 def upconv_backward(dy, x, W, dW, db, window, arena, need_dx=True):
     """dx = cols(dy) W;  dW += cols(dy)ᵀ x;  db += Σ dy.     The windows of dy serve both."""
-    dx = arena.empty(*x.shape) if need_dx else None
-    with arena:
-        for part, cols in columns(dy, window, arena):
-            if dW is not None:
-                dW.add_product(cols.T, rows(x[part]))
-            if need_dx:
-                kernels.products.matmul(cols, W, rows(dx[part]))
+    dx = arena.empty(len(dy), *x.shape[1:]) if need_dx else None
+    for part, cols in columns(dy, window, arena):
+        if dW is not None:
+            dW.add_product(cols.T, rows(x[part]))
+        if need_dx:
+            kernels.products.matmul(cols, W, rows(dx[part]))
     if db is not None:
         add_pixels(db, dy, arena)
     return dx

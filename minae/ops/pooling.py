@@ -16,7 +16,7 @@ from minae.backend import namespace
 
 def taps(x, window, arena):
     """The windows of x, (B·H_out·W_out, k_H·k_W, C)."""
-    cols = arena.empty(len(x), *window.windows(x.shape[1:-1]), *window.kernel, x.shape[-1])
+    cols = arena.scratch(len(x), *window.windows(x.shape[1:-1]), *window.kernel, x.shape[-1])
     kernels.convolution.im2col(x, cols, *window.steps)
     return cols.reshape(-1, math.prod(window.kernel), x.shape[-1])
 
@@ -37,22 +37,17 @@ def max_pool(x, window, arena):
     share between them is a subgradient. The rule here is that the first in the order of u, v takes it all.
     """
     y = arena.empty(len(x), *window.windows(x.shape[1:-1]), x.shape[-1])
-    t = arena.empty(y.size // y.shape[-1], y.shape[-1], dtype="int64")
-    with arena:
-        cols = taps(x, window, arena)
-        namespace(x).argmax(cols, axis=1, out=t)
-        cols.max(axis=1, out=y.reshape(t.shape))
+    t = arena.empty(y.size // y.shape[-1], y.shape[-1], dtype="int32")
+    kernels.convolution.first_largest(taps(x, window, arena), y.reshape(t.shape), t)
     return y, t
 
 
 def max_pool_backward(dy, t, window, space, arena):
     """dx = col2im([(u, v) = t] dy)"""
-    dx = arena.empty(len(dy), *space, dy.shape[-1])
-    with arena:
-        each = namespace(dy).arange(math.prod(window.kernel))[:, None]
-        chosen = arena.ws.equal(t[:, None], each)
-        dcols = arena.ws.multiply(chosen, dy.reshape(-1, 1, dy.shape[-1]))
-        return untaps(dcols, window, dx, dy.shape[1:-1])
+    K, C, xp = math.prod(window.kernel), dy.shape[-1], namespace(dy)
+    dcols = xp.equal(t[:, None], xp.arange(K, dtype="int32")[:, None], out=arena.scratch(len(t), K, C))
+    dcols *= dy.reshape(-1, 1, C)
+    return untaps(dcols, window, arena.empty(len(dy), *space, C), dy.shape[1:-1])
 
 
 def mean_pool(x, window, arena):
@@ -62,8 +57,7 @@ def mean_pool(x, window, arena):
         ∂J/∂cols_{(b i j)(u v) c} = 1/K dy_{b i j c},    dx = col2im of that
     """
     y = arena.empty(len(x), *window.windows(x.shape[1:-1]), x.shape[-1])
-    with arena:
-        taps(x, window, arena).mean(axis=1, out=y.reshape(-1, y.shape[-1]))
+    taps(x, window, arena).mean(axis=1, out=y.reshape(-1, y.shape[-1]))
     return y
 
 
@@ -86,15 +80,14 @@ def upsample(x, window, arena):
 def upsample_backward(dy, window, arena):
     """dx_{b i j c} = Σ_{u v} dy over the window"""
     dx = arena.empty(len(dy), *window.windows(dy.shape[1:-1]), dy.shape[-1])
-    with arena:
-        taps(dy, window, arena).sum(axis=1, out=dx.reshape(-1, dx.shape[-1]))
+    taps(dy, window, arena).sum(axis=1, out=dx.reshape(-1, dx.shape[-1]))
     return dx
 
 
 def spread(y, window, space, arena, factor):
     """col2im of factor · y at every tap."""
-    x = arena.empty(len(y), *space, y.shape[-1])
-    with arena:
-        cols = arena.empty(y.size // y.shape[-1], math.prod(window.kernel), y.shape[-1])
-        cols[...] = arena.ws.multiply(y, factor).reshape(-1, 1, y.shape[-1])
-        return untaps(cols, window, x, y.shape[1:-1])
+    x, C = arena.empty(len(y), *space, y.shape[-1]), y.shape[-1]
+    cols = arena.scratch(y.size // C, math.prod(window.kernel), C)
+    cols[...] = y.reshape(-1, 1, C)
+    cols *= factor
+    return untaps(cols, window, x, y.shape[1:-1])
