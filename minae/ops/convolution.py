@@ -1,8 +1,8 @@
 r"""Convolution, its two gradients, and up-convolution, which is one of them.
 
-    conv     y_{b i j o} = b_o + Σ_{u v c} x_{b row(i,u) col(j,v) c} W_{(u v c) o}      (9.6, 9.8)
-    conv_dx  x_{b i′ j′ c} = b_c + Σ over the taps (i, u), (j, v) that read pixel (i′, j′):  Σ_o y_{b i j o} W_{(u v c) o}
-    conv_dW  dW_{(u v c) o} += Σ_{b i j} x_{b row(i,u) col(j,v) c} dy_{b i j o}
+    conv     y_{b i j o}     = b_o + Σ_{u v c} x_{b row(i,u) col(j,v) c} W_{(u v c) o}      (9.6, 9.8)
+    conv_dx  dx_{b i′ j′ c}  = Σ_{i u: row(i,u) = i′} Σ_{j v: col(j,v) = j′} Σ_o dy_{b i j o} W_{(u v c) o}     (9.13)
+    conv_dW  dW_{(u v c) o} += Σ_{b i j} x_{b row(i,u) col(j,v) c} dy_{b i j o}     (9.11)
 
 with row(i, u) = i · stride − padding + u · dilation, and col(j, v) likewise; x is 0 outside of the image. Images lie
 (B, H, W, C), signals (B, T, C): the channels last, because then the windows are the rows of a matrix `cols`, see
@@ -23,7 +23,7 @@ from minae.errors import InputError
 
 @dataclass(frozen=True)
 class Window:
-    """kernel, stride, padding, dilation of a window: a number for each axis, two of an image (H, W), one of a signal."""
+    """kernel, stride, padding, dilation of a window: a number for each axis, of an image (H, W) or a signal (T,)."""
 
     kernel: tuple
     stride: tuple
@@ -64,21 +64,18 @@ class Window:
 
     def check(self, space):
         """Refuse a window that is larger than its padded image, and one that leaves rows of the image unread."""
-        for n, extent, windows, *k in zip(space, self.extent, self.windows(space), self.kernel, *self.steps, strict=True):
+        for n, extent, windows, *k in zip(
+            space, self.extent, self.windows(space), self.kernel, *self.steps, strict=True
+        ):
             kernel, stride, padding, dilation = k
             given = f"kernel {kernel}, stride {stride}, padding {padding}, dilation {dilation}"
-            if n < 1:
-                raise InputError(f"{given}: the image of {windows} such windows has {n} pixels; choose less padding")
-            if windows < 1:
-                raise InputError(
-                    f"{given} on {n} pixels: a window takes {extent} and the padded data have {n + 2 * padding}; "
-                    "choose a smaller kernel or more padding"
-                )
+            if min(n, windows) < 1:
+                padded = f"a window takes {extent} and the padded data have {n + 2 * padding}"
+                raise InputError(f"{given} on {n} pixels: {padded}; choose another kernel or padding")
             read = {i * stride - padding + u * dilation for i in range(windows) for u in range(kernel)}
             if unread := set(range(n)) - read:
-                raise InputError(
-                    f"{given} on {n} pixels: no window reads pixel {min(unread)}; choose another stride, or more padding"
-                )
+                unread = f"no window reads pixel {min(unread)}"
+                raise InputError(f"{given} on {n} pixels: {unread}; choose another stride or padding, or crop the data")
 
 
 def blocks(B, size, arena):
@@ -103,16 +100,16 @@ def rows(y):
 
 
 def conv(x, W, b, window, arena):
-    r"""y = cols(x) W + b.     x (B, H, W, C) or (B, T, C) -> y (B, H_out, W_out, O) or (B, T_out, O)     (9.8)
+    r"""y = cols(x) W + b.     x (B, H, W, C) or (B, T, C) -> y (B, H_out, W_out, O) or (B, T_out, O)
 
     Derivation: y is an affine map of the windows, y_{b i j o} = b_o + Σ_{u v c} cols_{(b i j)(u v c)} W_{(u v c) o}, so
     `ops.affine` gives its gradients, with a row for each window (b, i, j):
-        ∂J/∂W_{(u v c) o} = Σ_{b i j} dy_{b i j o} x_{b row(i,u) col(j,v) c},   that is  dW = colsᵀ dy      (9.11)
+        ∂J/∂W_{(u v c) o} = Σ_{b i j} dy_{b i j o} x_{b row(i,u) col(j,v) c},   that is  dW = colsᵀ dy     (9.11)
         ∂J/∂b_o           = Σ_{b i j} dy_{b i j o}
         ∂J/∂cols          = dy Wᵀ
     One weight stands in every window, and so its gradient is a sum over all places: this is what parameter sharing
     means. One pixel stands in as many windows as have a tap on it, and its gradient is the sum over those:
-        ∂J/∂x_{b i′ j′ c} = Σ_{i u: row(i,u) = i′} Σ_{j v: col(j,v) = j′} Σ_o dy_{b i j o} W_{(u v c) o}    (9.13)
+        ∂J/∂x_{b i′ j′ c} = Σ_{i u: row(i,u) = i′} Σ_{j v: col(j,v) = j′} Σ_o dy_{b i j o} W_{(u v c) o}     (9.13)
     that is dx = col2im(dy Wᵀ). The sum over o takes the row W_{(u v c) ·} at the same tap (u, v) that read the pixel:
     it exchanges the channels o and c, and turns nothing around.
     """
@@ -123,7 +120,7 @@ def conv(x, W, b, window, arena):
 
 
 def conv_dW(x, dy, dW, window, arena):
-    """dW += cols(x)ᵀ dy"""
+    """dW += cols(x)ᵀ dy.     dW: an accumulator"""
     for part, cols in columns(x, window, arena):
         dW.add_product(cols.T, rows(dy[part]))
 
@@ -154,7 +151,7 @@ def upconv(x, W, b, window, space, arena):
 
     Derivation: `conv` without b is linear in its image. Let A be its matrix, so that conv(y) = A y, and the gradient of
     any cost by that image is Aᵀ times the gradient by conv(y). Up-convolution is defined as that map, x ↦ Aᵀ x:
-        ⟨conv(y), x⟩ = ⟨y, upconv(x)⟩  for all x and y
+        ⟨conv(y), x⟩ = ⟨y, upconv(x)⟩  for all x and y     (9.14)
     Its own gradients follow by transposing once more, dx = (Aᵀ)ᵀ dy = A dy, a convolution with the same W, and W stands
     in Σ dy · upconv(x) = Σ conv(dy) · x as it does in a convolution that reads dy and has the gradient x:
         ∂J/∂x_{b i j o}    = Σ_{u v c} dy_{b row(i,u) col(j,v) c} W_{(u v c) o},       that is  dx = cols(dy) W

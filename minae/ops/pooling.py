@@ -31,7 +31,7 @@ def untaps(cols, window, dx, windows):
 def max_pool(x, window, arena):
     r"""y = max over each window, and the tap that has it: the first of those that are equal.     (B, H, W, C)
 
-    Derivation: let t(b i j c) be that tap. With t held fixed, y is a choice among the pixels, as `ops.rows` is among rows:
+    Derivation: let t(b i j c) be that tap. With t held fixed, y is a choice among the pixels of its window:
         y_{b i j c} = cols_{(b i j) t c},    ∂J/∂cols_{(b i j)(u v) c} = [(u, v) = t(b i j c)] dy_{b i j c}
     and dx = col2im of that. Where two pixels of a window are equal and largest, y has a kink, and no derivative: any
     share between them is a subgradient. The rule here is that the first in the order of u, v takes it all.
@@ -69,8 +69,8 @@ def mean_pool_backward(dy, window, space, arena):
 def upsample(x, window, arena):
     r"""y_{b i j c} = x_{b ⌊i/f⌋ ⌊j/f⌋ c}.     window: both its kernel and its stride are f
 
-    Derivation: pixel (i, j) of y is tap (u, v) = (i mod f, j mod f) of window (⌊i/f⌋, ⌊j/f⌋), and of no other one. So x is
-    spread over its window, y = col2im(x at every tap), and the gradient gathers what was spread:
+    Derivation: pixel (i, j) of y is tap (u, v) = (i mod f, j mod f) of window (⌊i/f⌋, ⌊j/f⌋), and of no other one. So
+    each x is spread over a window, y = col2im(x at every tap), and the gradient gathers what was spread:
         ∂J/∂x_{b i j c} = Σ_{u v} dy_{b, i f + u, j f + v, c}
     Mean pooling of the same window is the adjoint of up-sampling, divided by f².
     """
