@@ -1,6 +1,6 @@
 r"""The windows of an image as the rows of a matrix, `im2col`, and the adjoint of that map, `col2im`.
 
-    row(i, u) = i · stride − padding + u · dilation         the row of x that tap u of window i reads; col(j, v) likewise
+    row(i, u) = i · stride − padding + u · dilation       the row of x that tap u of window i reads; col(j, v) likewise
     im2col    cols_{(b i j)(u v c)} = x_{b row(i,u) col(j,v) c},    and 0 where the tap lies outside of the image
     col2im    x_{b i′ j′ c} = b_c + Σ_{i u: row(i,u) = i′} Σ_{j v: col(j,v) = j′} cols_{(b i j)(u v c)}
 
@@ -10,7 +10,7 @@ both maps copy or add whole pieces of rows, and a product with the matrix gives 
 signal (B, T, C) is an image of height 1.
 
 Derivation:
-im2col is linear, with a matrix of 0 and 1 that no number of x is in. Written with [ ], which is 1 where it holds, else 0,
+im2col is linear, and its matrix has numbers 0 and 1 that do not depend on x. With [ ], 1 where it holds, 0 elsewhere,
     cols_{(b i j)(u v c)} = Σ_{i′ j′} [row(i,u) = i′] [col(j,v) = j′] x_{b i′ j′ c}
 A tap outside of the image meets no i′, so it gives 0. The gradient by a pixel goes back through every tap that read it:
     ∂J/∂x_{b i′ j′ c} = Σ_{i j u v} [row(i,u) = i′] [col(j,v) = j′] ∂J/∂cols_{(b i j)(u v c)}
@@ -42,7 +42,9 @@ def im2col(x, cols, stride, padding, dilation):
     if path == "plain":
         im2col_plain(x, cols, steps)
     elif path == "cpu":
-        im2col_cpu(cols.reshape(B * cols.shape[1], *cols.shape[2:4], -1), x.reshape(B, H, W * C), C, steps)
+        im2col_cpu(
+            cols.reshape(B * cols.shape[1], *cols.shape[2:4], cols.shape[4] * C), x.reshape(B, H, W * C), C, steps
+        )
     else:
         kernels.launch(cuda_launches()[0], [cols.reshape(-1), x.reshape(-1)], (H, W, C), cols.shape[1:5], steps)
 
@@ -57,9 +59,18 @@ def col2im(cols, x, stride, padding, dilation, bias=None):
         return
     bias = namespace(x).zeros(C, x.dtype) if bias is None else bias
     if path == "cpu":
-        col2im_cpu(x.reshape(B * H, W * C), cols.reshape(*cols.shape[:4], -1), bias, steps)
+        col2im_cpu(x.reshape(B * H, W * C), cols.reshape(*cols.shape[:4], cols.shape[4] * C), bias, steps)
     else:
         kernels.launch(cuda_launches()[1], [x.reshape(-1), cols.reshape(-1), bias], (H, W, C), cols.shape[1:5], steps)
+
+
+def first_largest(cols, y, t):
+    """y = max_k cols_{n k c}, and t the first k that has it.     cols (N, K, C) -> y (N, C), t int32 (N, C)"""
+    if kernels.path(cols, y, t) == "cpu":
+        first_largest_cpu(cols, y, t)
+    else:
+        t[...] = cols.argmax(axis=1)
+        cols.max(axis=1, out=y)
 
 
 def _as_images(x, cols, stride, padding, dilation):
@@ -136,7 +147,7 @@ def im2col_cpu(start, stop, cols, x, C, steps):
 
 @by_row
 def col2im_cpu(start, stop, x, cols, bias, steps):
-    """Rows of pixels: x (B·H, W·C), cols (B, H_out, W_out, k_H, k_W·C). A row begins as the bias, and takes its taps."""
+    """Rows of pixels: x (B·H, W·C), cols (B, H_out, W_out, k_H, k_W·C). A row begins as the bias and takes its taps."""
     B, H_out, W_out, k_H, length = cols.shape
     H, width, C = len(x) // B, x.shape[1], bias.size
     stride_H, padding_H, dilation_H, stride_W, padding_W, dilation_W = steps
@@ -157,6 +168,17 @@ def col2im_cpu(start, stop, x, cols, bias, steps):
                     first, place = (j * stride_W - padding_W) * C + tap * dilation_W, (j * k_H + u) * length + tap
                     for k in range(max(0, -first), min(piece, width - first)):
                         target[np.uint64(first + k)] += source[np.uint64(place + k)]
+
+
+@by_row
+def first_largest_cpu(start, stop, cols, y, t):
+    for n in range(start, stop):
+        for c in range(cols.shape[2]):
+            y[n, c], t[n, c] = cols[n, 0, c], 0
+        for k in range(1, cols.shape[1]):
+            for c in range(cols.shape[2]):
+                more = not (cols[n, k, c] <= y[n, c] or np.isnan(y[n, c]))  # the first NaN is the largest
+                y[n, c], t[n, c] = (cols[n, k, c], k) if more else (y[n, c], t[n, c])
 
 
 # ---- CUDA: a thread has one number of the result

@@ -49,9 +49,16 @@ class Arena:
             return xp.empty(shape, dtype)
         return local.stacks[0 if xp is local.stacks[0].xp else 1].take(shape, dtype)
 
+    def scratch(self, *shape):
+        """Memory that the next call of `scratch` gives away again: for what one operation makes and reads."""
+        local, nbytes = self._local, math.prod(shape) * self.dtype.itemsize
+        if local.scratch.size < nbytes:
+            local.scratch = self.backend.xp.empty(nbytes, "uint8")
+        return local.scratch[:nbytes].view(self.dtype).reshape(shape)
+
     def nbytes(self):
-        """Bytes that this thread's chunks hold."""
-        return sum(chunk.size for stack in self._local.stacks for chunk in stack.chunks)
+        """Bytes that this thread holds."""
+        return self._local.scratch.size + sum(chunk.size for stack in self._local.stacks for chunk in stack.chunks)
 
     def __reduce__(self):
         """A copy of an arena has the same backend and dtype, and memory of its own."""
@@ -64,6 +71,7 @@ class _Local(threading.local):
     def __init__(self, xp):
         self.stacks = [Stack(xp)] if xp is np else [Stack(xp), Stack(np)]
         self.marks = []
+        self.scratch = xp.empty(0, "uint8")
 
 
 class Stack:

@@ -87,9 +87,9 @@ class ConvolutionalNet(Net):
 
 def _windows(layer, W, b):
     """minae's W (k_H·k_W·C, O) as PyTorch's (O, C, k_H, k_W), which is the same for both kinds of layers."""
-    O, C, *kernel = layer.weight.shape
+    channels_out, C, *kernel = layer.weight.shape
     with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(W.reshape(*kernel, C, O).transpose(3, 2, 0, 1)))
+        layer.weight.copy_(torch.from_numpy(W.reshape(*kernel, C, channels_out).transpose(3, 2, 0, 1)))
         layer.bias.copy_(torch.from_numpy(b))
     return layer
 

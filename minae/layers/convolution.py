@@ -30,7 +30,7 @@ class Shaped(Layer):
         self.shape, self.shape_out = tuple(shape), tuple(shape_out)
 
     def chain(self, Jy, cache):
-        """∂y/∂x of a linear layer is the matrix whose transpose is its backward: that takes the rows of J one by one."""
+        """Jx_k = (∂y/∂x)ᵀ Jy_k for each row k of J: what backward does to a gradient dy, the layer being linear."""
         Jx = self.backward(Jy.reshape(-1, *Jy.shape[2:]), cache, need_dW=False)
         return Jx.reshape(*Jy.shape[:2], *Jx.shape[1:])
 
@@ -38,8 +38,10 @@ class Shaped(Layer):
 def space(shape, channels=None):
     """(H, W) of an image (H, W, C), (T,) of a signal; refuse other shapes."""
     if len(shape) not in (2, 3) or min(shape) < 1 or (channels is not None and channels < 1):
-        made = "" if channels is None else f" and {channels} channels to make of it"
-        raise InputError(f"shape is {tuple(shape)}{made}: expected (H, W, C) or (T, C), numbers ≥ 1; put a Reshape before")
+        made = "" if channels is None else f", and channels {channels}"
+        raise InputError(
+            f"shape is {tuple(shape)}{made}: expected (H, W, C) or (T, C), numbers ≥ 1; see layers.Reshape"
+        )
     return tuple(shape[:-1])
 
 
@@ -83,17 +85,15 @@ class Convolution(Shaped):
         return ops.conv(x, self.W, self.b, self.window, self.arena), x
 
     def backward(self, dy, x, need_dx=True, need_dW=True):
-        if need_dW:
-            ops.conv_dW(x, dy, self.dW, self.window, self.arena)
-            ops.add_pixels(self.db, dy, self.arena)
-        return ops.conv_dx(dy, self.W, self.window, self.space, self.arena) if need_dx else None
+        dW, db = (self.dW, self.db) if need_dW else (None, None)
+        return ops.conv_backward(dy, x, self.W, dW, db, self.window, self.arena, need_dx)
 
 
 class UpConvolution(Convolution):
     """y = col2im(x Wᵀ) + b.     x (B, H_in, W_in, O) -> y (B, H, W, C); derived in `ops.convolution.upconv`
 
-    It is the adjoint of the convolution with the same window that takes y to the size of x, and it is refused where that
-    convolution is.
+    It is the adjoint of the convolution with the same window that takes y to the size of x, and it is refused where
+    that convolution is.
 
     W, b:     names of the parameters, (k_H·k_W·C, O) and (C,)
     shape:    (H_in, W_in, O) or (T_in, O);  channels: C
@@ -101,16 +101,15 @@ class UpConvolution(Convolution):
     gain:     as in `Convolution`: a y_c reads k_H k_W O/stride² numbers, and an x_o is read by k_H k_W C
     """
 
-    def __init__(
-        self, W, b, shape, channels, kernel, stride=1, padding=0, dilation=1, *, output_padding=0, gain=None
-    ):
+    def __init__(self, W, b, shape, channels, kernel, stride=1, padding=0, dilation=1, *, output_padding=0, gain=None):
         self.windows = space(shape, channels)
         window = Window.of(len(self.windows), kernel, stride, padding, dilation)
         more = Window.of(len(self.windows), 1, padding=output_padding).padding
         if any(m >= s for m, s in zip(more, window.stride, strict=True)):
             raise InputError(f"output_padding is {output_padding!r}: expected less than the stride, {stride!r}")
-        shape_out = (*window.space(self.windows, more), channels)
-        super().__init__(W, b, shape_out, shape[-1], kernel, stride, padding, dilation, gain=gain)
+        image = window.space(self.windows, more)
+        window.check(image)
+        super().__init__(W, b, (*image, channels), shape[-1], kernel, stride, padding, dilation, gain=gain)
         self.shape, self.shape_out, self.fans = self.shape_out, self.shape, self.fans[::-1]
 
     def forward(self, x, mode=EVAL):
@@ -182,11 +181,8 @@ class Reshape(Shaped):
     def __init__(self, shape, shape_out):
         super().__init__(shape, shape_out)
         if math.prod(self.shape) != math.prod(self.shape_out):
-            numbers = math.prod(self.shape)
-            raise InputError(
-                f"{self.shape} has {numbers} numbers and {self.shape_out} {math.prod(self.shape_out)}: give shapes of "
-                f"as many, such as ({numbers},)"
-            )
+            one, other = math.prod(self.shape), math.prod(self.shape_out)
+            raise InputError(f"{self.shape} has {one} numbers and {self.shape_out} {other}: give two shapes of as many")
 
     def forward(self, x, mode=EVAL):
         return x.reshape(len(x), *self.shape_out), None
@@ -209,22 +205,24 @@ class ChannelsLast(Shaped):
         y_{b i j c} = x_{b c i j},    ∂J/∂x_{b c i j} = ∂J/∂y_{b i j c}
     """
 
+    axes = 1, -1  # the channels of x, and of y
+
     def __init__(self, shape):
         super().__init__(shape, (*shape[1:], shape[0]))
 
     def forward(self, x, mode=EVAL):
-        return self.moved(x, 1, -1), None
+        return self.moved(x, *self.axes), None
 
     def backward(self, dy, cache, need_dx=True, need_dW=True):
-        return self.moved(dy, -1, 1)
+        return self.moved(dy, *self.axes[::-1])
 
     def moved(self, x, source, target):
-        """A copy whose axis `source` has become `target`; of one channel, the same memory."""
-        axes = list(range(x.ndim))
-        axes.insert(target % x.ndim, axes.pop(source))
-        turned = x.transpose(*axes)
-        if x.shape[source] == 1:
-            return x.reshape(turned.shape)
+        """A copy in which axis `source` has become `target`; where there is one channel, the same memory."""
+        order = list(range(x.ndim))
+        order.insert(target % x.ndim, order.pop(source))
+        turned = x.transpose(*order)
+        if turned.flags.c_contiguous:
+            return turned
         y = self.arena.empty(*turned.shape)
         y[...] = turned
         return y
@@ -236,11 +234,7 @@ class ChannelsFirst(ChannelsLast):
     shape: (H, W, C) or (T, C)
     """
 
+    axes = -1, 1
+
     def __init__(self, shape):
         Shaped.__init__(self, shape, (shape[-1], *shape[:-1]))
-
-    def forward(self, x, mode=EVAL):
-        return self.moved(x, -1, 1), None
-
-    def backward(self, dy, cache, need_dx=True, need_dW=True):
-        return self.moved(dy, 1, -1)

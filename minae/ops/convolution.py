@@ -1,8 +1,8 @@
 r"""Convolution, its two gradients, and up-convolution, which is one of them.
 
-    conv     y_{b i j o} = b_o + Σ_{u v c} x_{b row(i,u) col(j,v) c} W_{(u v c) o}      (9.6, 9.8)
-    conv_dx  x_{b i′ j′ c} = b_c + Σ over the taps (i, u), (j, v) that read pixel (i′, j′):  Σ_o y_{b i j o} W_{(u v c) o}
-    conv_dW  dW_{(u v c) o} += Σ_{b i j} x_{b row(i,u) col(j,v) c} dy_{b i j o}
+    conv     y_{b i j o}     = b_o + Σ_{u v c} x_{b row(i,u) col(j,v) c} W_{(u v c) o}      (9.6, 9.8)
+    conv_dx  dx_{b i′ j′ c}  = Σ_{i u: row(i,u) = i′} Σ_{j v: col(j,v) = j′} Σ_o dy_{b i j o} W_{(u v c) o}     (9.13)
+    conv_dW  dW_{(u v c) o} += Σ_{b i j} x_{b row(i,u) col(j,v) c} dy_{b i j o}     (9.11)
 
 with row(i, u) = i · stride − padding + u · dilation, and col(j, v) likewise; x is 0 outside of the image. Images lie
 (B, H, W, C), signals (B, T, C): the channels last, because then the windows are the rows of a matrix `cols`, see
@@ -23,7 +23,7 @@ from minae.errors import InputError
 
 @dataclass(frozen=True)
 class Window:
-    """kernel, stride, padding, dilation of a window: a number for each axis, two of an image (H, W), one of a signal."""
+    """kernel, stride, padding, dilation of a window: a number for each axis, of an image (H, W) or a signal (T,)."""
 
     kernel: tuple
     stride: tuple
@@ -64,24 +64,23 @@ class Window:
 
     def check(self, space):
         """Refuse a window that is larger than its padded image, and one that leaves rows of the image unread."""
-        for n, extent, windows, *k in zip(space, self.extent, self.windows(space), self.kernel, *self.steps, strict=True):
+        for n, extent, windows, *k in zip(
+            space, self.extent, self.windows(space), self.kernel, *self.steps, strict=True
+        ):
             kernel, stride, padding, dilation = k
             given = f"kernel {kernel}, stride {stride}, padding {padding}, dilation {dilation}"
-            if n < 1 or windows < 1:
-                raise InputError(
-                    f"{given} on {n} pixels: a window takes {extent} and the padded data have {n + 2 * padding}; "
-                    "choose a smaller kernel or more padding"
-                )
+            if min(n, windows) < 1:
+                padded = f"a window takes {extent} and the padded data have {n + 2 * padding}"
+                raise InputError(f"{given} on {n} pixels: {padded}; choose another kernel or padding")
             read = {i * stride - padding + u * dilation for i in range(windows) for u in range(kernel)}
             if unread := set(range(n)) - read:
-                raise InputError(
-                    f"{given} on {n} pixels: no window reads pixel {min(unread)}; choose another stride, or more padding"
-                )
+                unread = f"no window reads pixel {min(unread)}"
+                raise InputError(f"{given} on {n} pixels: {unread}; choose another stride or padding, or crop the data")
 
 
 def blocks(B, size, arena):
     """Slices of B examples whose matrices, of `size` numbers each, still lie in a cache when they are read."""
-    height = max(1, arena.backend.block // size)
+    height = max(1, arena.backend.block // 2 // size)  # beside a block of the image that they are of
     return [slice(start, min(start + height, B)) for start in range(0, B, height)]
 
 
@@ -89,9 +88,8 @@ def columns(x, window, arena):
     """(slice of the examples, their windows as the rows of a matrix), block by block in the same memory."""
     shape = (*window.windows(x.shape[1:-1]), *window.kernel, x.shape[-1])
     parts = blocks(len(x), math.prod(shape), arena)
-    cols = arena.empty(parts[0].stop, *shape)
     for part in parts:
-        block = cols[: part.stop - part.start]
+        block = arena.scratch(part.stop - part.start, *shape)
         kernels.convolution.im2col(x[part], block, *window.steps)
         yield part, block.reshape(-1, math.prod(window.kernel) * x.shape[-1])
 
@@ -102,44 +100,39 @@ def rows(y):
 
 
 def conv(x, W, b, window, arena):
-    r"""y = cols(x) W + b.     x (B, H, W, C) or (B, T, C) -> y (B, H_out, W_out, O) or (B, T_out, O)     (9.8)
+    r"""y = cols(x) W + b.     x (B, H, W, C) or (B, T, C) -> y (B, H_out, W_out, O) or (B, T_out, O)
 
     Derivation: y is an affine map of the windows, y_{b i j o} = b_o + Σ_{u v c} cols_{(b i j)(u v c)} W_{(u v c) o}, so
     `ops.affine` gives its gradients, with a row for each window (b, i, j):
-        ∂J/∂W_{(u v c) o} = Σ_{b i j} dy_{b i j o} x_{b row(i,u) col(j,v) c},   that is  dW = colsᵀ dy      (9.11)
+        ∂J/∂W_{(u v c) o} = Σ_{b i j} dy_{b i j o} x_{b row(i,u) col(j,v) c},   that is  dW = colsᵀ dy     (9.11)
         ∂J/∂b_o           = Σ_{b i j} dy_{b i j o}
         ∂J/∂cols          = dy Wᵀ
     One weight stands in every window, and so its gradient is a sum over all places: this is what parameter sharing
     means. One pixel stands in as many windows as have a tap on it, and its gradient is the sum over those:
-        ∂J/∂x_{b i′ j′ c} = Σ_{i u: row(i,u) = i′} Σ_{j v: col(j,v) = j′} Σ_o dy_{b i j o} W_{(u v c) o}    (9.13)
+        ∂J/∂x_{b i′ j′ c} = Σ_{i u: row(i,u) = i′} Σ_{j v: col(j,v) = j′} Σ_o dy_{b i j o} W_{(u v c) o}     (9.13)
     that is dx = col2im(dy Wᵀ). The sum over o takes the row W_{(u v c) ·} at the same tap (u, v) that read the pixel:
     it exchanges the channels o and c, and turns nothing around.
     """
     y = arena.empty(len(x), *window.windows(x.shape[1:-1]), W.shape[1])
-    with arena:
-        for part, cols in columns(x, window, arena):
-            kernels.products.matmul(cols, W, rows(y[part]), bias=b)
+    for part, cols in columns(x, window, arena):
+        kernels.products.matmul(cols, W, rows(y[part]), bias=b)
     return y
 
 
 def conv_dW(x, dy, dW, window, arena):
-    """dW += cols(x)ᵀ dy"""
-    with arena:
-        for part, cols in columns(x, window, arena):
-            dW.add_product(cols.T, rows(dy[part]))
+    """dW += cols(x)ᵀ dy.     dW: an accumulator"""
+    for part, cols in columns(x, window, arena):
+        dW.add_product(cols.T, rows(dy[part]))
 
 
 def conv_dx(dy, W, window, space, arena, b=None):
     """dx = col2im(dy Wᵀ), and b where it is given.     space: (H, W) of dx, or (T,)"""
     C = len(W) // math.prod(window.kernel)
     dx, shape = arena.empty(len(dy), *space, C), (*dy.shape[1:-1], *window.kernel, C)
-    with arena:
-        parts = blocks(len(dy), math.prod(shape), arena)
-        cols = arena.empty(parts[0].stop, *shape)
-        for part in parts:
-            block = cols[: part.stop - part.start]
-            kernels.products.matmul(rows(dy[part]), W.T, block.reshape(-1, len(W)))
-            kernels.convolution.col2im(block, dx[part], *window.steps, bias=b)
+    for part in blocks(len(dy), math.prod(shape), arena):
+        cols = arena.scratch(part.stop - part.start, *shape)
+        kernels.products.matmul(rows(dy[part]), W.T, cols.reshape(-1, len(W)))
+        kernels.convolution.col2im(cols, dx[part], *window.steps, bias=b)
     return dx
 
 
@@ -158,7 +151,7 @@ def upconv(x, W, b, window, space, arena):
 
     Derivation: `conv` without b is linear in its image. Let A be its matrix, so that conv(y) = A y, and the gradient of
     any cost by that image is Aᵀ times the gradient by conv(y). Up-convolution is defined as that map, x ↦ Aᵀ x:
-        ⟨conv(y), x⟩ = ⟨y, upconv(x)⟩  for all x and y
+        ⟨conv(y), x⟩ = ⟨y, upconv(x)⟩  for all x and y     (9.14)
     Its own gradients follow by transposing once more, dx = (Aᵀ)ᵀ dy = A dy, a convolution with the same W, and W stands
     in Σ dy · upconv(x) = Σ conv(dy) · x as it does in a convolution that reads dy and has the gradient x:
         ∂J/∂x_{b i j o}    = Σ_{u v c} dy_{b row(i,u) col(j,v) c} W_{(u v c) o},       that is  dx = cols(dy) W
@@ -170,13 +163,12 @@ def upconv(x, W, b, window, space, arena):
 
 def upconv_backward(dy, x, W, dW, db, window, arena, need_dx=True):
     """dx = cols(dy) W;  dW += cols(dy)ᵀ x;  db += Σ dy.     The windows of dy serve both."""
-    dx = arena.empty(*x.shape) if need_dx else None
-    with arena:
-        for part, cols in columns(dy, window, arena):
-            if dW is not None:
-                dW.add_product(cols.T, rows(x[part]))
-            if need_dx:
-                kernels.products.matmul(cols, W, rows(dx[part]))
+    dx = arena.empty(len(dy), *x.shape[1:]) if need_dx else None
+    for part, cols in columns(dy, window, arena):
+        if dW is not None:
+            dW.add_product(cols.T, rows(x[part]))
+        if need_dx:
+            kernels.products.matmul(cols, W, rows(dx[part]))
     if db is not None:
         add_pixels(db, dy, arena)
     return dx

@@ -16,7 +16,7 @@ from minae.backend import namespace
 
 def taps(x, window, arena):
     """The windows of x, (B·H_out·W_out, k_H·k_W, C)."""
-    cols = arena.empty(len(x), *window.windows(x.shape[1:-1]), *window.kernel, x.shape[-1])
+    cols = arena.scratch(len(x), *window.windows(x.shape[1:-1]), *window.kernel, x.shape[-1])
     kernels.convolution.im2col(x, cols, *window.steps)
     return cols.reshape(-1, math.prod(window.kernel), x.shape[-1])
 
@@ -31,28 +31,23 @@ def untaps(cols, window, dx, windows):
 def max_pool(x, window, arena):
     r"""y = max over each window, and the tap that has it: the first of those that are equal.     (B, H, W, C)
 
-    Derivation: let t(b i j c) be that tap. With t held fixed, y is a choice among the pixels, as `ops.rows` is among rows:
+    Derivation: let t(b i j c) be that tap. With t held fixed, y is a choice among the pixels of its window:
         y_{b i j c} = cols_{(b i j) t c},    ∂J/∂cols_{(b i j)(u v) c} = [(u, v) = t(b i j c)] dy_{b i j c}
     and dx = col2im of that. Where two pixels of a window are equal and largest, y has a kink, and no derivative: any
     share between them is a subgradient. The rule here is that the first in the order of u, v takes it all.
     """
     y = arena.empty(len(x), *window.windows(x.shape[1:-1]), x.shape[-1])
-    t = arena.empty(y.size // y.shape[-1], y.shape[-1], dtype="int64")
-    with arena:
-        cols = taps(x, window, arena)
-        namespace(x).argmax(cols, axis=1, out=t)
-        cols.max(axis=1, out=y.reshape(t.shape))
+    t = arena.empty(y.size // y.shape[-1], y.shape[-1], dtype="int32")
+    kernels.convolution.first_largest(taps(x, window, arena), y.reshape(t.shape), t)
     return y, t
 
 
 def max_pool_backward(dy, t, window, space, arena):
     """dx = col2im([(u, v) = t] dy)"""
-    dx = arena.empty(len(dy), *space, dy.shape[-1])
-    with arena:
-        each = namespace(dy).arange(math.prod(window.kernel))[:, None]
-        chosen = arena.ws.equal(t[:, None], each)
-        dcols = arena.ws.multiply(chosen, dy.reshape(-1, 1, dy.shape[-1]))
-        return untaps(dcols, window, dx, dy.shape[1:-1])
+    K, C, xp = math.prod(window.kernel), dy.shape[-1], namespace(dy)
+    dcols = xp.equal(t[:, None], xp.arange(K, dtype="int32")[:, None], out=arena.scratch(len(t), K, C))
+    dcols *= dy.reshape(-1, 1, C)
+    return untaps(dcols, window, arena.empty(len(dy), *space, C), dy.shape[1:-1])
 
 
 def mean_pool(x, window, arena):
@@ -62,8 +57,7 @@ def mean_pool(x, window, arena):
         ∂J/∂cols_{(b i j)(u v) c} = 1/K dy_{b i j c},    dx = col2im of that
     """
     y = arena.empty(len(x), *window.windows(x.shape[1:-1]), x.shape[-1])
-    with arena:
-        taps(x, window, arena).mean(axis=1, out=y.reshape(-1, y.shape[-1]))
+    taps(x, window, arena).mean(axis=1, out=y.reshape(-1, y.shape[-1]))
     return y
 
 
@@ -75,8 +69,8 @@ def mean_pool_backward(dy, window, space, arena):
 def upsample(x, window, arena):
     r"""y_{b i j c} = x_{b ⌊i/f⌋ ⌊j/f⌋ c}.     window: both its kernel and its stride are f
 
-    Derivation: pixel (i, j) of y is tap (u, v) = (i mod f, j mod f) of window (⌊i/f⌋, ⌊j/f⌋), and of no other one. So x is
-    spread over its window, y = col2im(x at every tap), and the gradient gathers what was spread:
+    Derivation: pixel (i, j) of y is tap (u, v) = (i mod f, j mod f) of window (⌊i/f⌋, ⌊j/f⌋), and of no other one. So
+    each x is spread over a window, y = col2im(x at every tap), and the gradient gathers what was spread:
         ∂J/∂x_{b i j c} = Σ_{u v} dy_{b, i f + u, j f + v, c}
     Mean pooling of the same window is the adjoint of up-sampling, divided by f².
     """
@@ -86,15 +80,14 @@ def upsample(x, window, arena):
 def upsample_backward(dy, window, arena):
     """dx_{b i j c} = Σ_{u v} dy over the window"""
     dx = arena.empty(len(dy), *window.windows(dy.shape[1:-1]), dy.shape[-1])
-    with arena:
-        taps(dy, window, arena).sum(axis=1, out=dx.reshape(-1, dx.shape[-1]))
+    taps(dy, window, arena).sum(axis=1, out=dx.reshape(-1, dx.shape[-1]))
     return dx
 
 
 def spread(y, window, space, arena, factor):
     """col2im of factor · y at every tap."""
-    x = arena.empty(len(y), *space, y.shape[-1])
-    with arena:
-        cols = arena.empty(y.size // y.shape[-1], math.prod(window.kernel), y.shape[-1])
-        cols[...] = arena.ws.multiply(y, factor).reshape(-1, 1, y.shape[-1])
-        return untaps(cols, window, x, y.shape[1:-1])
+    x, C = arena.empty(len(y), *space, y.shape[-1]), y.shape[-1]
+    cols = arena.scratch(y.size // C, math.prod(window.kernel), C)
+    cols[...] = y.reshape(-1, 1, C)
+    cols *= factor
+    return untaps(cols, window, x, y.shape[1:-1])
