@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from minae import InputError, UndercompleteAutoencoder, load
+from minae import InputError, UndercompleteAutoencoder, load, pretrain
 from minae.models import get_model, registry
 
 
@@ -220,3 +220,69 @@ def test_a_model_that_works_keeps_its_weights(tiny, tmp_path):
     model.save(tmp_path / "m.safetensors")
     other = load(tmp_path / "m.safetensors")
     assert other.weights == {"L": 1.0, "Omega": 0.25} and "lam=0.25" in repr(other)
+
+
+# ---- images
+
+
+CONV = dict(sizes=(96, 6, 3), image=(2, 8, 6), channels=(3, 4), activation="relu", code="identity")
+
+
+@pytest.mark.parametrize("name", ["undercomplete", "denoising", "variational", "sparse", "k_sparse", "hashing"])
+def test_every_model_of_f_and_g_takes_convolutions(name, backend, rng, tmp_path):
+    """The same page on another f and g: it trains, keeps the shape of x, is saved, and is copied."""
+    options = {"k": 2} if name == "k_sparse" else {"penalty": "l1"} if name == "sparse" else {}
+    if name == "hashing":
+        options["code"] = "sigmoid"
+    model = get_model(name)(**{**CONV, **options}, backend=backend, seed=1)
+    X = rng.uniform(size=(20, 2, 8, 6)).astype("float32")
+    history = model.fit(X, epochs=6, batch_size=5, progress=False)
+    assert history["L"][-1] < history["L"][0]
+    h = model.encode(X)
+    assert h.shape == (20, 3) and model.reconstruct(X).shape == X.shape == model.decode(h).shape
+    model.save(tmp_path / "m.safetensors")
+    other = load(tmp_path / "m.safetensors", backend=backend)
+    np.testing.assert_array_equal(other.encode(X), h)
+    assert other.image == [2, 8, 6]
+
+
+def test_the_jacobian_of_an_image(rng):
+    model = UndercompleteAutoencoder(**CONV, dtype="float64", seed=1)
+    model.parameters.flat[...] += 0.1 * rng.standard_normal(model.parameters.flat.shape)
+    X, dx = rng.uniform(size=(3, 2, 8, 6)), 1e-6 * rng.standard_normal((3, 2, 8, 6))
+    moved = (model.encode(X + dx) - model.encode(X - dx)) / 2
+    np.testing.assert_allclose(np.einsum("bmcij,bcij->bm", model.jacobian(X), dx), moved, atol=1e-11)
+
+
+def test_a_convolutional_autoencoder_reconstructs_better_than_a_mean(digits):
+    X = digits.train[:1500].reshape(-1, 1, 28, 28)
+    model = UndercompleteAutoencoder((784, 32), image=(1, 28, 28), channels=(8, 16), activation="relu", code="identity")
+    model.fit(X, epochs=6, batch_size=32, progress=False)
+    test = digits.test[:300].reshape(-1, 1, 28, 28)
+    assert np.square(model.reconstruct(test) - test).sum() < 0.5 * np.square(X.mean(axis=0) - test).sum()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(channels=None), "image is .* and channels None: expected both, or none"),
+        (dict(image=None), "expected both, or none"),
+        (dict(image=(2, 8, 7)), r"expected C·H·W = 112 as the first size"),
+        (dict(image=(8, 12)), "image is .*: expected 3 numbers ≥ 1"),
+        (dict(channels=()), "channels is .*: expected widths ≥ 1"),
+        (dict(tied=True), "tied=False"),
+    ],
+)
+def test_images_that_do_not_fit(change, message):
+    with pytest.raises(InputError, match=message) as error:
+        UndercompleteAutoencoder(**{**CONV, **change})
+    assert "\n" not in str(error.value)
+
+
+def test_models_without_room_for_an_image_say_so(rng):
+    with pytest.raises(InputError, match=r"channels is .*leave channels out"):
+        get_model("predictive_sparse")(**CONV)
+    with pytest.raises(InputError, match="the contraction is derived for layers"):
+        get_model("contractive")(**CONV, tied=False)
+    with pytest.raises(InputError, match="pretrain fills layers"):
+        pretrain(UndercompleteAutoencoder(**CONV), rng.uniform(size=(9, 2, 8, 6)))

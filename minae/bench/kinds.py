@@ -22,7 +22,6 @@ import numpy as np
 
 import minae
 from minae.backend import Backend, get_backend
-from minae.bench import models
 from minae.bench.contestant import LR, SEED, Contestant, Env
 from minae.data.images import Whitening, patches
 from minae.inference import SparseCoding
@@ -89,12 +88,17 @@ class Training:
             return minae.UndercompleteAutoencoder(self.sizes, seed=SEED, backend=backend, **options)
         return getattr(minae, self.kind)(self.sizes, seed=SEED, backend=backend, **self.options)
 
+    def data(self, env: Env) -> Any:
+        """The digits in the shape of the model's x."""
+        X = env.X(self.sizes[0])
+        return X.reshape(-1, *self.options["image"]) if "image" in self.options else X
+
     def prepare(self, env: Env) -> None:
         """minae's initial parameters, and its noise of the first steps."""
         model, indices = self.model(env.backend), env.batches(self.batch)
         to_numpy, arrays = model.backend.to_numpy, {}
         for k in range(self.first):
-            x = model.backend.from_numpy(env.X(self.sizes[0])[next(indices)])
+            x = model.backend.from_numpy(self.data(env)[next(indices)])
             noise = model.draw({"x": x}, SEED, "noise", 0, k)
             arrays |= {f"{key} {k}": to_numpy(value) for key, value in noise.items()}
         env.save(self.name, arrays | {key: to_numpy(model.parameters[key]) for key in model.parameters})
@@ -102,7 +106,7 @@ class Training:
     def minae(self, env: Env, variant: str | None = None) -> Contestant:
         model = self.model(env.backend, plain=variant == "plain")
         optimizer, indices, count = Adam(lr=LR), env.batches(self.batch), itertools.count()
-        batches = model.batches(model.backend.from_numpy(env.X(self.sizes[0])))
+        batches = model.batches(model.backend.from_numpy(self.data(env)))
 
         def step():
             with model.arena:
@@ -123,16 +127,12 @@ class Training:
 
 @dataclass(frozen=True)
 class ConvolutionalTraining(Training):
-    """A training step of `models.Convolutional`; its products are those of all windows with W."""
+    """A training step of the convolutional autoencoder; its products are those of all windows with W."""
 
-    kind: str = "Convolutional"
     torch_forms = ("eager", "channels-last", "compiled", "graph")
 
     def small(self):
         return replace(self, name=f"{self.name}.small", batch=16)
-
-    def model(self, backend: str | None = None, plain: bool = False) -> Model:
-        return getattr(models, self.kind)(self.sizes, seed=SEED, backend=backend)
 
     @property
     def products(self):

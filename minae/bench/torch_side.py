@@ -61,22 +61,22 @@ def _linear(W, b):
 
 
 class ConvolutionalNet(Net):
-    """f and g of `minae.bench.models.Convolutional`; PyTorch's images are (B, C, H, W)."""
+    """f and g of minae's convolutional autoencoder; PyTorch's images are (B, C, H, W)."""
 
     def __init__(self, saved, depth, options):
         torch.nn.Module.__init__(self)
         self.gaussian = False
-        m = saved["W3"].shape[1]
+        m = saved["W1"].shape[1]
         turned = saved | {  # the numbers of a row, from (H, W, C) to (C, H, W)
-            "W3": saved["W3"].reshape(49, 32, m).swapaxes(0, 1).reshape(-1, m),
+            "W1": saved["W1"].reshape(49, 32, m).swapaxes(0, 1).reshape(-1, m),
             "V1": saved["V1"].reshape(m, 49, 32).swapaxes(1, 2).reshape(m, -1),
             "c1": saved["c1"].reshape(49, 32).T.reshape(-1),
         }
-        self.code, self.back = _linear(turned["W3"], turned["b3"]), _linear(turned["V1"], turned["c1"])
-        self.first = _windows(torch.nn.Conv2d(1, 16, 3, 2, 1), saved["W1"], saved["b1"])
-        self.second = _windows(torch.nn.Conv2d(16, 32, 3, 2, 1), saved["W2"], saved["b2"])
-        self.third = _windows(torch.nn.ConvTranspose2d(32, 16, 4, 2, 1), saved["V2"], saved["c2"])
-        self.fourth = _windows(torch.nn.ConvTranspose2d(16, 1, 4, 2, 1), saved["V3"], saved["c3"])
+        self.code, self.back = _linear(turned["W1"], turned["b1"]), _linear(turned["V1"], turned["c1"])
+        self.first = _windows(torch.nn.Conv2d(1, 16, 3, 2, 1), saved["K1"], saved["k1"])
+        self.second = _windows(torch.nn.Conv2d(16, 32, 3, 2, 1), saved["K2"], saved["k2"])
+        self.third = _windows(torch.nn.ConvTranspose2d(32, 16, 4, 2, 1), saved["U1"], saved["u1"])
+        self.fourth = _windows(torch.nn.ConvTranspose2d(16, 1, 4, 2, 1), saved["U2"], saved["u2"])
 
     def f(self, x):
         return self.code(self.second(self.first(x.view(-1, 1, 28, 28)).relu()).relu().flatten(1))
@@ -103,7 +103,7 @@ def _index(batch, device):
 def training(workload, env, J, form, adam=True):
     device, saved = _device(env), env.load(workload.name)
     X = torch.from_numpy(env.X(workload.sizes[0])).to(device)
-    kind = ConvolutionalNet if workload.kind == "Convolutional" else Net
+    kind = ConvolutionalNet if "channels" in workload.options else Net
     net = kind(saved, len(workload.sizes) - 1, workload.options).to(device)
     if form == "channels-last":
         net = net.to(memory_format=torch.channels_last)

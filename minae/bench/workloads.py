@@ -183,7 +183,12 @@ _LIST = (
         variants=("gradient",),
         products_of=lambda B: [("nn", B, 784, 8192, 0)],  # the rest has to do with k of the units only
     ),
-    ConvolutionalTraining("convolutional", (784, 32), 128),
+    ConvolutionalTraining(
+        "convolutional",
+        (784, 32),
+        128,
+        options={"image": (1, 28, 28), "channels": (16, 32), "activation": "relu", "code": "identity"},
+    ),
     Adversarial("adversarial", (784, 400, 16), 128),
     Pretraining("pretraining", _DEEP, 128, rows=46 * 128),
     Inference("inference", size=144, atoms=256, patches=1000),

@@ -118,8 +118,8 @@ def _planes(X, path):
         last = X.shape[3] in (1, 3, 4) and X.shape[1] not in (1, 3, 4)
         return X.transpose(0, 3, 1, 2) if last else X
     raise InputError(
-        f"{os.fspath(path)!r} holds an array of shape {X.shape}: expected images (n, H, W), (n, C, H, W) or (n, H, W, C), "
-        "or rows whose length is a square"
+        f"{os.fspath(path)!r} holds an array of shape {X.shape}: expected images (n, H, W), (n, C, H, W) or "
+        "(n, H, W, C), or rows whose length is a square"
     )
 
 
