@@ -86,8 +86,8 @@ class SparseCoding:
     def gap(self, h, x, f=None):
         r"""E(h) − D ≥ E(h) − min E, (B,): a bound on what is left to gain, from the dual of the lasso.
 
-        With e = (x − h V − c, √γ (f − h)), the residual of the lasso ½‖e‖² + λ|h|₁ that E is:
-            D = t e·e₀ − ½ t² ‖e‖²,   t = min(1, λ / max_j |∇_j(h)|),   e₀ = e at h = 0.
+        With d = (x − h V − c, √γ (f − h)), the residual of the lasso ½‖d‖² + λ|h|₁ that E is:
+            D = t d·d₀ − ½ t² ‖d‖²,   t = min(1, λ / max_j |∇_j(h)|),   d₀ = d at h = 0.
         """
         return self._gap(h, *self._constants(x, f))[0]
 
@@ -114,36 +114,36 @@ class SparseCoding:
         return x if self.c is None else x - self.c
 
     def _constants(self, x, f):
-        """q/ℓ, (B, m), and ‖e₀‖², (B,)."""
+        """q/ℓ, (B, m), and ‖d₀‖², (B,)."""
         if self.gamma and (f is None or f.shape != (len(x), len(self.V))):
             given = "missing" if f is None else f"of shape {f.shape}"
             raise InputError(f"f is {given}: with γ > 0, E takes f (rows, {len(self.V)}), the code that is proposed")
         x = self._centred(x)
-        q, e0 = kernels.products.matmul(x, self.V.T), (x * x).sum(axis=1)
+        q, d0 = kernels.products.matmul(x, self.V.T), (x * x).sum(axis=1)
         if self.gamma:
             q += self.gamma * f
-            e0 += self.gamma * (f * f).sum(axis=1)
+            d0 += self.gamma * (f * f).sum(axis=1)
         q *= 1 / self.lipschitz
-        return q, e0
+        return q, d0
 
-    def _gap(self, h, q, e0):
+    def _gap(self, h, q, d0):
         """The duality gap and E, each (B,), by products with S alone."""
         xp, u = namespace(h), kernels.products.matmul(h, self.S)
         u += q
         u -= h  # −∇(h)/ℓ
         hq = self.lipschitz * (h * q).sum(axis=1)
         hu = self.lipschitz * (h * u).sum(axis=1)
-        ee, ee0 = e0 - hq - hu, e0 - hq  # ‖e‖² and e·e₀
-        E = 0.5 * ee + self.lam * abs(h).sum(axis=1)
+        dd, dd0 = d0 - hq - hu, d0 - hq  # ‖d‖² and d·d₀
+        E = 0.5 * dd + self.lam * abs(h).sum(axis=1)
         most = xp.maximum(self.lipschitz * abs(u).max(axis=1), self.lam)
         t = self.lam / most if self.lam else xp.zeros_like(most)
-        return E - t * ee0 + 0.5 * t * t * ee, E
+        return E - t * dd0 + 0.5 * t * t * dd, E
 
     def _descend(self, x, f, h, momentum, steps=1000, tolerance=None, trace=None):
         if steps < 1 or (tolerance is not None and not tolerance > 0):
             raise InputError(f"steps is {steps} and tolerance {tolerance}: expected steps ≥ 1, tolerance > 0 or None")
         xp = namespace(x)
-        q, e0 = self._constants(x, f)
+        q, d0 = self._constants(x, f)
         if h is not None and h.shape != q.shape:
             raise InputError(f"h has shape {h.shape}: expected {q.shape}, a code for each row of x")
         h = xp.zeros_like(q) if h is None else h.astype(q.dtype)  # a copy: the start stays as it is
@@ -156,14 +156,14 @@ class SparseCoding:
                 trace(k, h)
             if tolerance is None or (k % 10 and k < steps):
                 continue
-            gap, E = self._gap(h, q, e0)
+            gap, E = self._gap(h, q, d0)
             done = gap <= tolerance * E
             if k == steps or bool(done.all()):
                 break
             if bool(done.any()) and not trace:  # the rows that are done leave
                 minimiser[rows[done]] = h[done]
                 more = xp.equal(done, False)
-                rows, q, e0, h, y, t = (array[more] for array in (rows, q, e0, h, y, t))
+                rows, q, d0, h, y, t = (array[more] for array in (rows, q, d0, h, y, t))
                 a = xp.empty_like(h)
         minimiser[rows] = h
         return minimiser
