@@ -185,7 +185,7 @@ def chained(shape, *makers):
     layers = []
     for make in makers:
         layer = make(shape) if callable(make) else make
-        shape = getattr(layer, "shape_out", shape)
+        shape = layer.shape_out or shape
         layers.append(layer)
     return layers
 
@@ -360,7 +360,7 @@ def test_layers_say_what_they_make(backend, rng):
         x = backend.from_numpy(rng.standard_normal((2, *field)).astype("float32"))
         for layer in layers:
             y, cache = layer.forward(x)
-            assert y.shape[1:] == getattr(layer, "shape_out", y.shape[1:]), name
+            assert y.shape[1:] == (layer.shape_out or y.shape[1:]), name
             dx = layer.backward(y, cache)
             assert dx.shape == x.shape and dx.dtype == y.dtype == "float32", name
             x = y
@@ -424,6 +424,23 @@ def test_what_is_refused(make, words):
     with pytest.raises(InputError, match=words) as error:
         make()
     assert "\n" not in str(error.value)
+
+
+def test_a_network_of_layers_that_do_not_fit_is_refused():
+    first, relu = Convolution("W1", "b1", (9, 7, 1), 4, 3, 2, 1), Activation("relu")
+    flat = Flatten(first.shape_out)
+    Network([ChannelsLast((1, 9, 7)), first, relu, flat, Affine("V1", "c1", 80, 3)])
+    for below, above, words in (
+        (
+            [first, relu],
+            MaxPool((5, 8, 4), (5, 2)),
+            r"MaxPool reads examples of shape \(5, 8, 4\): expected \(5, 4, 4\)",
+        ),
+        ([first, relu, flat], Affine("V1", "c1", 81, 3), r"Affine reads examples of shape \(81,\): expected \(80,\)"),
+        ([Affine("V1", "c1", 3, 81)], Reshape((80,), (5, 4, 4)), r"Reshape reads examples of shape \(80,\)"),
+    ):
+        with pytest.raises(InputError, match=words):
+            Network([*below, above])
 
 
 def test_a_step_allocates_nothing():
