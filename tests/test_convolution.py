@@ -399,14 +399,17 @@ def test_one_channel_is_not_copied(backend, rng):
 @pytest.mark.parametrize(
     "make, words",
     [
-        (lambda: Convolution("W", "b", (4, 9, 1), 2, 5), "kernel 5, stride 1, .* on 4 pixels: a window takes 5"),
-        (lambda: Convolution("W", "b", (4, 9, 1), 2, 3, dilation=2), "a window takes 5 and the padded data have 4"),
+        (
+            lambda: Convolution("W", "b", (4, 9, 1), 2, 5),
+            "kernel 5, stride 1, .* on 4 pixels: a window takes 5 of 4; choose",
+        ),
+        (lambda: Convolution("W", "b", (4, 9, 1), 2, 3, dilation=2), "a window takes 5 of 4"),
         (lambda: Convolution("W", "b", (28, 28, 1), 2, 3, 2), "on 28 pixels: no window reads pixel 27; choose"),
         (lambda: Convolution("W", "b", (9, 9, 1), 2, 1, 2), "no window reads pixel 1"),
         (lambda: Convolution("W", "b", (9, 9, 1), 2, 0), "kernel is 0: expected a whole number ≥ 1"),
         (lambda: Convolution("W", "b", (9, 9, 1), 2, 3, 1.5), "stride is 1.5: expected a whole number ≥ 1"),
         (lambda: Convolution("W", "b", (9, 9, 1), 2, 3, padding=-1), "padding is -1: expected a whole number ≥ 0"),
-        (lambda: Convolution("W", "b", (9, 1), 2, (3, 3)), r"kernel is \(3, 3\): expected .* of one axis"),
+        (lambda: Convolution("W", "b", (9, 1), 2, (3, 3)), r"kernel is \(3, 3\): expected .* each of 1 axes"),
         (lambda: MaxPool((784,), 2), r"shape is \(784,\): expected \(H, W, C\) or \(T, C\)"),
         (lambda: Convolution("W", "b", (9, 9, 1), 0, 3), "and channels 0: expected"),
         (
@@ -415,6 +418,8 @@ def test_one_channel_is_not_copied(backend, rng):
         ),
         (lambda: UpConvolution("W", "b", (9, 9, 1), 2, 2, 3), "no window reads pixel 2"),
         (lambda: UpConvolution("W", "b", (1, 1, 1), 2, 1, 1, 1), "on -1 pixels: .*; choose another kernel or padding"),
+        (lambda: UpConvolution("W", "b", (9, 1), 2, (2, 2)), r"kernel is \(2, 2\)"),
+        (lambda: UpConvolution("W", "b", (9, 1), 2, 2, "2"), "stride is '2'"),
         (lambda: MaxPool((9, 8, 2), 2), "on 9 pixels: no window reads pixel 8"),
         (lambda: UpSample((9, 8, 2), 0), "kernel is 0"),
         (lambda: Reshape((7, 7, 32), (1500,)), r"\(7, 7, 32\) has 1568 numbers and \(1500,\) 1500"),
