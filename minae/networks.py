@@ -3,6 +3,7 @@
 import math
 
 from minae.backend import namespace
+from minae.errors import InputError
 from minae.layers import EVAL, Activation, Affine
 from minae.layers.convolution import ChannelsFirst, ChannelsLast, Convolution, Flatten, Reshape, UpConvolution
 
@@ -10,10 +11,20 @@ RECTIFIED = dict.fromkeys(("relu", "leaky_relu", "elu", "swish", "gelu"), 2)  # 
 
 
 class Network:
-    """y = layer_D(… layer_2(layer_1(x))).     The cache is the list of the layers' caches."""
+    """y = layer_D(… layer_2(layer_1(x))).     The cache is the list of the layers' caches.
+
+    Refused: a layer that says which shape it reads, above a layer that says that it makes another one.
+    """
 
     def __init__(self, layers):
-        self.layers = list(layers)
+        self.layers, made = list(layers), None
+        for layer in self.layers:
+            if made and layer.shape and layer.shape != made:
+                kind = type(layer).__name__
+                raise InputError(
+                    f"{kind} reads examples of shape {layer.shape}: expected {made}, as the layer below has"
+                )
+            made = layer.shape_out or (made if isinstance(layer, Activation) else None)
         for before, after in zip(self.layers, self.layers[1:], strict=False):
             after.may_overwrite = not before.reads_output
 

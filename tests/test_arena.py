@@ -129,6 +129,24 @@ def test_a_verb_within_a_step_leaves_the_step_alone(rng):
         assert all(cache is not None for cache in caches)
 
 
+# ---- scratch
+
+
+def test_scratch_is_one_piece_of_memory(backend):
+    """What one operation makes and reads lies where the next one's does, and apart from what `empty` gives."""
+    arena = Arena(backend, "float32")
+    with arena:
+        kept, large = arena.empty(30), arena.scratch(4, 50)
+        kept[...] = 1
+        held = arena.nbytes()
+        for shape in ((7,), (2, 3, 5), (4, 50)):
+            small = arena.scratch(*shape)
+            small[...] = 2
+            assert small.shape == shape and small.dtype == np.float32 and small.flags.c_contiguous
+        assert float(large.sum()) == 2 * 200 and float(kept.sum()) == 30
+    assert arena.nbytes() == held
+
+
 # ---- threads
 
 

@@ -185,7 +185,7 @@ def chained(shape, *makers):
     layers = []
     for make in makers:
         layer = make(shape) if callable(make) else make
-        shape = getattr(layer, "shape_out", shape)
+        shape = layer.shape_out or shape
         layers.append(layer)
     return layers
 
@@ -360,7 +360,7 @@ def test_layers_say_what_they_make(backend, rng):
         x = backend.from_numpy(rng.standard_normal((2, *field)).astype("float32"))
         for layer in layers:
             y, cache = layer.forward(x)
-            assert y.shape[1:] == getattr(layer, "shape_out", y.shape[1:]), name
+            assert y.shape[1:] == (layer.shape_out or y.shape[1:]), name
             dx = layer.backward(y, cache)
             assert dx.shape == x.shape and dx.dtype == y.dtype == "float32", name
             x = y
@@ -399,14 +399,17 @@ def test_one_channel_is_not_copied(backend, rng):
 @pytest.mark.parametrize(
     "make, words",
     [
-        (lambda: Convolution("W", "b", (4, 9, 1), 2, 5), "kernel 5, stride 1, .* on 4 pixels: a window takes 5"),
-        (lambda: Convolution("W", "b", (4, 9, 1), 2, 3, dilation=2), "a window takes 5 and the padded data have 4"),
+        (
+            lambda: Convolution("W", "b", (4, 9, 1), 2, 5),
+            "kernel 5, stride 1, .* on 4 pixels: a window takes 5 of 4; choose",
+        ),
+        (lambda: Convolution("W", "b", (4, 9, 1), 2, 3, dilation=2), "a window takes 5 of 4"),
         (lambda: Convolution("W", "b", (28, 28, 1), 2, 3, 2), "on 28 pixels: no window reads pixel 27; choose"),
         (lambda: Convolution("W", "b", (9, 9, 1), 2, 1, 2), "no window reads pixel 1"),
         (lambda: Convolution("W", "b", (9, 9, 1), 2, 0), "kernel is 0: expected a whole number ≥ 1"),
         (lambda: Convolution("W", "b", (9, 9, 1), 2, 3, 1.5), "stride is 1.5: expected a whole number ≥ 1"),
         (lambda: Convolution("W", "b", (9, 9, 1), 2, 3, padding=-1), "padding is -1: expected a whole number ≥ 0"),
-        (lambda: Convolution("W", "b", (9, 1), 2, (3, 3)), r"kernel is \(3, 3\): expected .* of one axis"),
+        (lambda: Convolution("W", "b", (9, 1), 2, (3, 3)), r"kernel is \(3, 3\): expected .* each of 1 axes"),
         (lambda: MaxPool((784,), 2), r"shape is \(784,\): expected \(H, W, C\) or \(T, C\)"),
         (lambda: Convolution("W", "b", (9, 9, 1), 0, 3), "and channels 0: expected"),
         (
@@ -415,6 +418,8 @@ def test_one_channel_is_not_copied(backend, rng):
         ),
         (lambda: UpConvolution("W", "b", (9, 9, 1), 2, 2, 3), "no window reads pixel 2"),
         (lambda: UpConvolution("W", "b", (1, 1, 1), 2, 1, 1, 1), "on -1 pixels: .*; choose another kernel or padding"),
+        (lambda: UpConvolution("W", "b", (9, 1), 2, (2, 2)), r"kernel is \(2, 2\)"),
+        (lambda: UpConvolution("W", "b", (9, 1), 2, 2, "2"), "stride is '2'"),
         (lambda: MaxPool((9, 8, 2), 2), "on 9 pixels: no window reads pixel 8"),
         (lambda: UpSample((9, 8, 2), 0), "kernel is 0"),
         (lambda: Reshape((7, 7, 32), (1500,)), r"\(7, 7, 32\) has 1568 numbers and \(1500,\) 1500"),
@@ -424,6 +429,23 @@ def test_what_is_refused(make, words):
     with pytest.raises(InputError, match=words) as error:
         make()
     assert "\n" not in str(error.value)
+
+
+def test_a_network_of_layers_that_do_not_fit_is_refused():
+    first, relu = Convolution("W1", "b1", (9, 7, 1), 4, 3, 2, 1), Activation("relu")
+    flat = Flatten(first.shape_out)
+    Network([ChannelsLast((1, 9, 7)), first, relu, flat, Affine("V1", "c1", 80, 3)])
+    for below, above, words in (
+        (
+            [first, relu],
+            MaxPool((5, 8, 4), (5, 2)),
+            r"MaxPool reads examples of shape \(5, 8, 4\): expected \(5, 4, 4\)",
+        ),
+        ([first, relu, flat], Affine("V1", "c1", 81, 3), r"Affine reads examples of shape \(81,\): expected \(80,\)"),
+        ([Affine("V1", "c1", 3, 81)], Reshape((80,), (5, 4, 4)), r"Reshape reads examples of shape \(80,\)"),
+    ):
+        with pytest.raises(InputError, match=words):
+            Network([*below, above])
 
 
 def test_a_step_allocates_nothing():

@@ -32,9 +32,11 @@ class Layer:
 
     names: of its parameters, in the order in which they lie in θ
     reads_output: whether its backward needs y as it was; where it does not, the next layer may write over y
+    shape, shape_out: of an example of x and of y, where the layer knows them
     """
 
     names = ()
+    shape = shape_out = None
     reads_output = True
     may_overwrite = False  # set by the network: whether forward may write over x
 

@@ -45,6 +45,31 @@ def space(shape, channels=None):
     return tuple(shape[:-1])
 
 
+def numbers(axes, *given):
+    """The window of these settings; refuse numbers that are out of range, or too many of them."""
+    window = Window.of(axes, *given)
+    for (name, values), value in zip(vars(window).items(), given, strict=False):
+        low = 0 if name == "padding" else 1
+        if len(values) != axes or any(not isinstance(n, int) or n < low for n in values):
+            raise InputError(f"{name} is {value!r}: expected a whole number ≥ {low}, or one for each of {axes} axes")
+    return window
+
+
+def fitting(window, space):
+    """The window; refuse one that is larger than the padded image, and windows that leave rows of the image unread."""
+    sides = zip(space, window.extent, window.windows(space), window.kernel, *window.steps, strict=True)
+    for n, extent, windows, kernel, stride, padding, dilation in sides:
+        given = f"kernel {kernel}, stride {stride}, padding {padding}, dilation {dilation} on {n} pixels"
+        if min(n, windows) < 1:
+            padded = n + 2 * padding
+            raise InputError(f"{given}: a window takes {extent} of {padded}; choose another kernel or padding")
+        unread = set(range(n)) - {i * stride - padding + u * dilation for i in range(windows) for u in range(kernel)}
+        if unread:
+            pixel = min(unread)
+            raise InputError(f"{given}: no window reads pixel {pixel}; choose another stride or padding, or crop")
+    return window
+
+
 class Convolution(Shaped):
     """y = cols(x) W + b.     x (B, H, W, C) -> y (B, H_out, W_out, O); derived in `ops.convolution.conv`
 
@@ -57,8 +82,7 @@ class Convolution(Shaped):
 
     def __init__(self, W, b, shape, channels, kernel, stride=1, padding=0, dilation=1, *, gain=None):
         self.space, self.names, self.gain = space(shape, channels), (W, b), gain
-        self.window = Window.of(len(self.space), kernel, stride, padding, dilation)
-        self.window.check(self.space)
+        self.window = fitting(numbers(len(self.space), kernel, stride, padding, dilation), self.space)
         super().__init__(shape, (*self.window.windows(self.space), channels))
         taps = math.prod(self.window.kernel)
         self.matrix = taps * shape[-1], channels
@@ -102,13 +126,13 @@ class UpConvolution(Convolution):
     """
 
     def __init__(self, W, b, shape, channels, kernel, stride=1, padding=0, dilation=1, *, output_padding=0, gain=None):
-        self.windows = space(shape, channels)
-        window = Window.of(len(self.windows), kernel, stride, padding, dilation)
-        more = Window.of(len(self.windows), 1, padding=output_padding).padding
+        windows = space(shape, channels)
+        window = numbers(len(windows), kernel, stride, padding, dilation)
+        more = numbers(len(windows), 1, 1, output_padding).padding
         if any(m >= s for m, s in zip(more, window.stride, strict=True)):
             raise InputError(f"output_padding is {output_padding!r}: expected less than the stride, {stride!r}")
-        image = window.space(self.windows, more)
-        window.check(image)
+        image = window.space(windows, more)
+        fitting(window, image)
         super().__init__(W, b, (*image, channels), shape[-1], kernel, stride, padding, dilation, gain=gain)
         self.shape, self.shape_out, self.fans = self.shape_out, self.shape, self.fans[::-1]
 
@@ -125,8 +149,7 @@ class Pool(Shaped):
 
     def __init__(self, shape, kernel, stride=None):
         self.space = space(shape)
-        self.window = Window.of(len(self.space), kernel, kernel if stride is None else stride)
-        self.window.check(self.space)
+        self.window = fitting(numbers(len(self.space), kernel, kernel if stride is None else stride), self.space)
         super().__init__(shape, (*self.window.windows(self.space), shape[-1]))
 
 
@@ -161,7 +184,7 @@ class UpSample(Shaped):
 
     def __init__(self, shape, factor):
         before = space(shape)
-        self.window = Window.of(len(before), factor, factor)
+        self.window = numbers(len(before), factor, factor)
         super().__init__(shape, (*self.window.space(before), shape[-1]))
 
     def forward(self, x, mode=EVAL):

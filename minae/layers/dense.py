@@ -25,6 +25,7 @@ class Affine(Layer):
 
     def __init__(self, W, b, n, m, *, transposed=False, gain=None, columns=False):
         self.names, self.n, self.m = (W, b), n, m
+        self.shape, self.shape_out = (n,), (m,)
         self.transposed, self.gain, self.columns = transposed, gain, columns
 
     def shapes(self):

@@ -18,7 +18,6 @@ import math
 from dataclasses import dataclass
 
 from minae import kernels
-from minae.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -32,15 +31,9 @@ class Window:
 
     @classmethod
     def of(cls, axes, kernel, stride=1, padding=0, dilation=1):
-        """From numbers, which hold for both axes, or pairs."""
-        given = dict(kernel=kernel, stride=stride, padding=padding, dilation=dilation)
-        for name, value in given.items():
-            numbers, low = value if isinstance(value, tuple | list) else [value] * axes, int(name != "padding")
-            if len(numbers) != axes or any(not isinstance(n, int) or n < low for n in numbers):
-                each = f"one of them for each of {axes} axes" if axes > 1 else "of one axis"
-                raise InputError(f"{name} is {value!r}: expected a whole number ≥ {low}, or {each}")
-            given[name] = tuple(numbers)
-        return cls(**given)
+        """From numbers, each of which holds for all axes, or from a number for each axis."""
+        given = kernel, stride, padding, dilation
+        return cls(*(tuple(each) if isinstance(each, tuple | list) else (each,) * axes for each in given))
 
     @property
     def steps(self):
@@ -61,21 +54,6 @@ class Window:
         more = output_padding or [0] * len(windows)
         sides = zip(windows, self.extent, self.stride, self.padding, more, strict=True)
         return tuple((n - 1) * s - 2 * p + k + m for n, k, s, p, m in sides)
-
-    def check(self, space):
-        """Refuse a window that is larger than its padded image, and one that leaves rows of the image unread."""
-        for n, extent, windows, *k in zip(
-            space, self.extent, self.windows(space), self.kernel, *self.steps, strict=True
-        ):
-            kernel, stride, padding, dilation = k
-            given = f"kernel {kernel}, stride {stride}, padding {padding}, dilation {dilation}"
-            if min(n, windows) < 1:
-                padded = f"a window takes {extent} and the padded data have {n + 2 * padding}"
-                raise InputError(f"{given} on {n} pixels: {padded}; choose another kernel or padding")
-            read = {i * stride - padding + u * dilation for i in range(windows) for u in range(kernel)}
-            if unread := set(range(n)) - read:
-                unread = f"no window reads pixel {min(unread)}"
-                raise InputError(f"{given} on {n} pixels: {unread}; choose another stride or padding, or crop the data")
 
 
 def blocks(B, size, arena):

@@ -25,6 +25,7 @@ from minae.kernels import (
     adam,
     bernoulli,
     contraction,
+    convolution,
     hamming,
     kl_sparsity,
     noise,
@@ -37,6 +38,7 @@ from minae.kernels import (
 
 LAYERS = [(128, 500), (128, 784)]
 CODES = [(100, 30), (128, 500)]  # of 784-30 and 784-500
+WINDOWS = [((128, 28, 28, 1), 3), ((128, 14, 14, 16), 3), ((128, 14, 14, 16), 4)]  # x, kernel; stride 2, padding 1
 CHAIN = (64, 30, 128)  # (B, m, n) of 784-128-30
 FISTA = (1000, 256)  # rows, atoms
 PARAMETERS = 784_000
@@ -161,6 +163,23 @@ def penalties(rng):
     yield f"its top {B} × {m} × {n}", plainly(top), top
 
 
+def windows(rng, backend):
+    """The same for the windows of images: those of the workload `convolutional`."""
+    for (B, H, W, C), k in WINDOWS:
+        steps, x = ((2, 2), (1, 1), (1, 1)), backend.from_numpy(rng.standard_normal((B, H, W, C), "f"))
+        cols = backend.xp.empty((B, (H - k) // 2 + 2, (W - k) // 2 + 2, k, k, C), "f")
+
+        def gather(x=x, cols=cols, steps=steps):
+            convolution.im2col(x, cols, *steps)
+
+        def add(x=x, cols=cols, steps=steps):
+            convolution.col2im(cols, x, *steps)
+
+        numbers, of = x.size + cols.size, f"{k} × {k} of {B} × {H} × {W} × {C}"
+        yield f"im2col {of}", plainly(gather), gather, numbers
+        yield f"col2im {of}", plainly(add), add, numbers
+
+
 def codes(rng):
     """The same for a k-sparse code with 32 of 8192 units on, and for the Hamming distances of 64 bits."""
     B, m, n, k = SPARSE
@@ -206,7 +225,7 @@ def main():
     rng, backend = np.random.default_rng(0), get_backend(args.backend)
     products.matmul(np.ones((100, 100)), np.ones((100, 100)))  # the pool gets its threads
     on_host = [matrices(rng), penalties(rng), codes(rng)] if backend.name == "numpy" else []
-    for name, plain, fused, *numbers in itertools.chain(elementwise(rng, backend), *on_host):
+    for name, plain, fused, *numbers in itertools.chain(elementwise(rng, backend), windows(rng, backend), *on_host):
         for _ in range(10):  # compiles, or loads what is compiled
             plain(), fused()
         calls = plain, narrow(fused), fused
