@@ -374,7 +374,7 @@ PSD = PredictiveSparseDecomposition
         (lambda: PSD((7, 9), tolerance=0), "tolerance is 0"),
         (lambda: PSD((7, 9), loss="bernoulli"), "loss"),
         (lambda: PSD((7, 9), tied=True), "tied"),
-        (lambda: PSD((7, 9), code="swish"), "unknown code 'mish'"),
+        (lambda: PSD((7, 9), code="mish"), "unknown code 'mish'"),
         (lambda: PSD((7, 9)).infer(np.zeros((2, 7)), steps=0), "steps is 0"),
         (
             lambda: PSD((7, 9)).cost_and_grad(np.zeros((2, 7), "float32"), h=np.zeros((2, 7), "float32")),
