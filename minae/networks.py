@@ -1,7 +1,7 @@
 """Layers one after the other: f, g, and what else a model is made of."""
 
 from minae.backend import namespace
-from minae.layers import EVAL, Activation, Affine
+from minae.layers import EVAL, Activation, Affine, Attention, LayerNorm
 
 
 class Network:
@@ -71,6 +71,38 @@ class Network:
         for layer, cache in zip(reversed(self.layers), reversed(caches), strict=True):
             J = layer.chain(J, cache)
         return J
+
+
+class Residual(Network):
+    """y = x + layer_D(… layer_1(x)), a layer among the layers of another network.     (He et al. 2016)
+
+    Derivation: x reaches y by two ways, and the first one is the identity.
+        dx = dy + (∂(y − x)/∂x)ᵀ dy
+    """
+
+    reads_output = may_overwrite = False
+
+    def __init__(self, *layers):
+        super().__init__(layers)
+        self.names = tuple(name for layer in layers for name in layer.names)
+
+    def forward(self, x, mode=EVAL):
+        y, caches = super().forward(x, mode)
+        return self.arena.ws.add(x, y), caches
+
+    def backward(self, dy, caches, need_dx=True, need_dW=True):
+        dx = super().backward(dy, caches, need_dx, need_dW)
+        return self.arena.ws.add(dy, dx) if need_dx else None
+
+
+def transformer_block(k, n, heads, m, causal=False, activation="relu"):
+    """x + attention(norm(x)), then x + affine(φ(affine(norm(x)))) of m hidden units.     (Xiong et al. 2020)
+
+    k: of the names of the parameters, such as G1a, W1, V1 of the attention and G1b, W1b, V1b of the affine maps
+    """
+    attend = Residual(LayerNorm(n, f"G{k}a", f"g{k}a"), Attention(k, n, heads, causal))
+    affine = [Affine(f"W{k}b", f"b{k}b", n, m), Activation(activation), Affine(f"V{k}b", f"c{k}b", m, n)]
+    return [attend, Residual(LayerNorm(n, f"G{k}b", f"g{k}b"), *affine)]
 
 
 def dense(widths, activations, W, b, **more):

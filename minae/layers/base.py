@@ -16,12 +16,14 @@ class Mode:
 
     constants:  what layers hold fixed in this pass, by name, such as the mask of a dropout
     statistics: what layers leave for `Model.after_step`, by name, such as new running means
+    length:     of each sequence of the batch, (B,), where sequences are padded: a model sets it
     """
 
-    def __init__(self, name="eval", constants=None):
+    def __init__(self, name="eval", constants=None, length=None):
         if name not in ("train", "eval"):
             raise InputError(f"mode is {name!r}: choose 'train' or 'eval'")
         self.train, self.constants, self.statistics = name == "train", constants or {}, {}
+        self.length = length
 
 
 EVAL = Mode()
