@@ -8,6 +8,7 @@ each slice of m columns: the second mention of an array in its signature is the 
 `minae.ops.sequence` has the formulas of the cells, and derives what goes backward.
 """
 
+import numpy as np
 from numpy import exp, where
 
 from minae import kernels
@@ -15,10 +16,13 @@ from minae.kernels import pool
 from minae.kernels.activations import sigmoid
 from minae.kernels.fused import Fused, _lazy, fused
 
+# The compiler asks before a vectorised loop whether slices overlap. It would ask once for all rows, where those of one
+# array do, so the row is a number that it cannot foresee, and it asks for each row.
 LOOP = """
 def {name}(_start, _stop, {arrays}):
-    _m = {first}.shape[1]
-    for _b in range(_start, _stop):
+    _m = _unsigned({first}.shape[1])
+    for _k in range(_start, _stop):
+        _b = _unsigned(_real(_k))
         for _j in range(_m):
             {results} = _scalar({inputs})
 """
@@ -47,12 +51,17 @@ class Packed:
 
     @_lazy
     def cpu_loop(self):
-        inputs, results = (", ".join(f"{a}[_b, {k} * _m + _j]" for a, k in side) for side in self.slices)
+        inputs, results = (", ".join(f"{a}[_b, {'_m + ' * k}_j]" for a, k in side) for side in self.slices)
         text = dict(name=f"{self.body.__name__}_rows", arrays=", ".join(self.arrays), first=self.arrays[0])
         loop = self.body._compiled(
             LOOP.format(**text, inputs=inputs, results=results),
             text["name"],
-            {"_scalar": self.body.scalar, "__name__": self.body.body.__module__},
+            {
+                "_scalar": self.body.scalar,
+                "_unsigned": np.uint64,
+                "_real": np.float64,
+                "__name__": self.body.body.__module__,
+            },
         )
         return pool.parallel(grain=1 << 10, error_model="numpy", fastmath={"contract"})(loop)
 

@@ -6,7 +6,7 @@ r"""The softmax of attention: A_ij = e^{s_ij} / Σ_j e^{s_ij}, s = scale S + mas
 S is (B, heads, T, S'), the mask (B or 1, T or 1, S'). `minae.ops.attention` derives both.
 """
 
-import math
+import numpy as np
 
 from minae import kernels
 from minae.backend import namespace
@@ -48,18 +48,32 @@ def backward_plain(dA, A, scale):
 by_row = pool.parallel(grain=1 << 12, error_model="numpy", fastmath={"contract", "reassoc"})
 
 
+@kernels.jit(nogil=True, fastmath={"nnan", "nsz"})
+def largest(row):
+    """Several numbers at a time. A NaN may be passed over: the exponentials that follow show it."""
+    top = row[0]
+    for j in range(row.size):
+        top = row[j] if row[j] > top else top
+    return top
+
+
 @by_row
 def masked_cpu(start, stop, S, mask, heads, steps, scale):
+    """The exponentials of all rows are one loop: a row may be shorter than what a vectorised loop does at once."""
+    n, zero, hidden = np.uint64(S.shape[1]), S.dtype.type(0), S.dtype.type(-np.inf)
+    numbers = S.reshape(-1)
     for i in range(start, stop):
-        row, top, total = S[i], S.dtype.type(-math.inf), S.dtype.type(0)
-        hide = mask[i // (heads * steps) % mask.shape[0], i % steps % mask.shape[1]]
+        row, hide = S[i], mask[i // (heads * steps) % mask.shape[0], i % steps % mask.shape[1]]
         for j in range(row.size):
             row[j] = row[j] * scale + hide[j]
+        top = largest(row)
         for j in range(row.size):
-            top = max(top, row[j])
+            row[j] -= top
+    for j in range(start * n, stop * n):
+        numbers[j] = zero if numbers[j] == hidden else exp(numbers[j])
+    for i in range(start, stop):
+        row, total = S[i], zero
         for j in range(row.size):
-            e = exp(row[j] - top)
-            row[j] = e if hide[j] == 0 else 0
             total += row[j]
         for j in range(row.size):
             row[j] /= total

@@ -22,7 +22,6 @@ class Normalization(Layer):
         dG_c = Σ dy_c x̂_c,    db_c = Σ dy_c,    dx̂_c = G_c dy_c
     """
 
-    reads_output = False
     delta = 1e-5
 
     def __init__(self, m, G=None, b=None, axis=1):
@@ -30,6 +29,7 @@ class Normalization(Layer):
             raise InputError(f"axis is {axis}: choose 1 or -1, and give both G and b or none")
         self.m, self.names = m, () if G is None else (G, b)
         self.channel, self.position = (1, 2) if axis == 1 else (2, 1)
+        self.reads_output = G is None  # then y is x̂ itself
 
     def axes(self):
         """Over which the means go, of (B, m, positions) or (B, positions, m)."""
