@@ -88,11 +88,14 @@ class Residual(Network):
 
     def forward(self, x, mode=EVAL):
         y, caches = super().forward(x, mode)
-        return self.arena.ws.add(x, y), caches
+        out = self.arena.empty(*y.shape) if self.layers[-1].reads_output else y
+        return namespace(x).add(x, y, out=out), caches
 
     def backward(self, dy, caches, need_dx=True, need_dW=True):
-        dx = super().backward(dy, caches, need_dx, need_dW)
-        return self.arena.ws.add(dy, dx) if need_dx else None
+        out = self.arena.empty(*dy.shape) if need_dx else None
+        with self.arena:  # what the layers within need for it is free again afterwards
+            dx = super().backward(dy, caches, need_dx, need_dW)
+            return namespace(dy).add(dy, dx, out=out) if need_dx else None
 
 
 def transformer_block(k, n, heads, m, causal=False, activation="relu"):

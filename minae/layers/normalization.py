@@ -70,7 +70,10 @@ class Normalization(Layer):
 
     def forward(self, x, mode=EVAL):
         x_hat, sigma, varies = self.normalized(self.places(x), mode)
-        y = self.ws.add(self.ws.multiply(x_hat, self.G), self.b) if self.names else x_hat
+        y = x_hat
+        if self.names:
+            y = self.ws.multiply(x_hat, self.G)
+            y += self.b
         return y.reshape(x.shape), (x_hat, sigma, varies)
 
     def backward(self, dy, cache, need_dx=True, need_dW=True):
