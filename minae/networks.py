@@ -2,33 +2,16 @@
 
 from minae.backend import namespace
 from minae.layers import EVAL, Activation, Affine, Attention, LayerNorm
+from minae.layers.base import Composite
 
 
-class Network:
+class Network(Composite):
     """y = layer_D(… layer_2(layer_1(x))).     The cache is the list of the layers' caches."""
 
     def __init__(self, layers):
         self.layers = list(layers)
         for before, after in zip(self.layers, self.layers[1:], strict=False):
             after.may_overwrite = not before.reads_output
-
-    def shapes(self):
-        return {name: shape for layer in self.layers for name, shape in layer.shapes().items()}
-
-    def state(self):
-        return {name: array for layer in self.layers for name, array in layer.state().items()}
-
-    def constants(self, rng, B):
-        return {name: array for layer in self.layers for name, array in layer.constants(rng, B).items()}
-
-    def bind(self, parameters, state):
-        self.arena = parameters.arena
-        for layer in self.layers:
-            layer.bind(parameters, state)
-
-    def initialize(self, rng):
-        for layer in self.layers:
-            layer.initialize(rng)
 
     def trained(self):
         """The layers that have parameters, from x up: f1, f2, … are their names in `rates`."""
@@ -84,7 +67,6 @@ class Residual(Network):
 
     def __init__(self, *layers):
         super().__init__(layers)
-        self.names = tuple(name for layer in layers for name in layer.names)
 
     def forward(self, x, mode=EVAL):
         y, caches = super().forward(x, mode)

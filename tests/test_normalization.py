@@ -201,6 +201,9 @@ def test_what_is_refused(rng):
     instance = small((3,), lambda: [InstanceNorm(3)])
     with pytest.raises(InputError, match="InstanceNorm has one number a mean"):
         instance.cost_and_grad(rng.standard_normal((4, 3)))
+    for layer in (BatchNorm(3, "G", "b", axis=-1), InstanceNorm(3, axis=-1)):
+        with pytest.raises(InputError, match="takes means over all steps, and padded ones would be among them"):
+            layer.forward(rng.standard_normal((4, 5, 3)), Mode("train", length=np.array([5, 2, 3, 4])))
     with pytest.raises(InputError, match="LayerNorm over 1 channel: expected 2 or more"):
         LayerNorm(1, "G", "b")
     with pytest.raises(InputError, match="normalisation of 3 channels was given an array"):

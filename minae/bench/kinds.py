@@ -216,8 +216,9 @@ class Layers:
                 y, caches = network.forward(x, Mode("train"))
                 difference = ws.subtract(y, r)
                 J = 0.5 / self.batch * products.dot(difference, difference)
+                difference *= 1 / self.batch
                 parameters.zero_grad()
-                dx = network.backward(ws.multiply(difference, 1 / self.batch), caches)
+                dx = network.backward(difference, caches)
             return J, dx
 
         def read(result):

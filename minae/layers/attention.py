@@ -3,13 +3,13 @@
 import math
 
 from minae.errors import InputError
-from minae.layers.base import EVAL, Layer
+from minae.layers.base import EVAL, Composite
 from minae.layers.dense import Affine
 from minae.layers.sequence import checked_length
 from minae.ops.attention import attention, attention_backward
 
 
-class Attention(Layer):
+class Attention(Composite):
     r"""y = O V + c,  O = softmax(Q Kᵀ/√d + mask) V of each head; derived in `ops.attention.attention`.
 
     (Q, K, V) = x W + b, the heads side by side within each; every head has d = n/heads columns. Keys that are padding,
@@ -36,19 +36,7 @@ class Attention(Layer):
         self.maps = [Affine(f"W{k}", f"b{k}", n, n if source else 3 * n)]
         self.maps += [Affine(f"U{k}", f"u{k}", source, 2 * n)] if source else []
         self.out = Affine(f"V{k}", f"c{k}", n, n)
-        self.names = tuple(name for layer in (*self.maps, self.out) for name in layer.names)
-
-    def shapes(self):
-        return {name: shape for layer in (*self.maps, self.out) for name, shape in layer.shapes().items()}
-
-    def bind(self, parameters, state):
-        super().bind(parameters, state)
-        for layer in (*self.maps, self.out):
-            layer.bind(parameters, state)
-
-    def initialize(self, rng):
-        for layer in (*self.maps, self.out):
-            layer.initialize(rng)
+        self.layers = [*self.maps, self.out]
 
     def split(self, *arrays):
         """(B, T, k n) -> k views (B, heads, T, d), of all arrays."""
@@ -74,10 +62,12 @@ class Attention(Layer):
         return mask
 
     def forward(self, x, mode=EVAL, source=None, length=None, visible=None):
-        """length: of the source's sequences, by default mode.length where x reads itself"""
-        inputs = [x] if len(self.maps) == 1 else [x, source]
-        if len(self.maps) == 1:
-            length = mode.length
+        """length: of the source's sequences;  visible: (B, T, S) of bool, whether query i may read key j"""
+        if (source is None) != (len(self.maps) == 1):
+            raise InputError(
+                "attention has a source, or has none, as it was built: give `source` only where it has one"
+            )
+        inputs, length = ([x], mode.length) if source is None else ([x, source], length)
         B, T, _ = x.shape
         mapped = [layer.forward(a, mode)[0] for layer, a in zip(self.maps, inputs, strict=True)]
         q, k, v = self.split(*mapped)

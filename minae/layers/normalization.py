@@ -69,6 +69,7 @@ class Normalization(Layer):
         return x_hat, sigma, True
 
     def forward(self, x, mode=EVAL):
+        self.refuse_padding(mode)
         x_hat, sigma, varies = self.normalized(self.places(x), mode)
         y = x_hat
         if self.names:
@@ -76,12 +77,20 @@ class Normalization(Layer):
             y += self.b
         return y.reshape(x.shape), (x_hat, sigma, varies)
 
+    def refuse_padding(self, mode):
+        if mode.length is not None and self.position in self.axes():
+            raise InputError(
+                f"{type(self).__name__} takes means over all steps, and padded ones would be among them: cut the sequences "
+                "to one length, or use LayerNorm"
+            )
+
     def backward(self, dy, cache, need_dx=True, need_dW=True):
         x_hat, shape, dy = cache[0], dy.shape, self.places(dy)
         if self.names and need_dW:
-            everywhere = (0, self.position)
-            self.dG.add(self.ws.multiply(dy, x_hat).sum(axis=everywhere, out=self.arena.empty(self.m)))
-            self.db.add(dy.sum(axis=everywhere, out=self.arena.empty(self.m)))
+            with self.arena:
+                everywhere = (0, self.position)
+                self.dG.add(self.ws.multiply(dy, x_hat).sum(axis=everywhere, out=self.arena.empty(self.m)))
+                self.db.add(dy.sum(axis=everywhere, out=self.arena.empty(self.m)))
         if not need_dx:
             return None
         return self.through(self.ws.multiply(dy, self.G) if self.names else dy, *cache).reshape(shape)
@@ -165,6 +174,7 @@ class AdaIN(InstanceNorm):
         super().__init__(m, axis=axis)
 
     def forward(self, x, style, mode=EVAL):
+        self.refuse_padding(mode)
         G, b = (self.by_positions(part) for part in (style[:, : self.m], style[:, self.m :]))
         x_hat, sigma, _ = self.normalized(self.places(x), mode)
         factor = self.ws.add(G, 1)

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from minae.errors import InputError
-from minae.layers.base import EVAL, Layer
+from minae.layers.base import EVAL, Composite, Layer
 from minae.ops import sequence
 
 
@@ -41,8 +41,7 @@ class Embedding(Layer):
 
     def initialize(self, rng):
         """Rows of length about 1."""
-        E = rng.standard_normal(self.E.shape) / math.sqrt(self.n)
-        self.E[...] = self.arena.backend.from_numpy(E.astype(self.arena.dtype))
+        self.keep(self.E, rng.standard_normal(self.E.shape) / math.sqrt(self.n))
 
     def forward(self, tokens, mode=EVAL):
         return sequence.embed(tokens, self.E, self.arena), tokens
@@ -83,8 +82,7 @@ class Positions(Layer):
 
     def initialize(self, rng):
         if self.names:
-            P = 0.02 * rng.standard_normal(self.P.shape)
-            self.P[...] = self.arena.backend.from_numpy(P.astype(self.arena.dtype))
+            self.keep(self.P, 0.02 * rng.standard_normal(self.P.shape))
 
     def forward(self, x, mode=EVAL):
         T = x.shape[1]
@@ -111,7 +109,6 @@ class Recurrent(Layer):
     """
 
     reads_output = False
-    gates = 0
 
     def __init__(self, W, U, *biases, n, m, reverse=False):
         self.names, self.n, self.m, self.reverse = (W, U, *biases), n, m, reverse
@@ -129,8 +126,7 @@ class Recurrent(Layer):
     def initialize(self, rng):
         """All uniform in ±1/√m, as in PyTorch."""
         for parameter in self.parameters:
-            values = rng.uniform(-1, 1, parameter.shape) / math.sqrt(self.m)
-            parameter[...] = self.arena.backend.from_numpy(values.astype(self.arena.dtype))
+            self.keep(parameter, rng.uniform(-1, 1, parameter.shape) / math.sqrt(self.m))
 
     def in_time(self, x):
         """(B, T, …) as (T, B, …), in the order in which the steps are taken."""
@@ -157,13 +153,14 @@ class Recurrent(Layer):
 
     def forward(self, x, mode=EVAL, first=None):
         x_time, live = self.in_time(x), self.live(mode.length, *x.shape[:2])
-        cache = self.run(x_time, live, first)
+        cache = self.op(x_time, first, live, *self.parameters, self.arena)
         return self.of_batch(cache[0][1:]), (x_time, live, cache, first is not None)
 
     def backward(self, dy, cache, need_dx=True, need_dW=True):
         x_time, live, cache, has_first = cache
         gradients = self.gradients if need_dW else [None] * len(self.names)
-        dx, dfirst = self.run_backward(self.in_time(dy), x_time, live, cache, gradients, need_dx)
+        given = self.in_time(dy), x_time, live, cache, *self.parameters[:2], *gradients
+        dx, dfirst = self.op_backward(*given, self.arena, need_dx)
         dx = self.of_batch(dx) if need_dx else None
         return (dx, dfirst) if has_first else dx
 
@@ -174,16 +171,10 @@ class GRU(Recurrent):
     b is the bias of the input's logits, u that of the state's, within the product with the reset gate.
     """
 
-    gates = 3
+    gates, op, op_backward = 3, staticmethod(sequence.gru), staticmethod(sequence.gru_backward)
 
     def __init__(self, W, U, b, u, n, m, reverse=False):
         super().__init__(W, U, b, u, n=n, m=m, reverse=reverse)
-
-    def run(self, x, live, first):
-        return sequence.gru(x, first, live, *self.parameters, self.arena)
-
-    def run_backward(self, dy, x, live, cache, gradients, need_dx):
-        return sequence.gru_backward(dy, x, live, cache, *self.parameters[:2], *gradients, self.arena, need_dx)
 
 
 class LSTM(Recurrent):
@@ -192,19 +183,13 @@ class LSTM(Recurrent):
     PyTorch's order; its two biases are only ever added, and are one here.
     """
 
-    gates = 4
+    gates, op, op_backward = 4, staticmethod(sequence.lstm), staticmethod(sequence.lstm_backward)
 
     def __init__(self, W, U, b, n, m, reverse=False):
         super().__init__(W, U, b, n=n, m=m, reverse=reverse)
 
-    def run(self, x, live, first):
-        return sequence.lstm(x, *(first or (None, None)), live, *self.parameters, self.arena)
 
-    def run_backward(self, dy, x, live, cache, gradients, need_dx):
-        return sequence.lstm_backward(dy, x, live, cache, *self.parameters[:2], *gradients, self.arena, need_dx)
-
-
-class Bidirectional(Layer):
+class Bidirectional(Composite):
     """y = (y of `there`, y of `back`): what was read before a step beside what comes after it.     -> (B, T, m + m')
 
     there, back: two recurrent layers over x, the second one with reverse=True
@@ -218,33 +203,21 @@ class Bidirectional(Layer):
     def __init__(self, there, back):
         if there.n != back.n or there.reverse or not back.reverse:
             raise InputError("Bidirectional: expected two layers over the same x, the second one with reverse=True")
-        self.parts, self.names = (there, back), there.names + back.names
-
-    def shapes(self):
-        return self.parts[0].shapes() | self.parts[1].shapes()
-
-    def bind(self, parameters, state):
-        super().bind(parameters, state)
-        for part in self.parts:
-            part.bind(parameters, state)
-
-    def initialize(self, rng):
-        for part in self.parts:
-            part.initialize(rng)
+        self.layers = [there, back]
 
     def columns(self, y):
         """The columns of each part."""
-        ends = itertools.pairwise([0, self.parts[0].m, y.shape[2]])
+        ends = itertools.pairwise([0, self.layers[0].m, y.shape[2]])
         return [y[:, :, start:stop] for start, stop in ends]
 
     def forward(self, x, mode=EVAL):
-        y, caches = self.arena.empty(*x.shape[:2], sum(part.m for part in self.parts)), []
-        for part, columns in zip(self.parts, self.columns(y), strict=True):
+        y, caches = self.arena.empty(*x.shape[:2], sum(part.m for part in self.layers)), []
+        for part, columns in zip(self.layers, self.columns(y), strict=True):
             columns[...], cache = part.forward(x, mode)
             caches.append(cache)
         return y, caches
 
     def backward(self, dy, caches, need_dx=True, need_dW=True):
-        parts = zip(self.parts, self.columns(dy), caches, strict=True)
+        parts = zip(self.layers, self.columns(dy), caches, strict=True)
         there, back = (part.backward(columns, cache, need_dx, need_dW) for part, columns, cache in parts)
         return self.ws.add(there, back) if need_dx else None

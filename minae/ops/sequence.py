@@ -72,14 +72,14 @@ def gru_backward(dy, x, live, cache, W, U, dW, dU, db, du, arena, need_dx=True):
     return _of_all_steps(x, hs, da, dg, W, dW, dU, db, arena, need_dx), dh
 
 
-def lstm(x, h, c, live, W, U, b, arena):
+def lstm(x, first, live, W, U, b, arena):
     r"""Long short-term memory.     (Hochreiter and Schmidhuber 1997; 10.10)
 
         a = x_t W + h_{t−1} U + b                       (B, 4m): the slices of i, f, g, o, in this order
         i = σ(a_i),  f = σ(a_f),  g = tanh(a_g),  o = σ(a_o)
         c_t = f c_{t−1} + i g,    h_t = o tanh(c_t)     -> all h and c (T + 1, B, m), gates (T, B, 4m), tanh(c)
 
-    PyTorch has the same gates in the same order, and two biases that are only ever added.
+    `first` is (h_0, c_0), or None. PyTorch has the same gates in the same order, and two biases that are only added.
 
     Derivation: c_t reaches J by h_t and by c_{t+1}. With dh and dc what comes from above and from step t + 1,
         dc_t = dc + dh o (1 − tanh² c_t),    da_o = dh tanh(c_t) o (1 − o)
@@ -89,7 +89,7 @@ def lstm(x, h, c, live, W, U, b, arena):
     """
     (T, B, _), m = x.shape, len(U)
     gates, tanh_c = _input(x, W, b, arena), arena.empty(T, B, m)
-    hs, cs = _states(h, T, B, m, arena), _states(c, T, B, m, arena)
+    hs, cs = (_states(state, T, B, m, arena) for state in first or (None, None))
     for t in range(T):
         kernels.products.add_matmul(hs[t], U, gates[t], arena)
         kernels.gates.lstm(hs[t], cs[t], live[t], gates[t], tanh_c[t], cs[t + 1], hs[t + 1])
