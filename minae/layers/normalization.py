@@ -80,8 +80,8 @@ class Normalization(Layer):
     def refuse_padding(self, mode):
         if mode.length is not None and self.position in self.axes():
             raise InputError(
-                f"{type(self).__name__} takes means over all steps, and padded ones would be among them: cut the sequences "
-                "to one length, or use LayerNorm"
+                f"{type(self).__name__} takes means over all steps, and padded ones would be among them: cut the "
+                "sequences to one length, or use LayerNorm"
             )
 
     def backward(self, dy, cache, need_dx=True, need_dW=True):
