@@ -16,8 +16,8 @@ import numpy as np
 
 from minae.backend import namespace
 
-MODULES = """activations adam atomics bernoulli contraction convolution exponential fused hamming kl_sparsity noise pool
-products rows shrinkage top_k""".split()
+MODULES = """activations adam atomics bernoulli contraction convolution exponential fused gates hamming kl_sparsity
+ noise normalization pool products rows shrinkage softmax top_k""".split()
 FOLDER = Path(__file__).parent
 
 

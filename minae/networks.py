@@ -4,13 +4,14 @@ import math
 
 from minae.backend import namespace
 from minae.errors import InputError
-from minae.layers import EVAL, Activation, Affine
+from minae.layers import EVAL, Activation, Affine, Attention, LayerNorm
+from minae.layers.base import Composite
 from minae.layers.convolution import ChannelsFirst, ChannelsLast, Convolution, Flatten, Reshape, UpConvolution
 
 RECTIFIED = dict.fromkeys(("relu", "leaky_relu", "elu", "swish", "gelu"), 2)  # φ -> the gain of the layer before it
 
 
-class Network:
+class Network(Composite):
     """y = layer_D(… layer_2(layer_1(x))).     The cache is the list of the layers' caches.
 
     Refused: a layer that says which shape it reads, above a layer that says that it makes another one.
@@ -27,24 +28,6 @@ class Network:
             made = layer.shape_out or (made if isinstance(layer, Activation) else None)
         for before, after in zip(self.layers, self.layers[1:], strict=False):
             after.may_overwrite = not before.reads_output
-
-    def shapes(self):
-        return {name: shape for layer in self.layers for name, shape in layer.shapes().items()}
-
-    def state(self):
-        return {name: array for layer in self.layers for name, array in layer.state().items()}
-
-    def constants(self, rng, B):
-        return {name: array for layer in self.layers for name, array in layer.constants(rng, B).items()}
-
-    def bind(self, parameters, state):
-        self.arena = parameters.arena
-        for layer in self.layers:
-            layer.bind(parameters, state)
-
-    def initialize(self, rng):
-        for layer in self.layers:
-            layer.initialize(rng)
 
     def trained(self):
         """The layers that have parameters, from x up: f1, f2, … are their names in `rates`."""
@@ -87,6 +70,40 @@ class Network:
         for layer, cache in zip(reversed(self.layers), reversed(caches), strict=True):
             J = layer.chain(J, cache)
         return J
+
+
+class Residual(Network):
+    """y = x + layer_D(… layer_1(x)), a layer among the layers of another network.     (He et al. 2016)
+
+    Derivation: x reaches y by two ways, and the first one is the identity.
+        dx = dy + (∂(y − x)/∂x)ᵀ dy
+    """
+
+    reads_output = may_overwrite = False
+
+    def __init__(self, *layers):
+        super().__init__(layers)
+
+    def forward(self, x, mode=EVAL):
+        y, caches = super().forward(x, mode)
+        out = self.arena.empty(*y.shape) if self.layers[-1].reads_output else y
+        return namespace(x).add(x, y, out=out), caches
+
+    def backward(self, dy, caches, need_dx=True, need_dW=True):
+        out = self.arena.empty(*dy.shape) if need_dx else None
+        with self.arena:  # what the layers within need for it is free again afterwards
+            dx = super().backward(dy, caches, need_dx, need_dW)
+            return namespace(dy).add(dy, dx, out=out) if need_dx else None
+
+
+def transformer_block(k, n, heads, m, causal=False, activation="relu"):
+    """x + attention(norm(x)), then x + affine(φ(affine(norm(x)))) of m hidden units.     (Xiong et al. 2020)
+
+    k: of the names of the parameters, such as G1a, W1, V1 of the attention and G1b, W1b, V1b of the affine maps
+    """
+    attend = Residual(LayerNorm(n, f"G{k}a", f"g{k}a"), Attention(k, n, heads, causal))
+    affine = [Affine(f"W{k}b", f"b{k}b", n, m), Activation(activation), Affine(f"V{k}b", f"c{k}b", m, n)]
+    return [attend, Residual(LayerNorm(n, f"G{k}b", f"g{k}b"), *affine)]
 
 
 def dense(widths, activations, W, b, **more):

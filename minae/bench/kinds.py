@@ -21,12 +21,17 @@ from typing import Any
 import numpy as np
 
 import minae
+from minae.arena import Arena
 from minae.backend import Backend, get_backend
 from minae.bench.contestant import LR, SEED, Contestant, Env
 from minae.data.images import Whitening, patches
 from minae.inference import SparseCoding
+from minae.kernels import products
+from minae.layers import Mode
 from minae.metrics import retrieval
 from minae.models import Model
+from minae.networks import Network
+from minae.parameters import Parameters
 from minae.training import Adam
 
 
@@ -236,6 +241,70 @@ class Pretraining:
         from minae.bench import torch_side
 
         return torch_side.pretraining(self, env, plain, form)
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Forward and backward through layers over sequences x (B, T, n), with J = ½/B ‖y − r‖². Its costs are J, and the
+    norms of ∂J/∂x and ∂J/∂θ, so that both sides are seen to have the same gradient."""
+
+    name: str
+    layers: Callable  # of the width: minae's layers
+    module: str  # of `torch_side`: the same in PyTorch
+    products_of: Callable  # of the workload; those of the heads, which are many and small, are left out
+    width: int = 64
+    steps: int = 32
+    batch: int = 64
+    first, generic, variants = 2, {}, ()
+    torch_forms = ("eager", "compiled")
+
+    def small(self):
+        return replace(self, name=f"{self.name}.small", steps=7)
+
+    @property
+    def products(self):
+        return self.products_of(self)
+
+    def network(self, backend):
+        network, arena = Network(self.layers(self.width)), Arena(get_backend(backend), "float32")
+        parameters = Parameters(network.shapes(), arena)
+        network.bind(parameters, network.state())
+        network.initialize(np.random.default_rng(SEED))
+        return network, parameters
+
+    def prepare(self, env: Env) -> None:
+        network, parameters = self.network("numpy")
+        rng, shape = np.random.default_rng(SEED), (self.batch, self.steps, self.width)
+        x = rng.standard_normal(shape, dtype=np.float32)
+        r = rng.standard_normal(network.forward(x)[0].shape, dtype=np.float32)
+        env.save(self.name, {"x": x, "r": r} | {f"theta {name}": parameters[name] for name in parameters})
+
+    def minae(self, env: Env) -> Contestant:
+        (network, parameters), data = self.network(env.backend), env.load(self.name)
+        backend, arena = parameters.arena.backend, parameters.arena
+        x, r, ws = backend.from_numpy(data["x"]), backend.from_numpy(data["r"]), arena.ws
+
+        def step():
+            with arena:
+                y, caches = network.forward(x, Mode("train"))
+                difference = ws.subtract(y, r)
+                J = 0.5 / self.batch * products.dot(difference, difference)
+                difference *= 1 / self.batch
+                parameters.zero_grad()
+                dx = network.backward(difference, caches)
+            return J, dx
+
+        def read(result):
+            J, dx = result
+            norms = [float((d * d).sum()) ** 0.5 for d in (dx, parameters.grad)]
+            return [float(J), *norms]
+
+        return Contestant(step, read, backend.synchronize)
+
+    def torch(self, env: Env, form: str) -> Contestant:
+        from minae.bench import torch_side
+
+        return torch_side.layers(self, env, form)
 
 
 @dataclass(frozen=True)

@@ -230,6 +230,64 @@ def pretraining(workload, env, J, form):
     return Contestant(step, lambda costs: [float(L) for L in costs], _synchronize(env))
 
 
+class Block(torch.nn.Module):
+    """One block of causal attention, of 4 heads, as `minae.networks.transformer_block` builds it."""
+
+    def __init__(self, theta, k):
+        super().__init__()
+        self.qkv, self.out = _linear(theta[f"W{k}"], theta[f"b{k}"]), _linear(theta[f"V{k}"], theta[f"c{k}"])
+        self.up, self.down = _linear(theta[f"W{k}b"], theta[f"b{k}b"]), _linear(theta[f"V{k}b"], theta[f"c{k}b"])
+        n = self.out.out_features
+        self.norms = torch.nn.ModuleList(torch.nn.LayerNorm(n) for _ in range(2))  # of 1 and 0, as in minae
+
+    def forward(self, x):
+        B, T, n = x.shape
+        q, k, v = self.qkv(self.norms[0](x)).view(B, T, 3, 4, n // 4).permute(2, 0, 3, 1, 4)
+        o = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.out(o.transpose(1, 2).reshape(B, T, n))
+        return x + self.down(self.up(self.norms[1](x)).relu())
+
+
+def blocks(theta):
+    return torch.nn.Sequential(*(Block(theta, k) for k in "12"))
+
+
+class gru(torch.nn.Module):
+    def __init__(self, theta):
+        super().__init__()
+        n, m = theta["W1"].shape[0], theta["U1"].shape[0]
+        self.gru = torch.nn.GRU(n, m, batch_first=True)
+        names = {"W1": "weight_ih_l0", "U1": "weight_hh_l0", "b1": "bias_ih_l0", "u1": "bias_hh_l0"}
+        with torch.no_grad():
+            for ours, name in names.items():
+                getattr(self.gru, name).copy_(torch.from_numpy(theta[ours].T))
+
+    def forward(self, x):
+        return self.gru(x)[0]
+
+
+def layers(workload, env, form):
+    device, data = _device(env), env.load(workload.name)
+    theta = {key.removeprefix("theta "): array for key, array in data.items() if key.startswith("theta ")}
+    net = globals()[workload.module](theta).to(device)
+    x, r = (torch.from_numpy(data[key]).to(device) for key in ("x", "r"))
+    x, parameters = x.requires_grad_(), list(net.parameters())
+    J = _compiled(lambda x: 0.5 * (net(x) - r).square().sum() / len(x), form)
+
+    def step():
+        for array in (x, *parameters):
+            array.grad = None
+        L = J(x)
+        L.backward()
+        return L
+
+    def read(L):
+        squares = sum(float(p.grad.square().sum()) for p in parameters)
+        return [float(L.detach()), float(x.grad.square().sum()) ** 0.5, squares**0.5]
+
+    return Contestant(step, read, _synchronize(env))
+
+
 def inference(workload, env, form):
     """FISTA with the restart of `minae.inference`, the same constant and the same number of steps."""
     device, data = _device(env), env.load(workload.name)

@@ -11,6 +11,7 @@ from minae.bench.kinds import (
     Adversarial,
     ConvolutionalTraining,
     Inference,
+    Layers,
     Pretraining,
     Search,
     Training,
@@ -18,6 +19,8 @@ from minae.bench.kinds import (
     mirrored,
     plain,
 )
+from minae.layers import GRU
+from minae.networks import transformer_block
 
 RHO, LAM, LEVEL, K = 0.05, 0.1, 0.25, 32  # sparsity target, weight of the contraction, share that is masked, units kept
 
@@ -100,6 +103,30 @@ def top_k(net, x):
     h = net.f(x)
     value, index = h.topk(K, dim=1)
     return net.loss(net.g(h.new_zeros(h.shape).scatter(1, index, value)), x)
+
+
+# ---- layers over sequences
+
+
+def gru(n):
+    return [GRU("W1", "U1", "b1", "u1", n, 2 * n)]
+
+
+def gru_products(w):
+    """x W of all steps, h U of each; dg Uᵀ of each, and three gradients over all steps."""
+    n, m, B, T = w.width, 2 * w.width, w.batch, w.steps
+    step = [("nn", B * T, n, 3 * m, 0), *T * [("nn", B, m, 3 * m, 1)], *T * [("nt", B, 3 * m, m, 1)]]
+    return [*step, ("tn", n, B * T, 3 * m, 0), ("tn", m, B * T, 3 * m, 1), ("nt", B * T, 3 * m, n, 0)]
+
+
+def two_blocks(n):
+    return [layer for k in "12" for layer in transformer_block(k, n, 4, 4 * n, causal=True)]
+
+
+def block_products(w):
+    n = w.width
+    layers = 2 * [(n, 3 * n), (n, n), (n, 4 * n), (4 * n, n)]
+    return [*dense(*layers)(w.batch * w.steps), ("nt", w.batch * w.steps, 3 * n, n, 0)]  # and ∂J/∂x at the first
 
 
 # ---- the workloads
@@ -192,6 +219,8 @@ _LIST = (
     Adversarial("adversarial", (784, 400, 16), 128),
     Pretraining("pretraining", _DEEP, 128, rows=46 * 128),
     Inference("inference", size=144, atoms=256, patches=1000),
+    Layers("gru", gru, "gru", gru_products),
+    Layers("attention", two_blocks, "blocks", block_products),
     Search("search", codes=1_000_000, queries=10, k=10),
 )
 WORKLOADS = {workload.name: workload for workload in _LIST}

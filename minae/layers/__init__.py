@@ -1,5 +1,6 @@
 """Layers: names and shapes on top of `minae.ops`, one kind a file."""
 
+from minae.layers.attention import Attention
 from minae.layers.base import EVAL, Layer, Mode
 from minae.layers.convolution import (
     ChannelsFirst,
@@ -13,8 +14,11 @@ from minae.layers.convolution import (
     UpSample,
 )
 from minae.layers.dense import Activation, Affine, Gain, Shrink
+from minae.layers.normalization import AdaIN, BatchNorm, InstanceNorm, LayerNorm
 from minae.layers.regularizing import Dropout, GradientReversal
+from minae.layers.sequence import GRU, LSTM, Bidirectional, Embedding, Positions
 
-__all__ = ["EVAL", "Activation", "Affine", "ChannelsFirst", "ChannelsLast", "Convolution", "Dropout", "Flatten",
-           "Gain", "GradientReversal", "Layer", "MaxPool", "MeanPool", "Mode", "Reshape", "Shrink", "UpConvolution",
-           "UpSample"]  # fmt: skip
+__all__ = ["EVAL", "GRU", "LSTM", "Activation", "AdaIN", "Affine", "Attention", "BatchNorm", "Bidirectional",
+           "ChannelsFirst", "ChannelsLast", "Convolution", "Dropout", "Embedding", "Flatten", "Gain",
+           "GradientReversal", "InstanceNorm", "Layer", "LayerNorm", "MaxPool", "MeanPool", "Mode",
+           "Positions", "Reshape", "Shrink", "UpConvolution", "UpSample"]  # fmt: skip

@@ -16,12 +16,14 @@ class Mode:
 
     constants:  what layers hold fixed in this pass, by name, such as the mask of a dropout
     statistics: what layers leave for `Model.after_step`, by name, such as new running means
+    length:     of each sequence of the batch, (B,), where sequences are padded: a model sets it
     """
 
-    def __init__(self, name="eval", constants=None):
+    def __init__(self, name="eval", constants=None, length=None):
         if name not in ("train", "eval"):
             raise InputError(f"mode is {name!r}: choose 'train' or 'eval'")
         self.train, self.constants, self.statistics = name == "train", constants or {}, {}
+        self.length = length
 
 
 EVAL = Mode()
@@ -59,6 +61,10 @@ class Layer:
     def initialize(self, rng):
         """First values of the parameters."""
 
+    def keep(self, parameter, values):
+        """Give a parameter values of the host."""
+        parameter[...] = self.arena.backend.from_numpy(values.astype(self.arena.dtype))
+
     def trained(self):
         """The layers that have parameters, from x up: this one, or none; see `Network.trained`."""
         return [self] if self.names else []
@@ -71,3 +77,29 @@ class Layer:
 
     def chain(self, Jy, cache):
         raise InputError(f"{type(self).__name__} has no Jacobian: give a layer that has `chain`")
+
+
+class Composite(Layer):
+    """What is made of other layers, `layers`: their parameters, state and constants are its own."""
+
+    @property
+    def names(self):
+        return tuple(name for layer in self.layers for name in layer.names)
+
+    def shapes(self):
+        return {name: shape for layer in self.layers for name, shape in layer.shapes().items()}
+
+    def state(self):
+        return {name: array for layer in self.layers for name, array in layer.state().items()}
+
+    def constants(self, rng, B):
+        return {name: array for layer in self.layers for name, array in layer.constants(rng, B).items()}
+
+    def bind(self, parameters, state):
+        super().bind(parameters, state)
+        for layer in self.layers:
+            layer.bind(parameters, state)
+
+    def initialize(self, rng):
+        for layer in self.layers:
+            layer.initialize(rng)

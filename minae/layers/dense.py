@@ -13,6 +13,8 @@ from minae.parameters import Columns
 class Affine(Layer):
     """a = x W + b.     x (B, n), W (n, m), b (m,) -> a (B, m); derived in `ops.affine`
 
+    x may have further axes before the last, as sequences (B, T, n) have: then each of their rows is an example.
+
     W, b:       names of the parameters
     transposed: reads the parameter W, of shape (m, n), as its transpose: the decoder's V = Wᵀ, tied for real, since
                 both layers read one array and both gradients are added into one
@@ -53,8 +55,11 @@ class Affine(Layer):
         self.b[...] = 0
 
     def forward(self, x, mode=EVAL):
-        map_rows = rows.affine if isinstance(x, rows.Sparse) else affine
-        return map_rows(x, self.W, self.b, self.arena.empty(len(x), self.m)), x
+        if isinstance(x, rows.Sparse):
+            return rows.affine(x, self.W, self.b, self.arena.empty(len(x), self.m)), x
+        a = self.arena.empty(*x.shape[:-1], self.m)
+        affine(_rows(x), self.W, self.b, _rows(a))
+        return a, x
 
     def backward(self, da, x, need_dx=True, need_dW=True):
         dW, db = (self.dW, self.db) if need_dW else (None, None)
@@ -62,11 +67,18 @@ class Affine(Layer):
             return rows.affine_backward(da, x, self.W, dW, db, self.arena, need_dx)
         if isinstance(da, rows.Sparse):
             return rows.affine_backward_sparse(da, x, self.W, dW, db, self.arena, need_dx)
-        return affine_backward(da, x, self.W, dW, db, self.arena.empty(*x.shape) if need_dx else None, need_dx)
+        dx = self.arena.empty(*x.shape) if need_dx else None
+        affine_backward(_rows(da), _rows(x), self.W, dW, db, _rows(dx) if need_dx else None, need_dx)
+        return dx
 
     def chain(self, Ja, x):
         """∂a/∂x = Wᵀ"""
         return namespace(Ja).matmul(Ja, self.W.T)
+
+
+def _rows(x):
+    """All axes but the last as one."""
+    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
 
 
 class Activation(Layer):

@@ -1,0 +1,223 @@
+"""Layers over sequences (B, T, n): embedding, positions, recurrent layers. `mode.length` (B,) tells padded steps."""
+
+import itertools
+import math
+
+import numpy as np
+
+from minae.errors import InputError
+from minae.layers.base import EVAL, Composite, Layer
+from minae.ops import sequence
+
+
+def checked_length(length, B, T):
+    """Lengths (B,) in 1 … T, or None. Those on a device were checked where they came in: no step waits to read them."""
+    if length is None:
+        return None
+    if tuple(length.shape) != (B,) or length.dtype.kind not in "iu":
+        raise InputError(f"length is {length.dtype} {tuple(length.shape)}: expected whole numbers of shape ({B},)")
+    if isinstance(length, np.ndarray) and not (1 <= length.min() and length.max() <= T):
+        raise InputError(f"length is from {length.min()} to {length.max()}: expected 1 to {T}, the steps of the batch")
+    return length
+
+
+class Embedding(Layer):
+    """y_bt = E_{tokens_bt}, derived in `ops.sequence.embed`.     tokens int32 (B, T) -> (B, T, n)
+
+    E: name of the parameter (vocabulary, n). Tokens out of range are refused by the field, `minae.fields.Tokens`.
+    """
+
+    reads_output = False
+
+    def __init__(self, E, vocabulary, n):
+        self.names, self.vocabulary, self.n = (E,), vocabulary, n
+
+    def shapes(self):
+        return {self.names[0]: (self.vocabulary, self.n)}
+
+    def bind(self, parameters, state):
+        super().bind(parameters, state)
+        self.E, self.dE = parameters[self.names[0]], parameters.gradient(self.names[0])
+
+    def initialize(self, rng):
+        """Rows of length about 1."""
+        self.keep(self.E, rng.standard_normal(self.E.shape) / math.sqrt(self.n))
+
+    def forward(self, tokens, mode=EVAL):
+        return sequence.embed(tokens, self.E, self.arena), tokens
+
+    def backward(self, dy, tokens, need_dx=True, need_dW=True):
+        """There is no dx: tokens are no numbers."""
+        if need_dW:
+            sequence.embed_backward(dy, tokens, self.dE, self.arena)
+
+
+class Positions(Layer):
+    r"""y_bt = x_bt + P_t: where in the sequence a step stands.     x (B, T, n), T ≤ most
+
+        P_{t,2i} = sin(t / 10000^{2i/n}),  P_{t,2i+1} = cos(t / 10000^{2i/n})     (Vaswani et al. 2017)
+
+    P: name of a parameter (most, n), for positions that are learned; without it they are the sines.
+
+    Derivation: P_t is added to step t of each example of the batch, so its gradient is their sum.
+        dx_bt = dy_bt,    dP_t = Σ_b dy_bt
+    """
+
+    reads_output = False
+
+    def __init__(self, most, n, P=None):
+        self.most, self.n, self.names = most, n, () if P is None else (P,)
+
+    def shapes(self):
+        return {name: (self.most, self.n) for name in self.names}
+
+    def bind(self, parameters, state):
+        super().bind(parameters, state)
+        if self.names:
+            self.P, self.dP = parameters[self.names[0]], parameters.gradient(self.names[0])
+            return
+        angle = np.arange(self.most)[:, None] / 10_000 ** (np.arange(self.n) // 2 * 2 / self.n)
+        P = np.where(np.arange(self.n) % 2, np.cos(angle), np.sin(angle))
+        self.P = self.arena.backend.from_numpy(P.astype(self.arena.dtype))
+
+    def initialize(self, rng):
+        if self.names:
+            self.keep(self.P, 0.02 * rng.standard_normal(self.P.shape))
+
+    def forward(self, x, mode=EVAL):
+        T = x.shape[1]
+        if T > self.most:
+            raise InputError(f"a sequence has {T} steps: these positions go to {self.most}; build them with most={T}")
+        return self.ws.add(x, self.P[:T]), None
+
+    def backward(self, dy, cache, need_dx=True, need_dW=True):
+        if self.names and need_dW:
+            T = dy.shape[1]
+            self.dP.array[:T] += dy.sum(axis=0, out=self.arena.empty(T, self.n))
+        return dy if need_dx else None
+
+
+class Recurrent(Layer):
+    """What GRU and LSTM share: x (B, T, n) -> the states h_1 … h_T (B, T, m); derived in `ops.sequence.gru`.
+
+    names:   of the parameters W (n, k m), U (m, k m) and biases (k m,)
+    reverse: from the last step to the first: y_t has read x_t … x_T
+
+    At a padded step the state is carried on, so y[:, -1] is the state after the last real step of each sequence (with
+    `reverse`, y[:, 0] is the state after the first). forward takes the state before the first step, `first`, by
+    default 0; where it was given, backward returns (dx, its gradient). For the LSTM `first` is a pair, h and c.
+    """
+
+    reads_output = False
+
+    def __init__(self, W, U, *biases, n, m, reverse=False):
+        self.names, self.n, self.m, self.reverse = (W, U, *biases), n, m, reverse
+
+    def shapes(self):
+        W, U, *biases = self.names
+        width = self.gates * self.m
+        return {W: (self.n, width), U: (self.m, width)} | {b: (width,) for b in biases}
+
+    def bind(self, parameters, state):
+        super().bind(parameters, state)
+        self.parameters = [parameters[name] for name in self.names]
+        self.gradients = [parameters.gradient(name) for name in self.names]
+
+    def initialize(self, rng):
+        """All uniform in ±1/√m, as in PyTorch."""
+        for parameter in self.parameters:
+            self.keep(parameter, rng.uniform(-1, 1, parameter.shape) / math.sqrt(self.m))
+
+    def in_time(self, x):
+        """(B, T, …) as (T, B, …), in the order in which the steps are taken."""
+        out = self.arena.empty(x.shape[1], x.shape[0], x.shape[2])
+        out[...] = x.transpose(1, 0, 2)[:: -1 if self.reverse else 1]
+        return out
+
+    def of_batch(self, y):
+        """The way back, (T, B, …) as (B, T, …)."""
+        out = self.arena.empty(y.shape[1], y.shape[0], y.shape[2])
+        out[...] = y[:: -1 if self.reverse else 1].transpose(1, 0, 2)
+        return out
+
+    def live(self, length, B, T):
+        """For each step, in time: (B, m), 1 where a sequence has it."""
+        length = checked_length(length, B, T)
+        live = self.arena.empty(1 if length is None else T, B, self.m)
+        if length is None:
+            live[...] = 1
+            return [live[0]] * T
+        steps = self.arena.backend.xp.arange(T)[:: -1 if self.reverse else 1]
+        live[...] = (steps[:, None] < length)[:, :, None]
+        return [live[t] for t in range(T)]
+
+    def forward(self, x, mode=EVAL, first=None):
+        x_time, live = self.in_time(x), self.live(mode.length, *x.shape[:2])
+        cache = self.op(x_time, first, live, *self.parameters, self.arena)
+        return self.of_batch(cache[0][1:]), (x_time, live, cache, first is not None)
+
+    def backward(self, dy, cache, need_dx=True, need_dW=True):
+        x_time, live, cache, has_first = cache
+        gradients = self.gradients if need_dW else [None] * len(self.names)
+        given = self.in_time(dy), x_time, live, cache, *self.parameters[:2], *gradients
+        dx, dfirst = self.op_backward(*given, self.arena, need_dx)
+        dx = self.of_batch(dx) if need_dx else None
+        return (dx, dfirst) if has_first else dx
+
+
+class GRU(Recurrent):
+    """Gated recurrent unit, derived in `ops.sequence.gru`.     W (n, 3m), U (m, 3m), b, u (3m,): the gates r, z, n
+
+    b is the bias of the input's logits, u that of the state's, within the product with the reset gate.
+    """
+
+    gates, op, op_backward = 3, staticmethod(sequence.gru), staticmethod(sequence.gru_backward)
+
+    def __init__(self, W, U, b, u, n, m, reverse=False):
+        super().__init__(W, U, b, u, n=n, m=m, reverse=reverse)
+
+
+class LSTM(Recurrent):
+    """Long short-term memory, derived in `ops.sequence.lstm`.     W (n, 4m), U (m, 4m), b (4m,): the gates i, f, g, o
+
+    PyTorch's order; its two biases are only ever added, and are one here.
+    """
+
+    gates, op, op_backward = 4, staticmethod(sequence.lstm), staticmethod(sequence.lstm_backward)
+
+    def __init__(self, W, U, b, n, m, reverse=False):
+        super().__init__(W, U, b, n=n, m=m, reverse=reverse)
+
+
+class Bidirectional(Composite):
+    """y = (y of `there`, y of `back`): what was read before a step beside what comes after it.     -> (B, T, m + m')
+
+    there, back: two recurrent layers over x, the second one with reverse=True
+
+    Derivation: both layers read the same x, so their gradients of x are added.
+        dx = (∂y_there/∂x)ᵀ dy_there + (∂y_back/∂x)ᵀ dy_back
+    """
+
+    reads_output = False
+
+    def __init__(self, there, back):
+        if there.n != back.n or there.reverse or not back.reverse:
+            raise InputError("Bidirectional: expected two layers over the same x, the second one with reverse=True")
+        self.layers = [there, back]
+
+    def columns(self, y):
+        """The columns of each part."""
+        ends = itertools.pairwise([0, self.layers[0].m, y.shape[2]])
+        return [y[:, :, start:stop] for start, stop in ends]
+
+    def forward(self, x, mode=EVAL):
+        y, caches = self.arena.empty(*x.shape[:2], sum(part.m for part in self.layers)), []
+        for part, columns in zip(self.layers, self.columns(y), strict=True):
+            columns[...], cache = part.forward(x, mode)
+            caches.append(cache)
+        return y, caches
+
+    def backward(self, dy, caches, need_dx=True, need_dW=True):
+        parts = zip(self.layers, self.columns(dy), caches, strict=True)
+        there, back = (part.backward(columns, cache, need_dx, need_dW) for part, columns, cache in parts)
+        return self.ws.add(there, back) if need_dx else None

@@ -1,0 +1,61 @@
+"""One pair for batch, layer, instance and adaptive instance normalisation: they differ in the axes alone."""
+
+from minae import kernels
+from minae.backend import namespace
+
+
+def normalize(x, axes, arena, delta=1e-5):
+    r"""x̂ = (x − μ)/σ,  μ = mean x,  σ = √(δ + mean (x − μ)²), means over `axes`.     (8.35–8.37)
+
+    -> x̂ of x's shape, and μ and σ with the axes kept. The mean of squares is biased, 1/N and not 1/(N − 1).
+
+    Derivation: let i and k count the N numbers of one mean, and σ² = δ + 1/N Σ_k (x_k − μ)². All x̂_i depend on x_k,
+    through x_i where i = k, through μ and through σ. Since Σ_i (x_i − μ) = 0, σ depends on x_k by its own square alone:
+        ∂μ/∂x_k = 1/N,    ∂σ/∂x_k = 1/(2σ) · 2/N (x_k − μ) = x̂_k/N
+        ∂x̂_i/∂x_k = ([i = k] − 1/N)/σ − (x_i − μ)/σ² · x̂_k/N = 1/σ ([i = k] − 1/N − x̂_i x̂_k/N)
+    The matrix is symmetric: it takes the mean out, and (but for δ) what lies along x̂. The chain rule sums over i:
+        dx_k = Σ_i dx̂_i ∂x̂_i/∂x_k = 1/σ (dx̂_k − mean(dx̂) − x̂_k mean(dx̂ x̂))
+    With y = G x̂ + b and one G for the N numbers, dx̂ = G dy, and G stands before the bracket. So Σ_k dx_k = 0, as a
+    constant added to x changes nothing; and Σ_k dx_k x̂_k = (1 − mean x̂²)/σ Σ dx̂ x̂ = δ/σ³ Σ dx̂ x̂, which is O(δ).
+    Where μ and σ are running averages, as in evaluation, they do not depend on x: dx = dx̂/σ, and no mean is taken.
+    """
+    rows, N = _as_rows(x, axes)
+    x_hat, shape = arena.empty(*x.shape), _kept(x, axes)
+    mu, sigma = arena.empty(*shape), arena.empty(*shape)
+    if rows:
+        flat = mu.reshape(-1), sigma.reshape(-1)
+        kernels.normalization.normalize_cpu(x.reshape(-1, N), x.dtype.type(delta), x_hat.reshape(-1, N), *flat)
+        return x_hat, mu, sigma
+    xp, ws = namespace(x), arena.ws
+    x.mean(axis=axes, keepdims=True, out=mu)
+    xp.subtract(x, mu, out=x_hat)
+    ws.multiply(x_hat, x_hat).mean(axis=axes, keepdims=True, out=sigma)
+    sigma += delta
+    xp.sqrt(sigma, out=sigma)
+    x_hat /= sigma
+    return x_hat, mu, sigma
+
+
+def normalize_backward(dx_hat, x_hat, sigma, axes, arena):
+    """dx = 1/σ (dx̂ − mean(dx̂) − x̂ mean(dx̂ x̂))"""
+    rows, N = _as_rows(dx_hat, axes)
+    if rows:
+        dx = arena.empty(*x_hat.shape)
+        flat = dx_hat.reshape(-1, N), x_hat.reshape(-1, N)
+        kernels.normalization.backward_cpu(*flat, sigma.reshape(-1), dx.reshape(-1, N))
+        return dx
+    ws, shape = arena.ws, sigma.shape
+    inner = ws.multiply(dx_hat, x_hat).mean(axis=axes, keepdims=True, out=arena.empty(*shape))
+    dx = ws.subtract(dx_hat, dx_hat.mean(axis=axes, keepdims=True, out=arena.empty(*shape)))
+    dx -= ws.multiply(x_hat, inner)
+    dx /= sigma
+    return dx
+
+
+def _kept(x, axes):
+    return tuple(1 if axis in axes else n for axis, n in enumerate(x.shape))
+
+
+def _as_rows(x, axes):
+    """Whether the fast form serves, whose means go along the last axis; and its length."""
+    return axes == (x.ndim - 1,) and kernels.path(x) == "cpu", x.shape[-1]
