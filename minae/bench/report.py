@@ -10,7 +10,8 @@ from minae.bench.run import BUSY, summary
 PRODUCTS = {"784-500": 1.2, "denoising": 1.2}  # all layers ≥ 500 wide
 PLAIN = {"sparse": 1.15, "contractive": 1.35}  # of the plain step of the same network
 GENERIC = {"contractive": 150.0, "deep-contractive": 1.5}  # times faster than an automatic Jacobian
-TORCH = {"contractive": 0.7, "deep-estimate": 0.7, "top-k": 0.667}  # its closed form, its estimate, its top-k
+# of PyTorch: its closed form, its estimate, its top-k, its convolutions
+TORCH = {"contractive": 0.7, "deep-estimate": 0.7, "top-k": 0.667, "convolutional": 1.5}
 GRADIENT = 0.333  # forward and backward alone
 MEAN, WORST, MEMORY, GENERIC_MEMORY = 0.7, 1.0, 0.6, 0.5
 IMPORT, COLD, WARM = 300, 20_000, 1500  # ms: import, first step with an empty kernel cache and with a full one
