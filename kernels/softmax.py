@@ -3,7 +3,7 @@ r"""The softmax of attention: A_ij = e^{s_ij} / Σ_j e^{s_ij}, s = scale S + mas
     masked:    S becomes A, in one pass over each row; where the mask is −∞, A is 0 and not only small
     backward:  dA becomes dS = scale A ⊙ (dA − Σ_j dA_ij A_ij)
 
-S is (B, heads, T, S'), the mask (B or 1, T or 1, S'). `minae.ops.attention` derives both.
+S is (B, heads, T, T′), the mask (B or 1, T or 1, T′). `minae.ops.attention` derives both.
 """
 
 import numpy as np

@@ -47,7 +47,7 @@ class Attention(Composite):
         return views
 
     def mask(self, T, S, B, length, visible):
-        """0 where query i may read key j, −∞ elsewhere.     visible: (B, T, S) of bool, or None"""
+        """0 where query i may read key j, −∞ elsewhere.     visible: (B, T, T′) of bool, or None"""
         xp, length = self.arena.backend.xp, checked_length(length, B, S)
         key, mask = xp.arange(S), self.arena.empty(1 if length is visible is None else B, T, S)
         mask[...] = 0
@@ -62,7 +62,7 @@ class Attention(Composite):
         return mask
 
     def forward(self, x, mode=EVAL, source=None, length=None, visible=None):
-        """length: of the source's sequences;  visible: (B, T, S) of bool, whether query i may read key j"""
+        """length: of the source's sequences;  visible: (B, T, T′) of bool, whether query i may read key j"""
         if (source is None) != (len(self.maps) == 1):
             raise InputError(
                 "attention has a source, or has none, as it was built: give `source` only where it has one"

@@ -9,8 +9,8 @@ from minae.backend import namespace
 def attention(q, k, v, mask, out, arena):
     r"""O = A V,  A = softmax(Q Kᵀ/√d + mask), row by row.     (Vaswani et al. 2017)
 
-    q (B, heads, T, d), k and v (B, heads, S, d) -> O (B, heads, T, d) in `out`, and A (B, heads, T, S).
-    mask (B or 1, T or 1, S): −∞ where query i must not read key j, else 0. A large finite number would not do: scores
+    q (B, heads, T, d), k and v (B, heads, T′, d) -> O (B, heads, T, d) in `out`, and A (B, heads, T, T′).
+    mask (B or 1, T or 1, T′): −∞ where query i must not read key j, else 0. A large finite number would not do: scores
     that training makes larger still would be read again.
 
     Derivation: O_i = Σ_j A_ij V_j is a product, and S_ij = Q_i · K_j/√d another one:
