@@ -16,8 +16,8 @@ import numpy as np
 
 from minae.backend import namespace
 
-MODULES = """activations adam atomics bernoulli contraction exponential fused hamming kl_sparsity noise pool products
-rows shrinkage top_k""".split()
+MODULES = """activations adam atomics bernoulli contraction exponential fused hamming kl_sparsity log_softmax noise pool
+products reduce rows shrinkage top_k""".split()
 FOLDER = Path(__file__).parent
 
 

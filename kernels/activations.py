@@ -19,9 +19,13 @@ Softplus has the sigmoid as its slope, and the sigmoid follows from h because e�
 The rectifier is a for a > 0 and 0 elsewhere. At its kink, a = 0, the derivative is taken as 0, as [h > 0] says.
 The second derivative follows from φ'(a) = p(h) by the chain rule once more, since ∂h/∂a = p:
     φ''(a) = p'(h) p(h):    (1 − 2h) h (1 − h),    −2h (1 − h²),    e⁻ʰ (1 − e⁻ʰ)
+
+A difference of two numbers that are nearly the same keeps their rounding error and nothing else. So 1 − h² is computed
+as (1 − h)(1 + h), whose difference is exact, and 1 − e⁻ʰ as −expm1(−h): at a = −20 it is 2e-9, where 1 − e⁻ʰ is 0 in
+float32. What h itself has lost stays lost: a sigmoid rounds to 1 from a = 17 on, and its slope to 0.
 """
 
-from numpy import exp, log1p, where
+from numpy import exp, expm1, log1p, where
 
 from minae.backend import namespace
 from minae.kernels.fused import fused
@@ -105,13 +109,13 @@ def slopes(h, kind: int):
         p = h * (1 - h)
         return p, p * (1 - 2 * h)
     if kind == TANH:
-        p = 1 - h * h
+        p = (1 - h) * (1 + h)
         return p, -2 * h * p
     if kind == RELU:
         return where(h > 0, 1, where(h <= 0, 0, h)), 0  # a NaN is neither, and stays a NaN
     if kind == SOFTPLUS:
-        e = exp(-h)
-        return 1 - e, e * (1 - e)
+        p = -expm1(-h)
+        return p, exp(-h) * p
     return 1, 0
 
 
