@@ -7,13 +7,14 @@ a GPU where one answers; and by the test that compiles every launch to PTX, whic
 """
 
 import contextlib
+import warnings
 
 import numpy as np
 
 from minae import kernels
 from minae.kernels import activations, bernoulli, contraction, kl_sparsity, log_softmax, reduce, rows, shrinkage, top_k
 
-SHAPES = [(1, 1), (0, 4), (3, 19)]
+SHAPES = [(1, 1), (0, 4), (2, 11)]
 TYPES = {"float32": 1e-5, "float64": 1e-12}
 
 
@@ -37,8 +38,8 @@ def cases(dtype, shape, rng):
 
     h = rng.uniform(0.02, 0.98, shape).astype(dtype)
     yield "KL", lambda h: kl_sparsity.value(h, 0.1), [h]
-    yield "KL backward", lambda h, dh: kl_sparsity.backward(h, dh, 0.1, 0.5), [h, normal(*shape)]
     if B:
+        yield "KL backward", lambda h, dh: kl_sparsity.backward(h, dh, 0.1, 0.5), [h, normal(*shape)]
         ends = h.copy()
         ends[:, 0], ends[:, -1] = 1, 0
         yield "KL at both ends", lambda h: kl_sparsity.value(h, 0.1), [ends]
@@ -85,7 +86,7 @@ def cases(dtype, shape, rng):
     inputs[", infinities"] = np.where(rng.random(shape) < 0.5, np.inf, -np.inf).astype(dtype)
     inputs[", NaN"] = np.where(rng.random(shape) < 0.2, -np.nan, inputs[""]).astype(dtype)
     for label, a in inputs.items():
-        for k in sorted({1, m // 2 + 1, m}):
+        for k in {m // 2 + 1, m if label == ", ties" else 1}:
             empty = np.full((B, k), -1, np.int32), np.full((B, k), 7, dtype)
             yield (
                 f"top_k {k}{label}",
@@ -94,20 +95,17 @@ def cases(dtype, shape, rng):
             )
 
     t = 1 + rng.random(B).astype(dtype)
-    for momentum in (True, False):
-        steps = [normal(*shape) for _ in range(4)]
-        yield (
-            f"shrinkage, momentum {momentum}",
-            lambda a, q, h, y, t, momentum=momentum: shrinkage.step(a.copy(), q, 0.3, h, y, t, momentum),
-            [*steps, t if momentum else t * 0 + 1],
-        )
+    a, q, h, y = (normal(*shape) for _ in range(4))  # a is used up; without momentum t has no use
+    yield "FISTA", lambda a, q, h, y, t: shrinkage.step(a.copy(), q, 0.3, h, y, t, True), [a, q, h, y, t]
+    yield "ISTA", lambda a, q, h, y, t: shrinkage.step(a.copy(), q, 0.3, h, y, t.copy(), False), [a, q, h, y, t]
     yield "shrink", lambda a, kappa, h: shrinkage.shrink(a, kappa, out=h), [normal(*shape), w, normal(*shape)]
     for label, s in {"": 8 * normal(*shape), ", NaN": inputs[", NaN"]}.items():
         yield f"log_softmax{label}", lambda s, y: log_softmax.log_softmax(s, y), [s, np.full_like(s, np.nan)]
     y = log_softmax.log_softmax(normal(*shape))
     yield "log_softmax backward", log_softmax.backward, [normal(*shape), y, np.full_like(y, np.nan)]
     s, x = 8 * normal(*shape), rng.random(shape).astype(dtype)
-    yield "bernoulli", lambda s, x, ds: bernoulli.loss(s, x, ds, 0.5), [s, x, np.full_like(s, np.nan)]
+    if B:
+        yield "bernoulli", lambda s, x, ds: bernoulli.loss(s, x, ds, 0.5), [s, x, np.full_like(s, np.nan)]
 
 
 def results(function, arrays, put=np.copy, get=np.asarray):
@@ -117,10 +115,12 @@ def results(function, arrays, put=np.copy, get=np.asarray):
     return [get(array) for array in [*([] if returned is None else [returned]), *arrays]]
 
 
-def compare(dtype, shape, put=np.copy, get=np.asarray, launch=kernels.launch):
-    """The CUDA forms against the plain forms, and against themselves a second time."""
-    with np.errstate(all="ignore"):
+def compare(dtype, shape, put=np.copy, get=np.asarray, launch=kernels.launch, only=""):
+    """The CUDA forms against the plain forms, and against themselves a second time.     only: cases with this name"""
+    with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
         for name, function, arrays in cases(dtype, shape, np.random.default_rng(0)):
+            if only not in name:
+                continue
             with served("plain"):
                 plain = results(function, arrays)
             with served("cuda", launch):
@@ -156,8 +156,10 @@ if __name__ == "__main__":
     whole = reduce.Launch.__call__, reduce.Launch.each
     reduce.Launch.__call__, reduce.Launch.each = small_blocks, small_grids
     for dtype in TYPES:
-        for shape in SHAPES:
-            compare(dtype, shape, launch=simulated)
+        compare(dtype, SHAPES[-1], launch=simulated)
+    for shape in SHAPES[:-1]:
+        compare("float32", shape, launch=simulated)
     reduce.Launch.__call__, reduce.Launch.each = whole  # blocks of 256, as on a GPU
-    compare("float32", (1, 2), launch=simulated)
+    for name in ("KL backward", "scatter_add", "squares, softplus", "log_softmax backward"):
+        compare("float32", (2, 3), launch=simulated, only=name)
     print("parity")
