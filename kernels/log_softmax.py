@@ -45,8 +45,8 @@ def backward(dy, y, out=None):
 
 @Launch
 def cuda_forward(s, y):
-    """All wait twice: for the maximum of the row, by a tree, and for the sum of its exponentials, by another. Before the
-    second one is begun, all have read the maximum. Then each thread writes its numbers."""
+    """All wait twice: for the maximum of the row, by a tree, and for the sum of its exponentials, by another. Before
+    the second one is begun, all have read the maximum. Then each thread writes its numbers."""
     b, shared, top = cuda.blockIdx.x, cuda.shared.array(THREADS, s.dtype), s.dtype.type(-math.inf)
     for j in range(cuda.threadIdx.x, s.shape[1], cuda.blockDim.x):
         if s[b, j] > top or s[b, j] != s[b, j]:

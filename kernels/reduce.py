@@ -1,4 +1,4 @@
-r"""What CUDA kernels with a sum in them share: the tree that adds up the threads of a block, and the launch of a kernel.
+r"""What CUDA kernels with a sum share: the tree that adds up the threads of a block, and the launch of a kernel.
 
     level 1, 2, …:  shared_t ← shared_t + shared_{t + half},  t < half;      half = T/2, T/4, …, width
 
@@ -86,7 +86,7 @@ def tree(shared, width):
 
 @Device
 def highest(shared):
-    """shared_0 ← the largest of the block, NaN if there is one: the same tree with a maximum in the place of the sum."""
+    """shared_0 ← the largest of the block, NaN if there is one: the same tree with a maximum in place of the sum."""
     thread, half = cuda.threadIdx.x, cuda.blockDim.x >> 1
     cuda.syncthreads()
     while half >= 1:

@@ -156,9 +156,9 @@ def combine_cuda(y, unit, value, R):
 
 @Launch
 def scatter_add_cuda(unit, value, y, dR):
-    """A block has row i of dR. Its threads look at as many entries of `unit` at a time as there are threads; the barrier
-    counts how many are i. If there are some, `running` gives each its place in a list, and all threads go along the row
-    and add the entries of the list. Blocks share nothing; a row that is not named is not touched."""
+    """A block has row i of dR. Its threads look at as many entries of `unit` at a time as they are; the barrier
+    counts how many are i. If there are some, `running` gives each its place in a list, and all threads go along the
+    row and add the entries of the list. Blocks share nothing; a row that is not named is not touched."""
     place = cuda.shared.array(THREADS, np.int32)
     found = cuda.shared.array(THREADS, np.int32)
     i, k, thread = cuda.blockIdx.x, unit.shape[1], cuda.threadIdx.x

@@ -118,9 +118,9 @@ def cuda_shrink(a, kappa, h):
 
 @Launch
 def cuda_step(a, q, h, y, t, kappa, momentum):
-    """A block has one row, since a row has one test for its restart and one t. First pass: each thread takes its numbers
-    to h′ and d = h′ − h, keeps d in a, and adds up its part of (y − h′)·d. All wait for the tree; every thread computes
-    t′ from the same sum, and one writes it, after all have read t. Second pass: y′ = h′ + c d. The second pass reads what
+    """A block has one row, since a row has one test for its restart and one t. First pass: each thread takes its
+    numbers to h′ and d = h′ − h, keeps d in a, and adds up its part of (y − h′)·d. All wait for the tree; every thread
+    computes t′ from the same sum, and one writes it, after all have read t. Second pass: y′ = h′ + c d. It reads what
     the same thread has written, which is still in the cache."""
     b, shared, against = cuda.blockIdx.x, cuda.shared.array(THREADS, a.dtype), a.dtype.type(0)
     for j in range(cuda.threadIdx.x, a.shape[1], cuda.blockDim.x):

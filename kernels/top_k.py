@@ -171,9 +171,9 @@ def total(shared, mine):
 def cuda_top_k(h, unit, value, magnitude, infinite):
     """h, value: bits.  First, threads count what is NaN, and a row with one is done. Then they halve the range of keys:
     all count how many keys of the row are ≥ its middle, the tree adds up, and every thread moves the same end. At the
-    end `low` is the k-th largest key, or exactly k are ≥ it. Last, each thread takes a stretch of neighbouring columns, so
-    that places follow the index: `running` says how many larger ones, and how many equal ones, lie before its stretch,
-    and of the equal ones the first `room` are taken. h is read from memory once, and from the cache after that."""
+    end `low` is the k-th largest key, or exactly k are ≥ it. Last, each thread takes a stretch of neighbouring columns,
+    so that places follow the index: `running` says how many larger ones, and how many equal ones, lie before its
+    stretch, and of the equal ones the first `room` are taken. h comes from memory once, and from the cache then."""
     b, m, k, thread = cuda.blockIdx.x, h.shape[1], unit.shape[1], cuda.threadIdx.x
     shared = cuda.shared.array(THREADS, np.int32)
     level = cuda.shared.array(THREADS, np.int32)

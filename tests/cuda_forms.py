@@ -63,9 +63,7 @@ def cases(dtype, shape, rng):
         )
         yield (
             f"change_gradient, {name}",
-            lambda h, near, w, da, da_near, name=name: contraction.change_gradient(
-                h, near, name, w, 0.5, da, da_near
-            ),
+            lambda h, near, w, da, da_near, name=name: contraction.change_gradient(h, near, name, w, 0.5, da, da_near),
             [h, near, w, da, da_near],
         )
     dA, C = normal(B, K, m), normal(B, K, m)
@@ -86,7 +84,7 @@ def cases(dtype, shape, rng):
     inputs[", infinities"] = np.where(rng.random(shape) < 0.5, np.inf, -np.inf).astype(dtype)
     inputs[", NaN"] = np.where(rng.random(shape) < 0.2, -np.nan, inputs[""]).astype(dtype)
     for label, a in inputs.items():
-        for k in {m // 2 + 1, m if label == ", ties" else 1}:
+        for k in {1, m // 2 + 1, m} if label == ", ties" else {m // 2 + 1}:
             empty = np.full((B, k), -1, np.int32), np.full((B, k), 7, dtype)
             yield (
                 f"top_k {k}{label}",
@@ -116,7 +114,7 @@ def results(function, arrays, put=np.copy, get=np.asarray):
 
 
 def compare(dtype, shape, put=np.copy, get=np.asarray, launch=kernels.launch, only=""):
-    """The CUDA forms against the plain forms, and against themselves a second time.     only: cases with this name"""
+    """The CUDA forms against the plain forms; in float32 a second time, for the same bits.     only: cases so named"""
     with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
         for name, function, arrays in cases(dtype, shape, np.random.default_rng(0)):
             if only not in name:
@@ -124,7 +122,9 @@ def compare(dtype, shape, put=np.copy, get=np.asarray, launch=kernels.launch, on
             with served("plain"):
                 plain = results(function, arrays)
             with served("cuda", launch):
-                ours, again = (results(function, arrays, put, get) for _ in range(2))
+                ours = again = results(function, arrays, put, get)
+                if dtype == "float32":
+                    again = results(function, arrays, put, get)
             for a, b, c in zip(ours, again, plain, strict=True):
                 message = f"{name}, {dtype}, {shape}"
                 assert a.dtype == c.dtype and a.tobytes() == b.tobytes(), message

@@ -5,10 +5,10 @@ import subprocess
 import sys
 import types
 
+import cuda_forms
 import numpy as np
 import pytest
 
-import cuda_forms
 from minae import backend as backends
 from minae import kernels
 from minae.kernels import activations, adam, noise, reduce

@@ -56,7 +56,7 @@ def test_an_activation_and_its_slopes_keep_their_digits(name, dtype):
 
 
 def test_the_slopes_of_softplus_are_those_of_a(dtype):
-    """φ' = σ(a) and φ'' = σ(a) σ(−a): h has lost nothing of a that they need, but that e⁻ʰ has the absolute error of h."""
+    """φ' = σ(a) and φ'' = σ(a) σ(−a): h has lost nothing that they need, but e⁻ʰ has the absolute error of h."""
     a = A.astype(dtype)
     h, sigma = activations.phi(a, "softplus"), exact(a)["sigmoid"][0]
     near(activations.prime(h, "softplus", np.empty_like(h)), sigma, 12)
