@@ -337,8 +337,8 @@ def cuda_top_rows(dC, WT, dp):
 
 @Launch
 def cuda_top_columns(dC, p, dWT):
-    """dWᵀ_ji = Σ_b p_bj dC_bji: a block has one j and 8 columns i. This is a second pass over dC: a sum over i and a sum
-    over b in one pass would leave a block for each j, too few to occupy a GPU."""
+    """dWᵀ_ji = Σ_b p_bj dC_bji: a block has one j and 8 columns i. This is a second pass over dC: a sum over i and
+    a sum over b in one pass would leave a block for each j, too few to occupy a GPU."""
     of_row = (dC.shape[2] + COLUMNS - 1) // COLUMNS
     j, i = cuda.blockIdx.x // of_row, cuda.blockIdx.x % of_row * COLUMNS + cuda.threadIdx.x % COLUMNS
     total = dC.dtype.type(0)

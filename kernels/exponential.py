@@ -1,8 +1,8 @@
 r"""eˣ and eˣ − 1 for x ≤ 0, and log(1 + e) for e in [0, 1], as polynomials that become vector instructions.
 
 Numba's own exp, expm1 and log1p call the C library for each number unless Intel's SVML is installed, and a loop with
-such a call is not vectorised. The functions here make the kernels that use them several times faster than NumPy's passes
-(`tests/bench/kernels.py`). For float64 they are the C library's, because float64 is for checking gradients.
+such a call is not vectorised. The functions here make the kernels that use them several times faster than NumPy's
+passes (`tests/bench/kernels.py`). For float64 they are the C library's, because float64 is for checking gradients.
 
     eˣ = 2ⁿ eʳ,   n = ⌊x log₂e + ½⌋,   r = x − n log 2,   |r| ≤ ½ log 2       (log 2 in two parts, so that r is exact)
     eʳ         ≈ 1 + q,  q = r + r² Σ_{k≤4} EXP_k rᵏ      relative error 3e-8 with float32 coefficients
