@@ -25,6 +25,15 @@ def test_the_cuda_forms_under_the_simulator():
     assert result.stdout.strip() == "parity", result.stderr
 
 
+def test_a_launch_that_does_not_run_is_found():
+    """The negative control of the comparison, case by case."""
+    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    for name in {name for name, *_ in cuda_forms.cases("float32", (3, 7), np.random.default_rng(0))}:
+        if "NaN" not in name:
+            with pytest.raises(AssertionError):
+                cuda_forms.compare("float32", (3, 7), launch=lambda *_, **__: None, only=name)
+
+
 @pytest.mark.parametrize("dtype", cuda_forms.TYPES)
 @pytest.mark.parametrize("shape", [*cuda_forms.SHAPES, (129, 785), (65, 8192)])
 def test_the_cuda_forms_on_cupy(shape, dtype):

@@ -10,8 +10,7 @@ import os
 
 import numpy as np
 
-from minae.bench.contestant import LR, SEED, Contestant
-from minae.bench.workloads import LAM, LEVEL, RHO, K
+from minae.bench.contestant import LAM, LEVEL, LR, RHO, SEED, Contestant, K
 
 
 class Net:
