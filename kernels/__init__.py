@@ -17,7 +17,7 @@ import numpy as np
 from minae.backend import namespace
 
 MODULES = """activations adam atomics bernoulli contraction convolution exponential fused gates hamming kl_sparsity
- noise normalization pool products rows shrinkage softmax top_k""".split()
+ log_softmax noise normalization pool products reduce rows shrinkage softmax top_k""".split()
 FOLDER = Path(__file__).parent
 
 

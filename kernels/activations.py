@@ -31,9 +31,13 @@ products of a and σ(v(a)), whose slope is s' = s (1 − s) v'; the second deriv
     φ'(a) = s + a s',    φ''(a) = 2 s' + a s'',    s'' = s (1 − s) ((1 − 2s) v'² + v'')
 The gelu with √(8/π) (a + 0.044715 a³) is its authors' approximation of a Φ(a), Φ the distribution function of N(0, 1),
 and off by 5e-4 at most.
+
+A difference of two numbers that are nearly the same keeps their rounding error and nothing else. So 1 − h² is computed
+as (1 − h)(1 + h), whose difference is exact, and 1 − e⁻ʰ as −expm1(−h): at a = −20 it is 2e-9, where 1 − e⁻ʰ is 0 in
+float32. What h itself has lost stays lost: a sigmoid rounds to 1 from a = 17 on, and its slope to 0.
 """
 
-from numpy import exp, log1p, where
+from numpy import exp, expm1, log1p, where
 
 from minae.backend import namespace
 from minae.kernels.fused import fused
@@ -156,13 +160,13 @@ def slopes(h, kind: int):
         p = h * (1 - h)
         return p, p * (1 - 2 * h)
     if kind == TANH:
-        p = 1 - h * h
+        p = (1 - h) * (1 + h)
         return p, -2 * h * p
     if kind == RELU:
         return where(h > 0, 1, where(h <= 0, 0, h)), 0  # a NaN is neither, and stays a NaN
     if kind == SOFTPLUS:
-        e = exp(-h)
-        return 1 - e, e * (1 - e)
+        p = -expm1(-h)
+        return p, exp(-h) * p
     if kind == LEAKY:
         return where(h > 0, 1, where(h <= 0, 0.01, h)), 0
     if kind == ELU:

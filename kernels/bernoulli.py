@@ -11,6 +11,10 @@ The slope of softplus is the sigmoid, so the gradient by the logit has no quotie
     ∂/∂s_bi (softplus(s_bi) − x_bi s_bi) = σ(s_bi) − x_bi
 Both need e = e^−|s| alone, which cannot overflow:
     softplus(s) = max(0, s) + log(1 + e),    σ(s) = 1/(1 + e) where s ≥ 0,  e/(1 + e) where s < 0
+A confident and right answer costs next to nothing, and softplus(s) − s at s = 20 is a difference of two numbers of
+which nothing is left. So x s goes to the part that it cancels, and what remains is a sum of numbers ≥ 0:
+    softplus(s) − x s = (1 − x) s + log(1 + e) where s ≥ 0,    −x s + log(1 + e) where s < 0
+    σ(s) − x = ((1 − x) − x e)/(1 + e) where s ≥ 0,    ((1 − x) e − x)/(1 + e) where s < 0
 
 The CPU adds up float32 within a row and float64 over the rows. On a GPU, each thread adds up the terms of its
 components, and CuPy adds up the threads.
@@ -48,8 +52,9 @@ def loss(s, x, ds, weight):
 @fused("s x -> term slope")
 def component(s, x):
     """softplus(s) − x s  and  σ(s) − x"""
-    e = exp(-abs(s))
-    return where(s < 0, 0, s) + log1p(e) - x * s, where(s >= 0, 1, e) / (1 + e) - x
+    e, rest = exp(-abs(s)), 1 - x
+    term = where(s < 0, -x, rest) * s + log1p(e)
+    return term, where(s < 0, rest * e - x, rest - x * e) / (1 + e)
 
 
 def plain(s, x, ds, weight):

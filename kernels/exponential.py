@@ -1,11 +1,12 @@
-r"""eˣ for x ≤ 0 and log(1 + e) for e in [0, 1], as polynomials that the compiler can turn into vector instructions.
+r"""eˣ and eˣ − 1 for x ≤ 0, and log(1 + e) for e in [0, 1], as polynomials that become vector instructions.
 
-Numba's own exp and log1p call the C library for each number unless Intel's SVML is installed, and a loop with such a
-call is not vectorised. The two functions here make the kernels that use them several times faster than NumPy's passes
-(`tests/bench/kernels.py`). For float64 they are the C library's, because float64 is for checking gradients.
+Numba's own exp, expm1 and log1p call the C library for each number unless Intel's SVML is installed, and a loop with
+such a call is not vectorised. The functions here make the kernels that use them several times faster than NumPy's
+passes (`tests/bench/kernels.py`). For float64 they are the C library's, because float64 is for checking gradients.
 
     eˣ = 2ⁿ eʳ,   n = ⌊x log₂e + ½⌋,   r = x − n log 2,   |r| ≤ ½ log 2       (log 2 in two parts, so that r is exact)
-    eʳ         ≈ 1 + r + r² Σ_{k≤4} EXP_k rᵏ      relative error 3e-8 with float32 coefficients
+    eʳ         ≈ 1 + q,  q = r + r² Σ_{k≤4} EXP_k rᵏ      relative error 3e-8 with float32 coefficients
+    eˣ − 1     = 2ⁿ q + (2ⁿ − 1)                  exact near 0, where n = 0 and eˣ − 1 = q: nothing is subtracted
     log(1 + e) ≈ e Σ_{k≤8} LOG_k eᵏ               relative error 1e-7
 
 The coefficients are least-squares fits at Chebyshev points of the relative error, made by `coefficients` below.
@@ -42,21 +43,42 @@ def exp(x):
     return math.exp(x)
 
 
+def expm1(x):
+    """eˣ − 1, x ≤ 0, with all its digits near 0, where the difference of eˣ and 1 has none"""
+    return math.expm1(x)
+
+
 def log1p(e):
     """log(1 + e), 0 ≤ e ≤ 1"""
     return math.log1p(e)
 
 
+@numba.njit(inline="always")
+def parts(x):
+    """q and 2ⁿ, with eˣ = 2ⁿ (1 + q)"""
+    x = max(x, LOWEST)
+    n = np.floor(x * LOG2E + HALF)
+    r = (x - n * LOG2_HI) - n * LOG2_LO
+    q = (((((E4 * r + E3) * r + E2) * r + E1) * r + E0) * r + ONE) * r
+    return q, np.int32((np.int32(n) + BIAS) << SHIFT).view(np.float32)
+
+
 @overload(exp, inline="always")
 def _exp(x):
     def float32(x):
-        x = max(x, LOWEST)
-        n = np.floor(x * LOG2E + HALF)
-        r = (x - n * LOG2_HI) - n * LOG2_LO
-        y = (((((E4 * r + E3) * r + E2) * r + E1) * r + E0) * r + ONE) * r + ONE
-        return y * np.int32((np.int32(n) + BIAS) << SHIFT).view(np.float32)
+        q, power = parts(x)
+        return (q + ONE) * power
 
     return float32 if x == numba.float32 else lambda x: math.exp(x)
+
+
+@overload(expm1, inline="always")
+def _expm1(x):
+    def float32(x):
+        q, power = parts(x)
+        return q * power + (power - ONE)
+
+    return float32 if x == numba.float32 else lambda x: math.expm1(x)
 
 
 @overload(log1p, inline="always")

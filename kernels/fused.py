@@ -34,9 +34,10 @@ from minae import kernels
 from minae.backend import namespace
 from minae.kernels import exponential, pool
 
-CPU = dict(exp=exponential.exp, log1p=exponential.log1p, log=math.log, sqrt=math.sqrt, tanh=math.tanh)
+CPU = dict(exp=exponential.exp, expm1=exponential.expm1, log1p=exponential.log1p)
+CPU |= dict(log=math.log, sqrt=math.sqrt, tanh=math.tanh)
 CPU |= dict(maximum=max, minimum=min, where=None)
-CUDA = CPU | dict(exp=math.exp, log1p=math.log1p)
+CUDA = CPU | dict(exp=math.exp, expm1=math.expm1, log1p=math.log1p)
 
 # The texts that a body is written into. Their own names begin with _, so that a body may call its arrays i or path.
 CALL = """

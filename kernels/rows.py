@@ -18,26 +18,44 @@ that is not 0 in the second:
     ∂J/∂value_bj  = Σ_n dy_bn Σ_i [unit_bj = i] R_in = Σ_n dy_bn R_{unit_bj, n}
 With k = 1 and value = 1, `combine` is the lookup of an embedding, and `scatter_add` is its gradient: two examples that
 name the same row are added up, which is why an assignment dR[unit] = … would be wrong.
+
+On a GPU, threads that add to the same row at the same time would need atomic additions, whose order is that of chance.
+So `scatter_add` turns the loop around: a block has a row of dR, looks through all of `unit` for it, and adds what it
+finds in the order of the examples. It reads B k integers m times, from the cache, and y and dR no more than it must.
 """
+
+import numpy as np
 
 from minae import kernels
 from minae.backend import namespace
 from minae.kernels import pool
+from minae.kernels.reduce import THREADS, Launch, cuda, running, tree
 
 
 def gather(unit, h, value):
     """value_bj = h_{b, unit_bj}:  unit int32 (B, k), h (B, m) -> value (B, k)"""
-    (gather_cpu if kernels.path(value, unit, h) == "cpu" else gather_plain)(unit, h, value)
+    path = kernels.path(value, unit, h)
+    if path == "cuda":
+        gather_cuda.each([value, unit, h])
+    else:
+        (gather_cpu if path == "cpu" else gather_plain)(unit, h, value)
 
 
 def combine(unit, value, R, y):
     """y += the combinations of rows:  unit int32 (B, k), value (B, k), R (m, n), y (B, n)"""
-    (combine_cpu if kernels.path(value, unit, R, y) == "cpu" else combine_plain)(unit, value, R, y)
+    path = kernels.path(value, unit, R, y)
+    if path == "cuda":
+        combine_cuda.each([y, unit, value, R])
+    else:
+        (combine_cpu if path == "cpu" else combine_plain)(unit, value, R, y)
 
 
 def scatter_add(unit, value, y, dR):
     """dR += value_bj y_b at the rows unit_bj:  unit int32 (B, k), value (B, k), y (B, n), dR (m, n)"""
-    if kernels.path(value, unit, y, dR) == "cpu":
+    path = kernels.path(value, unit, y, dR)
+    if path == "cuda":
+        scatter_add_cuda(len(dR), [unit, value, y, dR])
+    elif path == "cpu":
         scatter_add_cpu(y, unit, value, dR)
     else:
         scatter_add_plain(unit, value, y, dR)
@@ -45,7 +63,11 @@ def scatter_add(unit, value, y, dR):
 
 def project(unit, y, R, value):
     """value_bj = y_b · R_{unit_bj}:  unit int32 (B, k), y (B, n), R (m, n) -> value (B, k)"""
-    (project_cpu if kernels.path(value, unit, y, R) == "cpu" else project_plain)(unit, y, R, value)
+    path = kernels.path(value, unit, y, R)
+    if path == "cuda":
+        project_cuda(value.size, [unit, y, R, value])
+    else:
+        (project_cpu if path == "cpu" else project_plain)(unit, y, R, value)
 
 
 def gather_plain(unit, h, value):
@@ -105,3 +127,69 @@ def project_cpu(start, stop, unit, y, R, value):
             for i in range(row.size):
                 v += row[i] * weights[i]
             value[b, j] = v
+
+
+# ---- CUDA
+
+
+@Launch
+def gather_cuda(value, unit, h):
+    """A thread has one b and j; nobody waits."""
+    i = cuda.grid(1)
+    if i < value.size:
+        b, j = i // unit.shape[1], i % unit.shape[1]
+        value[b, j] = h[b, unit[b, j]]
+
+
+@Launch
+def combine_cuda(y, unit, value, R):
+    """A thread has one number of y, and adds up k numbers of R in the order of j. The threads of a warp stand side by
+    side in a row of R, so that each row is read as whole sectors; y is read and written once."""
+    i = cuda.grid(1)
+    if i < y.size:
+        b, column = i // y.shape[1], i % y.shape[1]
+        total = y[b, column]
+        for j in range(unit.shape[1]):
+            total += value[b, j] * R[unit[b, j], column]
+        y[b, column] = total
+
+
+@Launch
+def scatter_add_cuda(unit, value, y, dR):
+    """A block has row i of dR. Its threads look at as many entries of `unit` at a time as they are; the barrier
+    counts how many are i. If there are some, `running` gives each its place in a list, and all threads go along the
+    row and add the entries of the list. Blocks share nothing; a row that is not named is not touched."""
+    place = cuda.shared.array(THREADS, np.int32)
+    found = cuda.shared.array(THREADS, np.int32)
+    i, k, thread = cuda.blockIdx.x, unit.shape[1], cuda.threadIdx.x
+    for start in range(0, unit.size, cuda.blockDim.x):
+        entry = start + thread
+        mine = 0
+        if entry < unit.size and unit[entry // k, entry % k] == i:
+            mine = 1
+        count = cuda.syncthreads_count(mine)
+        if count:
+            place[thread] = mine
+            running(place)
+            if mine:
+                found[place[thread] - 1] = entry
+            cuda.syncthreads()
+            for column in range(thread, dR.shape[1], cuda.blockDim.x):
+                total = dR[i, column]
+                for at in range(count):
+                    b, j = found[at] // k, found[at] % k
+                    total += value[b, j] * y[b, column]
+                dR[i, column] = total
+
+
+@Launch
+def project_cuda(unit, y, R, value):
+    """A block has one b and j: it reads y_b and a row of R, and the tree adds up their products."""
+    b, j = cuda.blockIdx.x // unit.shape[1], cuda.blockIdx.x % unit.shape[1]
+    shared, total = cuda.shared.array(THREADS, y.dtype), y.dtype.type(0)
+    for column in range(cuda.threadIdx.x, y.shape[1], cuda.blockDim.x):
+        total += y[b, column] * R[unit[b, j], column]
+    shared[cuda.threadIdx.x] = total
+    tree(shared, 1)
+    if cuda.threadIdx.x == 0:
+        value[b, j] = shared[0]

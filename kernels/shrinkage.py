@@ -19,7 +19,7 @@ and they are its derivatives, too. At the kinks, |a| = κ, the derivative is tak
 A threshold is shared by all examples, so the chain rule adds up their parts:
     da_bj = dh_bj [h_bj ≠ 0],    dκ_j = −Σ_b dh_bj sign(h_bj)
 
-The plain form of a step walks over memory some fifteen times. On a GPU it serves, too.
+The plain form of a step walks over memory some fifteen times.
 """
 
 import math
@@ -29,6 +29,7 @@ import numpy as np
 from minae import kernels
 from minae.backend import namespace
 from minae.kernels import pool
+from minae.kernels.reduce import THREADS, Launch, cuda, tree
 
 ZERO, HALF, ONE, FOUR = (np.float32(value) for value in (0, 0.5, 1, 4))
 
@@ -36,6 +37,9 @@ ZERO, HALF, ONE, FOUR = (np.float32(value) for value in (0, 0.5, 1, 4))
 def shrink(a, kappa, out=None):
     """h = sign(a) max(|a| − κ, 0).     κ ≥ 0 is a number or (m,), and `out` is not `a`"""
     xp = namespace(a)
+    if hasattr(kappa, "shape") and out is not None and kernels.path(a, kappa, out) == "cuda":
+        cuda_shrink.each([a, kappa, out])
+        return out
     h = xp.clip(a, -kappa, kappa, out=out)
     return xp.subtract(a, h, out=h)
 
@@ -56,8 +60,11 @@ def shrink_backward(dh, h, dkappa, out=None, work=None):
 
 def step(a, q, kappa, h, y, t, momentum):
     """From a = y S: h becomes h′, y becomes y′ and t becomes t′; a is used up.     a, q, h, y (B, m), t (B,)"""
-    if kernels.path(a, q, h, y, t) == "cpu":
+    path = kernels.path(a, q, h, y, t)
+    if path == "cpu":
         cpu(a, q, a.dtype.type(kappa), h, y, t, momentum)
+    elif path == "cuda":
+        cuda_step(len(a), [a, q, h, y, t], a.dtype.type(kappa), momentum)
     else:
         plain(a, q, kappa, h, y, t, momentum)
 
@@ -95,3 +102,43 @@ def cpu(start, stop, a, q, kappa, h, y, t, momentum):
         c = (before - ONE) / t[b]  # 0 without momentum
         for j in range(a.shape[1]):
             y[b, j] = h[b, j] + c * a[b, j]
+
+
+# ---- CUDA
+
+
+@Launch
+def cuda_shrink(a, kappa, h):
+    """A thread has one number; nobody waits."""
+    i = cuda.grid(1)
+    if i < a.size:
+        b, j = i // a.shape[1], i % a.shape[1]
+        h[b, j] = a[b, j] - min(max(a[b, j], -kappa[j]), kappa[j])
+
+
+@Launch
+def cuda_step(a, q, h, y, t, kappa, momentum):
+    """A block has one row, since a row has one test for its restart and one t. First pass: each thread takes its
+    numbers to h′ and d = h′ − h, keeps d in a, and adds up its part of (y − h′)·d. All wait for the tree; every thread
+    computes t′ from the same sum, and one writes it, after all have read t. Second pass: y′ = h′ + c d. It reads what
+    the same thread has written, which is still in the cache."""
+    b, shared, against = cuda.blockIdx.x, cuda.shared.array(THREADS, a.dtype), a.dtype.type(0)
+    for j in range(cuda.threadIdx.x, a.shape[1], cuda.blockDim.x):
+        v = a[b, j] + q[b, j]
+        new = v - max(min(v, kappa), -kappa)
+        d = new - h[b, j]
+        against += (y[b, j] - new) * d
+        a[b, j] = d
+        h[b, j] = new
+    shared[cuda.threadIdx.x] = against
+    tree(shared, 1)
+    one, before = a.dtype.type(1), t[b]
+    if shared[0] > a.dtype.type(0) or not momentum:
+        before = one
+    after = a.dtype.type(0.5) * (one + math.sqrt(one + a.dtype.type(4) * before * before))
+    cuda.syncthreads()
+    if cuda.threadIdx.x == 0:
+        t[b] = after
+    c = (before - one) / after  # 0 without momentum
+    for j in range(cuda.threadIdx.x, a.shape[1], cuda.blockDim.x):
+        y[b, j] = h[b, j] + c * a[b, j]

@@ -15,6 +15,11 @@ the constants of a model, and a finite difference agrees where Γ is held fixed 
 
 A row of m numbers is read once, in blocks of 16, for the maximum of each block. Bisection finds a bound that k block
 maxima reach: at least k numbers of the row do then, and few more. Those, the candidates, go through a heap of k.
+
+A GPU has no use for a heap, which one thread would fill while 255 wait. There, the k-th largest number is found by
+bisection alone, and exactly, since it goes over the bits: the bits of a float, read as an integer, are its sign and its
+magnitude, and integers with that sign and magnitude have the order of the floats, −0 and 0 being the same one. A row of
+float32 takes 32 halvings at most, and the row stays in the cache.
 """
 
 import numba
@@ -23,14 +28,20 @@ import numpy as np
 from minae import kernels
 from minae.backend import namespace
 from minae.kernels import pool
+from minae.kernels.reduce import THREADS, Device, Launch, cuda, running, tree
 
 BLOCK, HALVINGS = 16, 12
 
 
 def top_k(h, k, unit, value):
     """h (B, m) -> unit int32 (B, k), value (B, k). A row with NaN gives NaN alone, and the first k columns."""
-    if kernels.path(h, unit, value) == "cpu":
+    path = kernels.path(h, unit, value)
+    if path == "cpu":
         cpu(h, k, unit, value)
+    elif path == "cuda":
+        bits = np.dtype(f"i{h.dtype.itemsize}")
+        magnitude, infinite = np.iinfo(bits).max, np.asarray(np.inf, h.dtype).view(bits)
+        cuda_top_k(len(h), [h.view(bits), unit, value.view(bits)], bits.type(magnitude), bits.type(infinite))
     else:
         plain(h, k, unit, value)
 
@@ -46,10 +57,10 @@ def mask(h, k):
 
 def plain(h, k, unit, value):
     """The reference: the columns where the mask is 1."""
-    xp = namespace(h)
-    unit[...] = xp.argsort(1 - mask(h, k), axis=1, kind="stable")[:, :k]
+    xp, nan = namespace(h), namespace(h).isnan(h).any(axis=1)[:, None]
+    unit[...] = xp.where(nan, xp.arange(k), xp.argsort(1 - mask(h, k), axis=1, kind="stable")[:, :k])
     value[...] = xp.take_along_axis(h, unit.astype("int64"), axis=1)
-    value[...] = xp.where(xp.isnan(h).any(axis=1)[:, None], np.nan, value)
+    value[...] = xp.where(nan, np.nan, value)
 
 
 @numba.njit(inline="always")
@@ -133,3 +144,80 @@ def cpu(start, stop, h, k, unit, value):
                 room -= v == kth
                 unit[b, j], value[b, j] = column[i], v
                 j += 1
+
+
+# ---- CUDA: a block has one row, in integers
+
+
+@Device
+def key(bits, magnitude):
+    """The integer with the sign and the magnitude of a float's bits. The bits of a negative one begin with a 1."""
+    if bits < 0:
+        return -(bits & magnitude)
+    return bits
+
+
+@Device
+def total(shared, mine):
+    """Σ of `mine` over the threads, known to all. They wait once more, before `shared` is used again."""
+    shared[cuda.threadIdx.x] = mine
+    tree(shared, 1)
+    result = shared[0]
+    cuda.syncthreads()
+    return result
+
+
+@Launch
+def cuda_top_k(h, unit, value, magnitude, infinite):
+    """h, value: bits.  First, threads count what is NaN, and a row with one is done. Then they halve the range of keys:
+    all count how many keys of the row are ≥ its middle, the tree adds up, and every thread moves the same end. At the
+    end `low` is the k-th largest key, or exactly k are ≥ it. Last, each thread takes a stretch of neighbouring columns,
+    so that places follow the index: `running` says how many larger ones, and how many equal ones, lie before its
+    stretch, and of the equal ones the first `room` are taken. h comes from memory once, and from the cache then."""
+    b, m, k, thread = cuda.blockIdx.x, h.shape[1], unit.shape[1], cuda.threadIdx.x
+    shared = cuda.shared.array(THREADS, np.int32)
+    level = cuda.shared.array(THREADS, np.int32)
+    mine = 0
+    for j in range(thread, m, cuda.blockDim.x):
+        if h[b, j] & magnitude > infinite:
+            mine += 1
+    if total(shared, mine):
+        for j in range(thread, k, cuda.blockDim.x):
+            unit[b, j], value[b, j] = j, infinite + 1
+        return
+    low, high, one = -infinite, infinite + h.dtype.type(1), h.dtype.type(1)
+    while low + one < high:
+        middle = (low >> one) + (high >> one) + (low & high & one)  # their mean, without an overflow
+        mine = 0
+        for j in range(thread, m, cuda.blockDim.x):
+            if key(h[b, j], magnitude) >= middle:
+                mine += 1
+        count = total(shared, mine)
+        if count >= k:
+            low = middle
+        else:
+            high = middle
+        if count == k:
+            break
+    stretch = (m + cuda.blockDim.x - 1) // cuda.blockDim.x
+    start, stop = min(m, thread * stretch), min(m, (thread + 1) * stretch)
+    above, equal = 0, 0
+    for j in range(start, stop):
+        v = key(h[b, j], magnitude)
+        if v > low:
+            above += 1
+        if v == low:
+            equal += 1
+    shared[thread], level[thread] = above, equal
+    running(shared)
+    running(level)
+    room = k - shared[cuda.blockDim.x - 1]
+    equal = level[thread] - equal  # those before the stretch
+    place = shared[thread] - above + min(room, equal)
+    for j in range(start, stop):
+        v = key(h[b, j], magnitude)
+        if v > low or (v == low and equal < room):
+            unit[b, place], value[b, place] = j, h[b, j]
+            place += 1
+        if v == low:
+            equal += 1

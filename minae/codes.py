@@ -103,8 +103,8 @@ class TopK(Layer):
     Derivation: with Γ held fixed, h_Γ is h times a mask of 0 and 1 that does not depend on θ.
         dh_bj = ∂J/∂h_Γ,bj for j ∈ Γ_b,    dh_bj = 0 elsewhere
     Where Γ changes, at a tie between the k-th and the next unit, h_Γ jumps and there is no derivative. So Γ is a
-    constant: given as `support`, it is held; else it is that of h. On the CPU, and for k far below m, h_Γ is `Sparse`,
-    and all that follows costs in proportion to k.
+    constant: given as `support`, it is held; else it is that of h. Where k is far below m and the kernels serve, on the
+    CPU and on a GPU, h_Γ is `Sparse`, and all that follows costs in proportion to k.
     """
 
     PAYS = 8  # dense products are as fast from about k = m/6 on
@@ -116,7 +116,7 @@ class TopK(Layer):
         """h (B, m) -> h_Γ, and Γ: the columns of its units, int32 (B, k), or a mask of 0 and 1, (B, m)."""
         given = support is not None
         by_rows = (
-            self.PAYS * self.k <= self.m and kernels.path(h) == "cpu" and not (given and support.dtype.kind == "f")
+            self.PAYS * self.k <= self.m and kernels.path(h) != "plain" and not (given and support.dtype.kind == "f")
         )
         if not by_rows:
             mask = self.mask(h, support)

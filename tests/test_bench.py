@@ -99,6 +99,18 @@ def test_both_sides_train_the_same_model(name, env):
     assert run.difference(results, name) <= 1e-5
 
 
+@pytest.mark.parametrize("name", [name for name, workload in WORKLOADS.items() if hasattr(workload, "jax")])
+def test_jax_trains_the_same_model(name, env):
+    pytest.importorskip("jax", reason="JAX is not installed: pip install -e '.[bench]'")
+    workload = WORKLOADS[name].small()
+    workload.prepare(env)
+    results = {contestant: rows(workload, contestant, env) for contestant in ("minae", "jax")}
+    assert run.difference(results, name) <= 1e-5
+    if name == "variational":  # and goes on with its own noise
+        runner = measure.contestant_of("jax", workload, env)
+        assert np.isfinite([runner.read(runner.step()) for _ in range(workload.first + 2)]).all()
+
+
 def test_a_difference_is_found(env):
     pytest.importorskip("torch", reason=NO_TORCH)
     workload = WORKLOADS["784-500"].small()

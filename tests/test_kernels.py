@@ -386,7 +386,8 @@ def test_the_plain_forms_use_what_cupy_has(rng):
     same(rows.project, unit, rng.random((3, 5)), W, value)
 
 
-DERIVED = "activations adam bernoulli contraction convolution kl_sparsity noise rows shrinkage top_k".split()
+DERIVED = """activations adam bernoulli contraction convolution kl_sparsity log_softmax noise rows shrinkage
+ top_k""".split()
 
 
 @pytest.mark.parametrize("name", DERIVED)

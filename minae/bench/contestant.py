@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 LR, SEED = 1e-3, 0
+RHO, LAM, LEVEL, K = 0.05, 0.1, 0.25, 32  # sparsity target, weight of the contraction, share that is masked, units kept
 
 
 @dataclass

@@ -129,6 +129,11 @@ class Training:
         J, adam = self.generic.get(form, self.J), variant != "gradient"
         return torch_side.training(self, env, J, "eager" if form in self.generic else form, adam)
 
+    def jax(self, env: Env, variant: str | None = None) -> Contestant:
+        from minae.bench import jax_side
+
+        return jax_side.training(self, env, variant != "gradient")
+
 
 @dataclass(frozen=True)
 class ConvolutionalTraining(Training):

@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import dataclasses
 import gc
+import importlib.util
 import inspect
 import json
 import os
@@ -24,6 +25,7 @@ from minae.bench.contestant import SEED, Contestant, Env
 from minae.bench.workloads import WORKLOADS
 
 MARK = "minae: "
+RIVALS = ("torch", "jax")  # how the names of contestants begin that may fail
 WARM_STEPS = 3  # at least, and for a second where a measurement takes as long
 ON_GPU = 20  # steps between two readings of the clock on a GPU, since each reading waits for the device
 
@@ -39,15 +41,17 @@ def prepare(job, env, workload):
 
 
 def machine(job, env, workload):
-    """Write the data, and give the machine description, without user data: BLAS, and PyTorch or its lack."""
+    """Write the data, and give the machine description, without user data: BLAS, and PyTorch and JAX or their lack."""
     np.save(env.folder / "train.npy", np.ascontiguousarray(minae.data.mnist().train, dtype=np.float32))
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    blas, missing = np.show_config(mode="dicts")["Build Dependencies"]["blas"], "missing: pip install -e '.[bench]'"
+    jax = missing if importlib.util.find_spec("jax") is None else "on the CPU only" if env.backend == "cupy" else None
+    answer = {"blas": f"{blas['name']} {blas['version']}", "jax": jax}
     try:
         import torch
     except ImportError:
-        return {"blas": f"{blas['name']} {blas['version']}", "torch": "missing: pip install -e '.[bench]'"}
+        return answer | {"torch": missing}
     lacks = env.backend == "cupy" and not torch.cuda.is_available()
-    return {"blas": f"{blas['name']} {blas['version']}", "torch": "sees no GPU" if lacks else None}
+    return answer | {"torch": "sees no GPU" if lacks else None}
 
 
 def turns(job, env, workload):
@@ -57,6 +61,8 @@ def turns(job, env, workload):
     try:
         if contestant.startswith("torch"):
             from minae.bench import torch_side  # noqa: F401  (the import of PyTorch is not part of its first step)
+        if contestant.startswith("jax"):
+            import jax  # noqa: F401
         start = time.perf_counter()
         runner = contestant_of(contestant, workload, env)
         result = runner.step()
@@ -71,7 +77,7 @@ def turns(job, env, workload):
         chunk = ON_GPU if env.backend == "cupy" and workload.first > 1 and not slow else 1
         fastest = min(_times(runner, chunk, 0.0, slow))
     except Exception as error:
-        if not contestant.startswith("torch"):
+        if not contestant.startswith(RIVALS):
             raise
         yield _failed(error)
         return
@@ -83,7 +89,7 @@ def turns(job, env, workload):
         try:
             yield {"times": _times(runner, chunk, float(line), slow)}
         except Exception as error:
-            if not contestant.startswith("torch"):
+            if not contestant.startswith(RIVALS):
                 raise
             yield _failed(error)
 
@@ -126,7 +132,7 @@ def memory(job, env, workload):
             runner.step()
         runner.synchronize()
     except Exception as error:
-        if not name.startswith("torch"):
+        if not name.startswith(RIVALS):
             raise
         return _failed(error)
     return {"mb": (_peak(env) - before) / 2**20}
@@ -164,6 +170,8 @@ def contestant_of(name, workload, env):
     variant = [form.rpartition(" ")[2]] if form.endswith(("plain", "gradient")) else []
     if side == "minae":
         return workload.minae(env, *variant)
+    if side == "jax":
+        return workload.jax(env, *variant)
     return workload.torch(env, form.removesuffix(" gradient"), *variant)
 
 

@@ -171,7 +171,7 @@ def markdown(report: dict[str, Any]) -> str:
     stand_apart = [
         [key, name, _spread(result["ratios"].get(key), ".2f")]
         for name, result in report["workloads"].items()
-        for key in ("minae / plain step", "generic / minae", "minae / torch, gradient")
+        for key in ("minae / jax", "minae / plain step", "generic / minae", "minae / torch, gradient")
         if key in result["ratios"]
     ]
     lines += ["", *_table(["ratio", "workload", "median (range)"], stand_apart)] if stand_apart else []

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import minae
-from minae.bench.measure import MARK, others
+from minae.bench.measure import MARK, RIVALS, others
 from minae.bench.workloads import CURVES, WORKLOADS
 from minae.doctor import gpu
 from minae.errors import InputError
@@ -40,6 +40,7 @@ class Settings:
     threads: int
     folder: str
     torch: str | None = None  # why PyTorch cannot take part, or None
+    jax: str | None = None  # the same of JAX
 
     def child(self, job, **more):
         """The answer of a process that does this job."""
@@ -61,14 +62,19 @@ class Settings:
         """PyTorch's forms by an automatic Jacobian."""
         return [] if self.torch else [f"torch {form}" for form in workload.generic]
 
+    def jitted(self, workload):
+        """JAX, where it can take part."""
+        return ["jax"] if hasattr(workload, "jax") and not self.jax else []
+
     def gradients(self, workload):
-        """Both sides without the optimizer's step."""
-        return [f"{name} gradient" for name in ["minae", *self.practical(workload)]]
+        """All sides without the optimizer's step."""
+        return [f"{name} gradient" for name in ["minae", *self.practical(workload), *self.jitted(workload)]]
 
     def contestants(self, workload):
         return [
             "minae",
             *self.practical(workload),
+            *self.jitted(workload),
             *(["minae plain"] if "plain" in workload.variants else []),
             *(self.gradients(workload) if "gradient" in workload.variants else []),
             *(["products"] if workload.products else []),
@@ -167,7 +173,7 @@ def bench(
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(rounds, seconds, minae.backend.get_backend(backend).name, compiled, _threads(), folder)
         machine = settings.child("machine")
-        settings.torch = machine["torch"]
+        settings.torch, settings.jax = machine["torch"], machine["jax"]
         report = {
             "machine": _machine(settings, machine["blas"]),
             "date": date.today().isoformat(),
@@ -177,6 +183,7 @@ def bench(
             "seconds": seconds,
             "torch": settings.torch or importlib.metadata.version("torch"),
             "torch_takes_part": not settings.torch,
+            "jax": settings.jax or importlib.metadata.version("jax"),
             "compiled": compiled,
             "import_ms": _import(settings),
             "workloads": {},
@@ -288,6 +295,7 @@ def _ratios(results, practical, generic):
     ours = [row["median"] for row in results["minae"]]
     pairs = {
         "minae / torch": _best(results, practical + generic),  # a generic form only where it is the fastest
+        "minae / jax": _best(results, ["jax"] if "jax" in results else []),
         "minae / products": _best(results, ["products"] if "products" in results else []),
         "minae / plain step": _best(results, ["minae plain"] if "minae plain" in results else []),
         "generic / minae": _best(results, generic),
@@ -303,10 +311,10 @@ def _ratios(results, practical, generic):
 
 
 def difference(results: dict[str, list[dict[str, Any]]], workload: str) -> float | None:
-    """Largest relative difference of a cost of PyTorch's from minae's, over the first steps; None without PyTorch."""
+    """Largest relative difference of a cost of PyTorch's or JAX's from minae's, over the first steps; None without."""
     worst = None
     for name, rows in results.items():
-        if not name.startswith("torch"):
+        if not name.startswith(RIVALS):
             continue
         ours = results["minae gradient" if name.endswith(" gradient") else "minae"][0]["costs"]
         for row in rows:
@@ -316,7 +324,7 @@ def difference(results: dict[str, list[dict[str, Any]]], workload: str) -> float
                     worst = max(worst or 0.0, off)
     if worst is not None and not worst <= TOLERANCE:
         raise AssertionError(
-            f"{workload}: the costs of minae and torch differ by {worst:.1e}: they train different models"
+            f"{workload}: the costs of minae and a rival differ by {worst:.1e}: they train different models"
         )
     return worst
 
@@ -341,7 +349,7 @@ def _machine(settings, blas):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), cpu)
     packages = []
-    for package in ("numpy", "numba", "torch") + (("numba-cuda",) if settings.backend == "cupy" else ()):
+    for package in ("numpy", "numba", "torch", "jax") + (("numba-cuda",) if settings.backend == "cupy" else ()):
         try:
             packages.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:

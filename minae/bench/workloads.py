@@ -7,6 +7,7 @@ x -> h, h -> s and L(s, x). Names of arguments beside x are those of minae's con
 
 import itertools
 
+from minae.bench.contestant import LAM, LEVEL, RHO, K
 from minae.bench.kinds import (
     Adversarial,
     ConvolutionalTraining,
@@ -21,9 +22,6 @@ from minae.bench.kinds import (
 )
 from minae.layers import GRU
 from minae.networks import transformer_block
-
-RHO, LAM, LEVEL, K = 0.05, 0.1, 0.25, 32  # sparsity target, weight of the contraction, share that is masked, units kept
-
 
 # ---- PyTorch's side of the training steps: J(net, x, …)
 

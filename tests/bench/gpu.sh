@@ -26,12 +26,13 @@ part() {
     tail -n 3 "$out/$name.txt"
 }
 
-[ $# -gt 0 ] || set -- doctor check tests section kernels bench curves
+[ $# -gt 0 ] || set -- doctor check tests section count kernels bench curves
 for name in "$@"; do
     case "$name" in
     doctor) part doctor $minae doctor ;;
     check) part check $minae check --backend cupy ;;
     tests) part tests python3 -m pytest -rs -p no:cacheprovider -W default -k cupy ;;
+    count) part count python3 tests/bench/kernels.py --count ;;
     section) part section $minae run 14.1 --backend cupy --out "$out/figures" ;;
     kernels) part kernels python3 tests/bench/kernels.py --backend cupy ;;
     bench) part bench $minae bench --backend cupy --rounds 3 --seconds 0.5 --out "$out/figures" ;;

@@ -1,6 +1,7 @@
 """Each kernel's plain form against the kernel, float32, in turns within one process.
 
     python tests/bench/kernels.py [--repeats 200] [--backend cupy]
+    python tests/bench/kernels.py --count      launches and bytes of the CUDA and the plain forms; needs no GPU
 
 A table for kernels/README.md, in µs a call of the plain form, of the kernel on one thread and of the kernel: median,
 and the 5 % and 95 % quantiles of the repeats; then the median of the ratios of plain form and kernel, and for a kernel
@@ -28,6 +29,7 @@ from minae.kernels import (
     convolution,
     hamming,
     kl_sparsity,
+    log_softmax,
     noise,
     pool,
     products,
@@ -122,11 +124,12 @@ def elementwise(rng, backend):
         yield f"adam {size}", plainly(step), step, 7 * size
 
 
-def penalties(rng):
+def penalties(rng, backend):
     """The same for the kernels of the penalties: what one training step does."""
+    put = backend.from_numpy
     for B, m in CODES:
-        h, dh, out, da = (rng.random((B, m), "f") for _ in range(4))
-        W, dW, w, c = rng.random((784, m), "f"), np.zeros((784, m), "f"), np.ones(m, "f"), np.ones(m, "f")
+        h, dh, out, da = (put(rng.random((B, m), "f")) for _ in range(4))
+        W, dW, w, c = map(put, (rng.random((784, m), "f"), np.zeros((784, m), "f"), np.ones(m, "f"), np.ones(m, "f")))
 
         def sparsity(h=h, dh=dh):
             kl_sparsity.value(h, 0.1)
@@ -141,16 +144,16 @@ def penalties(rng):
 
         yield f"kl_sparsity {B} × {m}", plainly(sparsity), sparsity
         yield f"contraction {B} × {m}", plainly(contract), contract
-    a, q, h, y = (rng.standard_normal(FISTA, "f") for _ in range(4))
-    t = np.ones(FISTA[0], "f")
+    a, q, h, y = (put(rng.standard_normal(FISTA, "f")) for _ in range(4))
+    t = put(np.ones(FISTA[0], "f"))
 
     def descend():
         shrinkage.step(a, q, 0.1, h, y, t, True)
 
     yield f"shrinkage {FISTA[0]} × {FISTA[1]}", plainly(descend), descend
     B, m, n = CHAIN
-    dA, C, p_n, p_m, WT = (rng.random(shape, "f") for shape in (CHAIN, CHAIN, (B, n), (B, m), (m, n)))
-    dp_n, dp_m, dWT = np.empty_like(p_n), np.empty_like(p_m), np.empty_like(WT)
+    dA, C, p_n, p_m, WT = (put(rng.random(shape, "f")) for shape in (CHAIN, CHAIN, (B, n), (B, m), (m, n)))
+    dp_n, dp_m, dWT = (backend.xp.empty_like(array) for array in (p_n, p_m, WT))
 
     def chain():
         contraction.chain_backward(dA, C, p_n, dp_n)
@@ -180,12 +183,13 @@ def windows(rng, backend):
         yield f"col2im {of}", plainly(add), add, numbers
 
 
-def codes(rng):
+def codes(rng, backend):
     """The same for a k-sparse code with 32 of 8192 units on, and for the Hamming distances of 64 bits."""
     B, m, n, k = SPARSE
-    h, R, y, dR = (rng.standard_normal(shape, "f") for shape in ((B, m), (m, n), (B, n), (m, n)))
-    unit, value = np.empty((B, k), np.int32), np.empty((B, k), "f")
-    units, values = np.empty((B, 2 * k), np.int32), np.empty((B, 2 * k), "f")
+    put, empty = backend.from_numpy, backend.xp.empty
+    h, R, y, dR = (put(rng.standard_normal(shape, "f")) for shape in ((B, m), (m, n), (B, n), (m, n)))
+    unit, value = empty((B, k), np.int32), empty((B, k), "f")
+    units, values = empty((B, 2 * k), np.int32), empty((B, 2 * k), "f")
     top_k.top_k(h, k, unit, value)
     top_k.top_k(h, 2 * k, units, values)
     calls = {
@@ -197,6 +201,8 @@ def codes(rng):
     }
     for name, call in calls.items():
         yield name, plainly(call), call
+    if backend.name != "numpy":
+        return
     packed, query = rng.integers(2**63, size=(1, CODES_STORED), dtype=np.uint64), np.zeros(1, np.uint64)
     yield (
         "10 nearest of 10⁶ codes",
@@ -204,6 +210,115 @@ def codes(rng):
         lambda: hamming.nearest(packed, query, 10),
     )
     yield "ball of 10⁶ codes", lambda: hamming.ball_plain(packed, query, 16), lambda: hamming.ball(packed, query, 16)
+
+
+class Counted(np.ndarray):
+    """An array whose passes are counted: each function of NumPy's is a launch of CuPy's, which reads what it is given
+    and writes what it gives. A mean is two here, and may be one there."""
+
+    launches = moved = 0
+
+    def count(*arrays):
+        Counted.launches += 1
+        Counted.moved += sum(array.nbytes for array in arrays if isinstance(array, np.ndarray | np.generic))
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
+        bare = [x.view(np.ndarray) if isinstance(x, Counted) else x for x in inputs]
+        if out is not None:
+            options["out"] = tuple(x.view(np.ndarray) for x in out)
+        result = getattr(ufunc, method)(*bare, **options)
+        Counted.count(*(bare[1:] + bare[2:] * 2 if method == "at" else [*bare, result]))
+        return out[0] if out is not None else result.view(Counted) if isinstance(result, np.ndarray) else result
+
+    def __array_function__(self, function, kinds, arguments, options):
+        bare = [x.view(np.ndarray) if isinstance(x, Counted) else x for x in arguments]
+        options = {key: x.view(np.ndarray) if isinstance(x, Counted) else x for key, x in options.items()}
+        result = function(*bare, **options)
+        if function is np.take_along_axis:
+            Counted.count(bare[1], result, result)
+        elif function not in (np.empty_like, np.broadcast_to):
+            Counted.count(*bare, result)
+        return result.view(Counted) if isinstance(result, np.ndarray) else result
+
+    def __getitem__(self, index):
+        result = super().__getitem__(index)
+        if isinstance(index, np.ndarray):  # a gather
+            Counted.count(index, result, result)
+        return result
+
+    def __setitem__(self, index, value):
+        super().__setitem__(index, value)
+        Counted.count(value, self.view(np.ndarray)[index])
+
+
+def counted():
+    """(name and size, call, arrays that the CUDA form reads and writes, each once) in float32."""
+    B, m, n, (rows_, K, width) = 128, 500, 784, CHAIN
+    rng = np.random.default_rng(0)
+
+    def new(*shape):
+        return rng.uniform(0.1, 0.9, shape).astype("f").view(Counted)
+
+    h, near, dh, da, da_near, W, dW, row = *(new(B, m) for _ in range(5)), new(n, m), new(n, m), new(m)
+    yield "kl_sparsity.value", lambda: kl_sparsity.value(h, 0.1), [h, row, row]
+    yield "kl_sparsity.backward", lambda: kl_sparsity.backward(h, dh, 0.1, 0.5), [h, dh, dh]
+    yield "contraction.norms", lambda: contraction.norms(W, row), [W, row]
+    yield "contraction.squares", lambda: contraction.squares(h, "sigmoid", row), [h, row]
+    yield "contraction.slope_gradient", lambda: contraction.slope_gradient(h, "sigmoid", row, 1.0, da), [h, row, da]
+    yield "contraction.change_squares", lambda: contraction.change_squares(h, near, "sigmoid", row), [h, near, row]
+    yield (
+        "contraction.change_gradient",
+        lambda: contraction.change_gradient(h, near, "sigmoid", row, 1.0, da, da_near),
+        [h, near, row, da, da_near],
+    )
+    yield "contraction.add_scaled", lambda: contraction.add_scaled(dW, W, row), [dW, dW, W, row]
+    C, dA, p, p_K, WT, dWT, dp, dp_K = (
+        *(new(rows_, K, width) for _ in range(2)), new(rows_, width), new(rows_, K), new(K, width), new(K, width),
+        new(rows_, width), new(rows_, K),
+    )  # fmt: skip
+    yield "contraction.chain_backward", lambda: contraction.chain_backward(dA, C, p, dp), [dA, dA, C, p, dp]
+    yield (
+        "contraction.top_backward",
+        lambda: contraction.top_backward(C, p_K, WT, dp_K, dWT),
+        [C, C, p_K, WT, dp_K, dWT],
+    )
+    B, m, n, k = SPARSE
+    h, R, y = new(B, m), new(m, n), new(B, n)
+    unit = np.sort(rng.permuted(np.tile(np.arange(m, dtype=np.int32), (B, 1)), axis=1)[:, :k]).view(Counted)
+    value, of_R = new(B, k), np.empty((B * k, n), "f")  # the rows of R that are named
+    yield f"top_k.top_k {k} of {m}", lambda: top_k.top_k(h, k, unit, value), [h, unit, value]
+    yield "rows.gather", lambda: rows.gather(unit, h, value), [unit, value, value]
+    yield "rows.combine", lambda: rows.combine(unit, value, R, y), [unit, value, of_R, y, y]
+    yield "rows.scatter_add", lambda: rows.scatter_add(unit, value, y, R), [unit, value, y, of_R, of_R]
+    yield "rows.project", lambda: rows.project(unit, y, R, value), [unit, y, of_R, value]
+    a, q, h, y, t = *(new(*FISTA) for _ in range(4)), new(FISTA[0])
+    kappa = new(FISTA[1])
+    yield "shrinkage.step", lambda: shrinkage.step(a, q, 0.1, h, y, t, True), [a, a, q, h, h, y, y, t, t]
+    yield "shrinkage.shrink", lambda: shrinkage.shrink(a, kappa, out=h), [a, h, kappa]
+    s, out, work = new(128, 1000), new(128, 1000), new(128, 1000)
+    yield "log_softmax", lambda: log_softmax.log_softmax(s, out, work), [s, out]
+    yield "log_softmax.backward", lambda: log_softmax.backward(s, out, work), [s, out, work]
+
+
+def count():
+    print("| kernel | array | plain launches | plain MB | CUDA launches | CUDA MB |\n| --- |" + " --- |" * 5)
+    launches = []
+    path, launch = kernels.path, kernels.launch
+    kernels.launch = lambda *_, **__: launches.append(1)
+    np.seterr(all="ignore")
+    for name, call, arrays in counted():
+        kernels.path = lambda *_: "plain"
+        Counted.launches = Counted.moved = 0
+        call()
+        plain, moved = Counted.launches, Counted.moved
+        kernels.path = lambda *_: "cuda"
+        launches.clear()
+        call()
+        of_kernel = sum(array.nbytes for array in arrays)
+        ours = len(launches) + (name == "kl_sparsity.value")  # CuPy's sum of m numbers
+        shape = " × ".join(map(str, arrays[0].shape))
+        print(f"| {name} | {shape} | {plain} | {moved / 1e6:.2f} | {ours} | {of_kernel / 1e6:.2f} |")
+    kernels.path, kernels.launch = path, launch
 
 
 def microseconds(call, backend):
@@ -220,12 +335,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--backend", default="numpy", help="numpy, or cupy: the kernels that have a CUDA form")
+    parser.add_argument("--count", action="store_true", help="count launches and bytes, and time nothing")
     args = parser.parse_args()
+    if args.count:
+        count()
+        return
     print("| kernel, size | plain | one thread | kernel | plain / kernel | GB/s |\n| --- |" + " --- |" * 5)
     rng, backend = np.random.default_rng(0), get_backend(args.backend)
     products.matmul(np.ones((100, 100)), np.ones((100, 100)))  # the pool gets its threads
-    on_host = [matrices(rng), penalties(rng), codes(rng)] if backend.name == "numpy" else []
-    for name, plain, fused, *numbers in itertools.chain(elementwise(rng, backend), windows(rng, backend), *on_host):
+    on_host = [matrices(rng)] if backend.name == "numpy" else []
+    parts = elementwise(rng, backend), windows(rng, backend), *on_host, penalties(rng, backend), codes(rng, backend)
+    for name, plain, fused, *numbers in itertools.chain(*parts):
         for _ in range(10):  # compiles, or loads what is compiled
             plain(), fused()
         calls = plain, narrow(fused), fused
