@@ -28,13 +28,39 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from minae import options
 from minae.errors import InputError
+from minae.fields import Code, Field, Tokens
+from minae.layers import (
+    EVAL,
+    GRU,
+    LSTM,
+    Activation,
+    AdaIN,
+    Affine,
+    Attention,
+    BatchNorm,
+    Bidirectional,
+    ChannelsLast,
+    Convolution,
+    Dropout,
+    Embedding,
+    InstanceNorm,
+    LayerNorm,
+    MaxPool,
+    MeanPool,
+    Positions,
+    Times,
+    UpConvolution,
+    UpSample,
+)
+from minae.layers.base import Composite
 from minae.models import Model, registry
+from minae.networks import Network, Residual, transformer_block
 
 TOLERANCE, ROUNDING = 1e-7, 1e-4  # errors that pass: always, and where they are no more than rounding
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
@@ -282,14 +308,120 @@ def enumerated(cost: Callable[[np.ndarray], float], logits: np.ndarray, most: in
     return expected, gradient
 
 
-# ---- the cases of every model
+# ---- the cases of every model, and of the layers
+
+REAL, IMAGE, WORDS = Code(None, 3), Code(2, 9, 7), Tokens(7, None)
+
+
+def _below(m=5):
+    return [Affine("W0", "b0", 3, m), Activation("tanh")]
+
+
+def _image(*makers):
+    """Layers, each built for the shape that the one below it makes."""
+    built = [ChannelsLast(IMAGE.shape)]
+    for make in makers:
+        built.append(make(next(layer.shape_out for layer in reversed(built) if layer.shape_out)))
+    return built
+
+
+class _Styled(Composite):
+    """AdaIN, styled by an affine map of x's own mean over the positions."""
+
+    def __init__(self, style, adain):
+        self.layers = [style, adain]
+
+    def forward(self, x, mode=EVAL):
+        style, below = self.layers[0].forward(x.mean(axis=1), mode)
+        y, cache = self.layers[1].forward(x, style, mode)
+        return y, (below, cache)
+
+    def backward(self, dy, caches, need_dx=True, need_dW=True):
+        dx, dstyle = self.layers[1].backward(dy, caches[1])
+        return dx + self.layers[0].backward(dstyle, caches[0])[:, None] / dx.shape[1]
+
+
+def _tanh(shape):
+    return Activation("tanh")
+
+
+# what is differenced -> a field, and layers with others below, so that dx is seen
+LAYERS: dict[str, tuple[Field, Callable[[], list[Any]]]] = {
+    "convolution": (IMAGE, lambda: _image(
+        lambda s: Convolution("W1", "b1", s, 3, 3, 2, 1), _tanh,
+        lambda s: Convolution("W2", "b2", s, 2, (2, 3), 1, (0, 1), (1, 2)))),
+    "up-convolution": (IMAGE, lambda: _image(
+        lambda s: UpConvolution("W1", "b1", s, 3, 3, 2, 1, output_padding=(1, 0)), _tanh,
+        lambda s: UpConvolution("W2", "b2", s, 2, (2, 3), (1, 2), 0, (2, 1)))),
+    "pooling": (IMAGE, lambda: _image(
+        lambda s: Convolution("W1", "b1", s, 3, 2), _tanh, lambda s: MaxPool(s, (4, 3)), lambda s: UpSample(s, (2, 3)),
+        lambda s: Convolution("W2", "b2", s, 2, 2), lambda s: MeanPool(s, (3, 5)))),
+    "batch normalisation": (Code(4, 3), lambda: [*_below(), BatchNorm(5, "G", "g", axis=-1), Activation("tanh")]),
+    "layer normalisation": (Code(4, 3), lambda: [*_below(), LayerNorm(5, "G", "g"), Activation("tanh")]),
+    "instance normalisation": (Code(4, 3), lambda: [*_below(), InstanceNorm(5, "G", "g", axis=-1), _tanh(None)]),
+    "adaptive instance normalisation": (
+        Code(4, 3), lambda: [*_below(), _Styled(Affine("S", "s", 5, 10), AdaIN(5, axis=-1)), _tanh(None)]),
+    "dropout": (Code(3), lambda: [*_below(), Dropout("f2", 5, 0.5), Affine("V", "c", 5, 2)]),
+    "residual": (Code(3), lambda: [*_below(), Residual(Affine("V", "c", 5, 5), Activation("tanh"))]),
+    "embedding": (WORDS, lambda: [Embedding("E", 7, 4), Positions(9, 4), Affine("V", "c", 4, 3)]),
+    "learned positions": (WORDS, lambda: [Embedding("E", 7, 4), Positions(9, 4, "P"), Affine("V", "c", 4, 3)]),
+    "time embedding": (Code(1), lambda: [Affine("W0", "b0", 1, 1), Times(6), Affine("V", "c", 6, 3)]),
+    "gru": (REAL, lambda: [*_below(), GRU("W", "U", "b", "u", 5, 4), Affine("V", "c", 4, 2)]),
+    "lstm": (REAL, lambda: [*_below(), LSTM("W", "U", "b", 5, 4), Affine("V", "c", 4, 2)]),
+    "bidirectional": (REAL, lambda: [
+        *_below(), Bidirectional(GRU("W", "U", "b", "u", 5, 4), LSTM("X", "Y", "z", 5, 3, reverse=True))]),
+    "attention": (REAL, lambda: [*_below(6), Attention("1", 6, heads=3)]),
+    "causal attention": (REAL, lambda: [*_below(6), Attention("1", 6, heads=2, causal=True)]),
+    "transformer block": (WORDS, lambda: [
+        Embedding("E", 7, 4), *transformer_block("1", 4, 2, 5, causal=True, activation="tanh")]),
+}  # fmt: skip
+
+
+class Layers(Model):
+    r"""Layers in a row, without a model that uses them: J = ½/B Σ_b Σ_t<T_b ‖y_bt − r_t‖², r = (cos 0, cos 1, …)
+
+    T_b is the length of a sequence; where all examples have one shape, nothing is left out.
+
+    Derivation: dy_bt = (y_bt − r_t)/B for t < T_b, and 0 behind; what lies below is each layer's own backward.
+    """
+
+    coupled = ("L",)  # batch normalisation
+    of = options.Choice("convolution", "the layers", among=LAYERS)
+    cases: ClassVar = {name: {"of": name} for name in LAYERS}
+
+    def inputs(self):
+        return {"x": LAYERS[self.of][0]}
+
+    def networks(self):
+        return {"f": Network(LAYERS[self.of][1]())}
+
+    def build(self):
+        for array in self.state.values():  # off their first values
+            array[...] += 0.5
+
+    def cost_and_grad(self, x, x_length=None, mode="train", need_grad=True):
+        xp, mode.length = self.backend.xp, x_length
+        y, caches = self.f.forward(x, mode)
+        r = xp.cos(xp.arange(y[0].size, dtype=self.dtype)).reshape(y.shape[1:])  # the same r_t, however many steps
+        dy = (y - r) / len(x)
+        if x_length is not None:
+            dy *= (xp.arange(y.shape[1]) < x_length[:, None])[:, :, None]
+        cost = self.cost(L=0.5 * len(x) * (dy * dy).sum())
+        if need_grad:
+            self.f.backward(dy, caches, need_dx=False)
+        return cost
+
+
+def kinds() -> dict[str, type[Model]]:
+    """What has cases: every registered model, and `Layers`."""
+    return {**registry(), "layers": Layers}
 
 
 def cases(backend: Any = None) -> Iterator[tuple[str, Model, dict[str, Any]]]:
-    """(name, model, batch) small enough to check in full: the cases that every registered model declares."""
-    for model in registry().values():
-        for name in model.cases:
-            yield case(model, name, backend)
+    """(name, model, batch) small enough to check in full: the cases that every kind declares."""
+    for kind in kinds().values():
+        for name in kind.cases:
+            yield case(kind, name, backend)
 
 
 def case(kind: type[Model], name: str, backend: Any = None) -> tuple[str, Model, dict[str, Any]]:
@@ -301,7 +433,7 @@ def case(kind: type[Model], name: str, backend: Any = None) -> tuple[str, Model,
     model.parameters.flat[...] += model.backend.from_numpy(flat)
     model.project()
     batch = {key: field.example(rng, 4) for key, field in model.fields.items()}
-    return f"{kind.name} {name}".strip(), model, batch
+    return f"{kind.name or 'layers'} {name}".strip(), model, batch
 
 
 def check_case(model: Model, batch: dict[str, Any], **settings: Any) -> list[GradientReport]:

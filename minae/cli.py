@@ -82,7 +82,7 @@ def _parser(argv):
     sub.add_argument("--note", metavar="TEXT", help="for the head of the page, such as what the machine did meanwhile")
 
     sub = command(_check, "minae check --json")
-    sub.add_argument("models", metavar="MODEL", nargs="*", help="names as `minae options` lists them; default: all")
+    sub.add_argument("models", metavar="MODEL", nargs="*", help="a model, or layers; default: all")
     sub.add_argument(
         "--verbose", action="store_true", help="every parameter and cost term, not only the worst of a case"
     )
@@ -257,11 +257,11 @@ def _results(args):
 
 
 def _check(args):
-    """Check the gradient of every model against finite differences; exit 1 where one is wrong."""
-    kinds = [get_model(name) for name in args.models] or list(registry().values())
+    """Check the gradient of every model and layer against finite differences; exit 1 where one is wrong."""
+    kinds = [checks.kinds().get(name) or get_model(name) for name in args.models] or list(checks.kinds().values())
     reports, wrong = {}, 0
     if not args.json:
-        print(f"{'model':36} {'gradients':>9} {'largest error':>14}  at")
+        print(f"{'case':40} {'gradients':>9} {'largest error':>14}  at")
     for kind in kinds:
         for case in kind.cases:
             name, model, batch = checks.case(kind, case, args.backend)
@@ -282,7 +282,7 @@ def _check(args):
 def _print_report(label, report, verbose):
     worst, mark = report.worst, "right" if report else "WRONG"
     at = f"∂({worst.terms})/∂{worst.parameter}"
-    print(f"{label:36} {len(report.rows):9} {worst.error:14.1e}  {at:20} {mark}", flush=True)
+    print(f"{label:40} {len(report.rows):9} {worst.error:14.1e}  {at:20} {mark}", flush=True)
     if verbose or not report:
         print("\n".join("    " + line for line in str(report).splitlines()))
 

@@ -12,12 +12,12 @@ from minae import (
     VariationalAutoencoder,
     check_gradient,
 )
-from minae.checks import TOLERANCE, case, check_case
+from minae.checks import TOLERANCE, case, check_case, kinds
 from minae.errors import InputError
-from minae.models import get_model, registry
+from minae.models import get_model
 from minae.penalties import WeightDecay
 
-NAMES = [f"{kind.name} {name}".strip() for kind in registry().values() for name in kind.cases]
+NAMES = [f"{kind} {name}".strip() for kind, model in kinds().items() for name in model.cases]
 
 
 @pytest.mark.parametrize("name", NAMES)

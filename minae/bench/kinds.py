@@ -140,6 +140,7 @@ class ConvolutionalTraining(Training):
     """A training step of the convolutional autoencoder; its products are those of all windows with W."""
 
     torch_forms = ("eager", "channels-last", "compiled", "graph")
+    jax = None  # its side has dense networks only
 
     def small(self):
         return replace(self, name=f"{self.name}.small", batch=16)
@@ -163,6 +164,7 @@ class Adversarial(Training):
     kind: str = "AdversarialAutoencoder"
     hidden: int = 100  # units of the discriminator
     torch_forms = ("eager", "compiled")
+    jax = None  # its side has one player only
 
     @property
     def products(self):

@@ -10,10 +10,12 @@ from minae.bench.run import BUSY, summary
 PRODUCTS = {"784-500": 1.2, "denoising": 1.2}  # all layers ≥ 500 wide
 PLAIN = {"sparse": 1.15, "contractive": 1.35}  # of the plain step of the same network
 GENERIC = {"contractive": 150.0, "deep-contractive": 1.5}  # times faster than an automatic Jacobian
-# of PyTorch: its closed form, its estimate, its top-k, its convolutions
-TORCH = {"contractive": 0.7, "deep-estimate": 0.7, "top-k": 0.667, "convolutional": 1.5}
+# of PyTorch: its closed form, its estimate, its top-k
+TORCH = {"contractive": 0.7, "deep-estimate": 0.7, "top-k": 0.667}
+
+OPERATIONS = {"convolutional": 1.5, "gru": 1.0, "attention": 1.2, "adversarial": 0.9}  # each has bars of its own
 GRADIENT = 0.333  # forward and backward alone
-MEAN, WORST, MEMORY, GENERIC_MEMORY = 0.7, 1.0, 0.6, 0.5
+MEAN, WORST, MEMORY, OPERATION_MEMORY, GENERIC_MEMORY = 0.7, 1.0, 0.6, 1.0, 0.5
 IMPORT, COLD, WARM = 300, 20_000, 1500  # ms: import, first step with an empty kernel cache and with a full one
 
 
@@ -31,8 +33,9 @@ def bars(report: dict[str, Any]) -> list[dict[str, Any]]:
     torch = {name: row["minae / torch"] for name, row in ratios.items() if "minae / torch" in row}
     if mean := summary(report):
         bar(f"minae / torch, geometric mean of {len(torch)}", statistics.median(mean), MEAN)
-        slowest = max(torch, key=torch.get)
-        bar(f"minae / torch, the slowest ({slowest})", torch[slowest], WORST)
+    if of_dense := {name: value for name, value in torch.items() if name not in OPERATIONS}:
+        slowest = max(of_dense, key=of_dense.get)
+        bar(f"minae / torch, the slowest dense ({slowest})", torch[slowest], WORST)
     for table, ratio in ((PRODUCTS, "minae / products"), (PLAIN, "minae / plain step"), (GENERIC, "generic / minae")):
         for name, limit in table.items():
             if ratio in ratios.get(name, {}):
@@ -40,17 +43,19 @@ def bars(report: dict[str, Any]) -> list[dict[str, Any]]:
     memory = {name: result.get("memory_ratios", {}) for name, result in results.items()}
     if "minae / generic" in memory.get("deep-contractive", {}):
         bar("memory, minae / generic, deep-contractive", memory["deep-contractive"]["minae / generic"], GENERIC_MEMORY)
-    for name, limit in TORCH.items():
+    for name, limit in {**TORCH, **OPERATIONS}.items():
         if name in torch:
             bar(f"minae / torch, {name}", torch[name], limit)
     for name, row in ratios.items():
         if "minae / torch, gradient" in row:
             bar(f"minae / torch, gradient alone, {name}", row["minae / torch, gradient"], GRADIENT)
     taken = {name: row["minae / torch"] for name, row in memory.items() if "minae / torch" in row}
-    if taken:
-        bar(f"memory, minae / torch, geometric mean of {len(taken)}", _mean(taken.values()), MEMORY)
-        most = max(taken, key=taken.get)
-        bar(f"memory, minae / torch, the largest ({most})", taken[most], MEMORY)
+    if of_dense := {name: value for name, value in taken.items() if name not in OPERATIONS}:
+        bar(f"memory, minae / torch, geometric mean of {len(of_dense)} dense", _mean(of_dense.values()), MEMORY)
+        most = max(of_dense, key=of_dense.get)
+        bar(f"memory, minae / torch, the largest dense ({most})", of_dense[most], MEMORY)
+    for name in [name for name in OPERATIONS if name in taken]:
+        bar(f"memory, minae / torch, {name}", taken[name], OPERATION_MEMORY)
     if "import_ms" in report:
         bar("import, ms", report["import_ms"], IMPORT)
     if cold := {name: result["cold_ms"] for name, result in results.items() if "cold_ms" in result}:

@@ -64,7 +64,7 @@ class Settings:
 
     def jitted(self, workload):
         """JAX, where it can take part."""
-        return ["jax"] if hasattr(workload, "jax") and not self.jax else []
+        return ["jax"] if getattr(workload, "jax", None) and not self.jax else []
 
     def gradients(self, workload):
         """All sides without the optimizer's step."""

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from minae.backend import namespace
 from minae.errors import InputError
 from minae.layers.base import EVAL, Composite, Layer
 from minae.ops import sequence
@@ -95,6 +96,44 @@ class Positions(Layer):
             T = dy.shape[1]
             self.dP.array[:T] += dy.sum(axis=0, out=self.arena.empty(T, self.n))
         return dy if need_dx else None
+
+
+class Times(Layer):
+    r"""y_b = (sin(t_b ω), cos(t_b ω)): one number t_b, such as a time or a noise level, as n.     t (B, 1) -> (B, n)
+
+        ω_i = 10000^{−2i/n},  i = 0 … n/2 − 1     (the frequencies of `Positions`, in two halves)
+
+    A network cannot tell 0.500 from 0.501 by one input; fast waves tell near times apart, and slow ones far ones.
+
+    Derivation: both halves are functions of t_b.
+        dt_b = Σ_i ω_i (dsin_bi cos(t_b ω_i) − dcos_bi sin(t_b ω_i))
+
+    n: even;  scale: t is multiplied by it first, 1000 where times lie in [0, 1]
+    """
+
+    def __init__(self, n, scale=1.0):
+        if n < 2 or n % 2:
+            raise InputError(f"n is {n}: expected an even number, half of it sines")
+        self.n, self.shape, self.shape_out = n, (1,), (n,)
+        self.waves = scale / 10_000 ** (np.arange(n // 2) * 2 / n)
+
+    def bind(self, parameters, state):
+        super().bind(parameters, state)
+        self.omega = self.arena.backend.from_numpy(self.waves.astype(self.arena.dtype))
+
+    def forward(self, t, mode=EVAL):
+        y, half = self.arena.empty(len(t), self.n), self.n // 2
+        angle, xp = self.ws.multiply(t, self.omega), namespace(t)
+        xp.sin(angle, out=y[:, :half])
+        xp.cos(angle, out=y[:, half:])
+        return y, y
+
+    def backward(self, dy, y, need_dx=True, need_dW=True):
+        if need_dx:
+            half = self.n // 2
+            d_angle = self.ws.multiply(dy[:, :half], y[:, half:])
+            d_angle -= self.ws.multiply(dy[:, half:], y[:, :half])
+            return namespace(dy).matmul(d_angle, self.omega[:, None], out=self.arena.empty(len(dy), 1))
 
 
 class Recurrent(Layer):
