@@ -25,13 +25,12 @@ number of the result: of im2col it reads one number, of col2im its taps, in the 
 same bits twice. Neither waits for another thread, and neighbouring threads have neighbouring channels.
 """
 
-import functools
-
 import numpy as np
 
 from minae import kernels
 from minae.backend import namespace
 from minae.kernels import pool
+from minae.kernels.reduce import Launch, cuda
 
 
 def im2col(x, cols, stride, padding, dilation):
@@ -46,7 +45,7 @@ def im2col(x, cols, stride, padding, dilation):
             cols.reshape(B * cols.shape[1], *cols.shape[2:4], cols.shape[4] * C), x.reshape(B, H, W * C), C, steps
         )
     else:
-        kernels.launch(cuda_launches()[0], [cols.reshape(-1), x.reshape(-1)], (H, W, C), cols.shape[1:5], steps)
+        im2col_cuda.each([cols.reshape(-1), x.reshape(-1)], (H, W, C), cols.shape[1:5], steps)
 
 
 def col2im(cols, x, stride, padding, dilation, bias=None):
@@ -61,7 +60,7 @@ def col2im(cols, x, stride, padding, dilation, bias=None):
     if path == "cpu":
         col2im_cpu(x.reshape(B * H, W * C), cols.reshape(*cols.shape[:4], cols.shape[4] * C), bias, steps)
     else:
-        kernels.launch(cuda_launches()[1], [x.reshape(-1), cols.reshape(-1), bias], (H, W, C), cols.shape[1:5], steps)
+        col2im_cuda.each([x.reshape(-1), cols.reshape(-1), bias], (H, W, C), cols.shape[1:5], steps)
 
 
 def first_largest(cols, y, t):
@@ -184,51 +183,45 @@ def first_largest_cpu(start, stop, cols, y, t):
 # ---- CUDA: a thread has one number of the result
 
 
-@functools.cache
-def cuda_launches():
-    global cuda  # as in bernoulli.py
-    from numba import cuda
+@Launch
+def im2col_cuda(cols, x, image, windows, steps):
+    """Number (b, i, j, u, v, c) of cols is one number of x, or 0. It is found by taking its place apart."""
+    place = cuda.grid(1)
+    if place < cols.size:
+        H, W, C = image
+        H_out, W_out, k_H, k_W = windows
+        stride_H, padding_H, dilation_H, stride_W, padding_W, dilation_W = steps
+        rest, c = place // C, place % C
+        rest, v = rest // k_W, rest % k_W
+        rest, u = rest // k_H, rest % k_H
+        rest, j = rest // W_out, rest % W_out
+        b, i = rest // H_out, rest % H_out
+        i_x, j_x = i * stride_H - padding_H + u * dilation_H, j * stride_W - padding_W + v * dilation_W
+        if 0 <= i_x < H and 0 <= j_x < W:
+            cols[place] = x[((b * H + i_x) * W + j_x) * C + c]
+        else:
+            cols[place] = 0
 
-    @cuda.jit
-    def im2col_launch(cols, x, image, windows, steps):
-        """Number (b, i, j, u, v, c) of cols is one number of x, or 0. It is found by taking its place apart."""
-        place = cuda.grid(1)
-        if place < cols.size:
-            H, W, C = image
-            H_out, W_out, k_H, k_W = windows
-            stride_H, padding_H, dilation_H, stride_W, padding_W, dilation_W = steps
-            rest, c = place // C, place % C
-            rest, v = rest // k_W, rest % k_W
-            rest, u = rest // k_H, rest % k_H
-            rest, j = rest // W_out, rest % W_out
-            b, i = rest // H_out, rest % H_out
-            i_x, j_x = i * stride_H - padding_H + u * dilation_H, j * stride_W - padding_W + v * dilation_W
-            if 0 <= i_x < H and 0 <= j_x < W:
-                cols[place] = x[((b * H + i_x) * W + j_x) * C + c]
-            else:
-                cols[place] = 0
 
-    @cuda.jit
-    def col2im_launch(x, cols, bias, image, windows, steps):
-        """Number (b, i_x, j_x, c) of x is its bias and the sum over the taps that read it, at most k_H·k_W of them."""
-        place = cuda.grid(1)
-        if place < x.size:
-            H, W, C = image
-            H_out, W_out, k_H, k_W = windows
-            stride_H, padding_H, dilation_H, stride_W, padding_W, dilation_W = steps
-            rest, c = place // C, place % C
-            rest, j_x = rest // W, rest % W
-            b, i_x = rest // H, rest % H
-            total = bias[c]
-            for u in range(k_H):
-                shift = i_x + padding_H - u * dilation_H
-                i = shift // stride_H
-                if shift >= 0 and shift % stride_H == 0 and i < H_out:
-                    for v in range(k_W):
-                        shift = j_x + padding_W - v * dilation_W
-                        j = shift // stride_W
-                        if shift >= 0 and shift % stride_W == 0 and j < W_out:
-                            total += cols[((((b * H_out + i) * W_out + j) * k_H + u) * k_W + v) * C + c]
-            x[place] = total
-
-    return im2col_launch, col2im_launch
+@Launch
+def col2im_cuda(x, cols, bias, image, windows, steps):
+    """Number (b, i_x, j_x, c) of x is its bias and the sum over the taps that read it, at most k_H·k_W of them."""
+    place = cuda.grid(1)
+    if place < x.size:
+        H, W, C = image
+        H_out, W_out, k_H, k_W = windows
+        stride_H, padding_H, dilation_H, stride_W, padding_W, dilation_W = steps
+        rest, c = place // C, place % C
+        rest, j_x = rest // W, rest % W
+        b, i_x = rest // H, rest % H
+        total = bias[c]
+        for u in range(k_H):
+            shift = i_x + padding_H - u * dilation_H
+            i = shift // stride_H
+            if shift >= 0 and shift % stride_H == 0 and i < H_out:
+                for v in range(k_W):
+                    shift = j_x + padding_W - v * dilation_W
+                    j = shift // stride_W
+                    if shift >= 0 and shift % stride_W == 0 and j < W_out:
+                        total += cols[((((b * H_out + i) * W_out + j) * k_H + u) * k_W + v) * C + c]
+        x[place] = total

@@ -26,6 +26,13 @@ def {name}(_start, _stop, {arrays}):
         for _j in range(_m):
             {results} = _scalar({inputs})
 """
+LAUNCH = """
+def {name}({arrays}):
+    _i, _m = cuda.grid(1), {first}.shape[1]
+    if _i < {first}.size:
+        _b, _j = _i // _m, _i % _m
+        {results} = _scalar({inputs})
+"""
 
 
 class Packed:
@@ -38,8 +45,11 @@ class Packed:
         self.body = Fused(list(body.__code__.co_varnames[: len(inputs)]), [f"_y{k}" for k in range(len(results))], body)
 
     def __call__(self, *arrays):
-        if kernels.path(*arrays) == "cpu":
+        path = kernels.path(*arrays)
+        if path == "cpu":
             self.cpu_loop(*arrays)
+        elif path == "cuda":
+            kernels.launch(self.cuda_launch, arrays)
         else:
             self.write_plain(*arrays)
 
@@ -51,19 +61,21 @@ class Packed:
 
     @_lazy
     def cpu_loop(self):
+        loop = self._written_out(LOOP, _scalar=self.body.scalar, _unsigned=np.uint64, _real=np.float64)
+        return pool.parallel(grain=1 << 10, error_model="numpy", fastmath={"contract"})(loop)
+
+    @_lazy
+    def cuda_launch(self):
+        """A thread has one unit of one example: it reads its number of each slice, and writes its results."""
+        from numba import cuda
+
+        return cuda.jit(self._written_out(LAUNCH, _scalar=self.body.device, cuda=cuda))
+
+    def _written_out(self, template, **names):
         inputs, results = (", ".join(f"{a}[_b, {'_m + ' * k}_j]" for a, k in side) for side in self.slices)
         text = dict(name=f"{self.body.__name__}_rows", arrays=", ".join(self.arrays), first=self.arrays[0])
-        loop = self.body._compiled(
-            LOOP.format(**text, inputs=inputs, results=results),
-            text["name"],
-            {
-                "_scalar": self.body.scalar,
-                "_unsigned": np.uint64,
-                "_real": np.float64,
-                "__name__": self.body.body.__module__,
-            },
-        )
-        return pool.parallel(grain=1 << 10, error_model="numpy", fastmath={"contract"})(loop)
+        names["__name__"] = self.body.body.__module__
+        return self.body._compiled(template.format(**text, inputs=inputs, results=results), text["name"], names)
 
 
 def packed(signature):

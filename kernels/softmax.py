@@ -12,21 +12,28 @@ from minae import kernels
 from minae.backend import namespace
 from minae.kernels import pool
 from minae.kernels.exponential import exp
+from minae.kernels.reduce import THREADS, Launch, cuda, highest, math, tree
 
 
 def masked(S, mask, scale):
     """S ← softmax(scale S + mask)"""
-    if kernels.path(S, mask) == "cpu":
-        masked_cpu(S.reshape(-1, S.shape[3]), mask, S.shape[1], S.shape[2], S.dtype.type(scale))
+    path, rows = kernels.path(S, mask), S.reshape(-1, S.shape[3])
+    if path == "cpu":
+        masked_cpu(rows, mask, S.shape[1], S.shape[2], S.dtype.type(scale))
+    elif path == "cuda":
+        masked_cuda(len(rows), [rows, mask], S.shape[1], S.shape[2], S.dtype.type(scale))
     else:
         masked_plain(S, mask, scale)
 
 
 def backward(dA, A, scale):
     """dA ← scale A ⊙ (dA − Σ_j dA_ij A_ij)"""
-    if kernels.path(dA, A) == "cpu":
-        n = A.shape[3]
+    path, n = kernels.path(dA, A), A.shape[3]
+    if path == "cpu":
         backward_cpu(dA.reshape(-1, n), A.reshape(-1, n), A.dtype.type(scale))
+    elif path == "cuda":
+        rows = dA.reshape(-1, n)
+        backward_cuda(len(rows), [rows, A.reshape(-1, n)], A.dtype.type(scale))
     else:
         backward_plain(dA, A, scale)
 
@@ -87,3 +94,39 @@ def backward_cpu(start, stop, dA, A, scale):
             inner += row[j] * a[j]
         for j in range(row.size):
             row[j] = scale * a[j] * (row[j] - inner)
+
+
+@Launch
+def masked_cuda(S, mask, heads, steps, scale):
+    """A block has a row, which stays in the cache between its passes. All wait twice, for the row's maximum and for the
+    sum of its exponentials, each by a tree; before the second is begun, all have read the first."""
+    i = cuda.blockIdx.x
+    b, t = i // (heads * steps) % mask.shape[0], i % steps % mask.shape[1]
+    shared, top, total = cuda.shared.array(THREADS, S.dtype), S.dtype.type(-math.inf), S.dtype.type(0)
+    for j in range(cuda.threadIdx.x, S.shape[1], cuda.blockDim.x):
+        S[i, j] = S[i, j] * scale + mask[b, t, j]
+        if S[i, j] > top or S[i, j] != S[i, j]:
+            top = S[i, j]
+    shared[cuda.threadIdx.x] = top
+    highest(shared)
+    top = shared[0]
+    cuda.syncthreads()
+    for j in range(cuda.threadIdx.x, S.shape[1], cuda.blockDim.x):
+        S[i, j] = math.exp(S[i, j] - top)
+        total += S[i, j]
+    shared[cuda.threadIdx.x] = total
+    tree(shared, 1)
+    for j in range(cuda.threadIdx.x, S.shape[1], cuda.blockDim.x):
+        S[i, j] /= shared[0]
+
+
+@Launch
+def backward_cuda(dA, A, scale):
+    """A block has a row: a tree adds up dA_ij A_ij, and all wait for it; then each thread writes its numbers."""
+    i, shared, inner = cuda.blockIdx.x, cuda.shared.array(THREADS, A.dtype), A.dtype.type(0)
+    for j in range(cuda.threadIdx.x, A.shape[1], cuda.blockDim.x):
+        inner += dA[i, j] * A[i, j]
+    shared[cuda.threadIdx.x] = inner
+    tree(shared, 1)
+    for j in range(cuda.threadIdx.x, A.shape[1], cuda.blockDim.x):
+        dA[i, j] = scale * A[i, j] * (dA[i, j] - shared[0])

@@ -11,8 +11,24 @@ import warnings
 
 import numpy as np
 
-from minae import kernels
-from minae.kernels import activations, bernoulli, contraction, kl_sparsity, log_softmax, reduce, rows, shrinkage, top_k
+from minae import kernels, ops
+from minae.arena import Arena
+from minae.backend import get_backend
+from minae.kernels import (
+    activations,
+    bernoulli,
+    contraction,
+    convolution,
+    gates,
+    kl_sparsity,
+    log_softmax,
+    normalization,
+    reduce,
+    rows,
+    shrinkage,
+    softmax,
+    top_k,
+)
 
 SHAPES = [(1, 1), (0, 4), (2, 11)]
 TYPES = {"float32": 1e-5, "float64": 1e-12}
@@ -104,6 +120,56 @@ def cases(dtype, shape, rng):
     s, x = 8 * normal(*shape), rng.random(shape).astype(dtype)
     if B:
         yield "bernoulli", lambda s, x, ds: bernoulli.loss(s, x, ds, 0.5), [s, x, np.full_like(s, np.nan)]
+
+    for name in ("gru", "gru_backward", "lstm", "lstm_backward"):
+        body = getattr(gates, name)
+        slices = [*body.slices[0], *body.slices[1]]
+        wide = [1 + max(k for each, k in slices if each == array) for array in body.arrays]
+        parts = [normal(B, width * m) for width in wide]
+        live = body.arrays.index("live")
+        parts[live][...] = rng.random((B, 1)) < 0.7
+        yield name, lambda *arrays, body=body: body(*arrays), parts
+    for label, mask_shape in {"": (B, n, m), ", causal": (1, n, m), ", padding": (B, 1, m)}.items():
+        mask = np.where(rng.random(mask_shape) < 0.6, 0, -np.inf).astype(dtype)
+        mask[:, :, 0] = 0
+        yield f"masked softmax{label}", lambda S, mask: softmax.masked(S, mask, 0.3), [normal(B, K, n, m), mask]
+    yield (
+        "masked softmax backward",
+        lambda dA, A: softmax.backward(dA, A, 0.3),
+        [normal(B, K, n, m), normal(B, K, n, m)],
+    )
+    x, out = 3 + normal(*shape), np.full(shape, np.nan, dtype)
+    yield "normalize", normalize, [x, out, out[:, 0].copy(), out[:, 0].copy()]
+    yield "normalize backward", normalize_backward, [normal(*shape), normal(*shape), 1 + h[:, 0] ** 2, out]
+    for size, taps, steps in (
+        ((5, 7, 3), (3, 2), ((2, 1), (1, 0), (1, 1))),
+        ((4, 3, 1), (2, 3), ((1, 3), (2, 1), (2, 1))),
+        ((1, 9, 2), (1, 3), ((1, 2), (0, 1), (1, 2))),
+    ):
+        places = [(s + 2 * p - d * (t - 1) - 1) // step + 1
+                  for s, t, step, p, d in zip(size, taps, *steps, strict=False)]  # fmt: skip
+        x, cols = normal(B, *size), normal(B, *places, *taps, size[2])
+        yield f"im2col {size}", lambda x, cols, steps=steps: convolution.im2col(x, cols, *steps), [x, cols]
+        bias = normal(size[2])
+        yield f"col2im {size}", lambda c, x, b, steps=steps: convolution.col2im(c, x, *steps, b), [cols, x, bias]
+
+
+def normalize(x, x_hat, mu, sigma):
+    """By the kernel; the plain form is in `ops`, for any axes."""
+    if kernels.path(x) != "plain":
+        normalization.normalize(x, 1e-5, x_hat, mu, sigma)
+        return
+    arena = Arena(get_backend("numpy"), x.dtype.name)
+    for out, made in zip((x_hat, mu, sigma), ops.normalization.normalize(x, (1,), arena), strict=True):
+        out[...] = made.reshape(out.shape)
+
+
+def normalize_backward(dx_hat, x_hat, sigma, dx):
+    if kernels.path(dx_hat) != "plain":
+        normalization.backward(dx_hat, x_hat, sigma, dx)
+        return
+    arena = Arena(get_backend("numpy"), dx.dtype.name)
+    dx[...] = ops.normalization.normalize_backward(dx_hat, x_hat, sigma[:, None], (1,), arena)
 
 
 def results(function, arrays, put=np.copy, get=np.asarray):

@@ -1,9 +1,6 @@
 """Convolution, up-convolution and pooling: identities, differences, parity of the forms, what is refused."""
 
 import itertools
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -522,43 +519,3 @@ def test_the_first_largest_of_each_window(shape, dtype, rng, monkeypatch):
             found.append((y, t))
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-CUDA = """
-import itertools
-import numpy as np
-from numba import cuda
-from minae.kernels import convolution as kernel
-rng = np.random.default_rng(0)
-for dtype, tolerance in (("float32", 1e-5), ("float64", 1e-12)):
-    for H, W, C, k_H, k_W, steps in (
-        (5, 7, 3, 3, 2, (2, 1, 1, 1, 0, 1)),
-        (4, 3, 1, 2, 3, (1, 2, 2, 3, 1, 1)),
-        (1, 9, 2, 1, 3, (1, 0, 1, 2, 1, 2)),
-    ):
-        H_out = (H + 2 * steps[1] - steps[2] * (k_H - 1) - 1) // steps[0] + 1
-        W_out = (W + 2 * steps[4] - steps[5] * (k_W - 1) - 1) // steps[3] + 1
-        x, bias = rng.standard_normal((2, H, W, C)).astype(dtype), rng.standard_normal(C).astype(dtype)
-        cols = np.empty((2, H_out, W_out, k_H, k_W, C), dtype)
-        kernel.im2col_plain(x, cols, steps)
-        im2col, col2im = kernel.cuda_launches()
-        image, windows = (H, W, C), cols.shape[1:5]
-        made = cuda.to_device(np.full(cols.size, np.nan, dtype))
-        im2col[(cols.size + 255) // 256, 256](made, cuda.to_device(x.reshape(-1)), image, windows, steps)
-        np.testing.assert_array_equal(made.copy_to_host(), cols.reshape(-1))
-        given = rng.standard_normal(cols.shape).astype(dtype)
-        kernel.col2im_plain(x, given, bias, steps)
-        made = cuda.to_device(np.full(x.size, np.nan, dtype))
-        arrays = cuda.to_device(given.reshape(-1)), cuda.to_device(bias)
-        col2im[(x.size + 255) // 256, 256](made, *arrays, image, windows, steps)
-        assert made.dtype == dtype
-        np.testing.assert_allclose(made.copy_to_host(), x.reshape(-1), rtol=tolerance, atol=tolerance)
-print("parity")
-"""
-
-
-def test_the_cuda_launches_under_the_simulator():
-    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
-    env = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
-    result = subprocess.run([sys.executable, "-c", CUDA], env=env, capture_output=True, text=True, timeout=300)
-    assert result.stdout.strip() == "parity", result.stderr

@@ -24,7 +24,7 @@ def normalize(x, axes, arena, delta=1e-5):
     mu, sigma = arena.empty(*shape), arena.empty(*shape)
     if rows:
         flat = mu.reshape(-1), sigma.reshape(-1)
-        kernels.normalization.normalize_cpu(x.reshape(-1, N), x.dtype.type(delta), x_hat.reshape(-1, N), *flat)
+        kernels.normalization.normalize(x.reshape(-1, N), delta, x_hat.reshape(-1, N), *flat)
         return x_hat, mu, sigma
     xp, ws = namespace(x), arena.ws
     x.mean(axis=axes, keepdims=True, out=mu)
@@ -42,7 +42,7 @@ def normalize_backward(dx_hat, x_hat, sigma, axes, arena):
     if rows:
         dx = arena.empty(*x_hat.shape)
         flat = dx_hat.reshape(-1, N), x_hat.reshape(-1, N)
-        kernels.normalization.backward_cpu(*flat, sigma.reshape(-1), dx.reshape(-1, N))
+        kernels.normalization.backward(*flat, sigma.reshape(-1), dx.reshape(-1, N))
         return dx
     ws, shape = arena.ws, sigma.shape
     inner = ws.multiply(dx_hat, x_hat).mean(axis=axes, keepdims=True, out=arena.empty(*shape))
@@ -58,4 +58,4 @@ def _kept(x, axes):
 
 def _as_rows(x, axes):
     """Whether the fast form serves, whose means go along the last axis; and its length."""
-    return axes == (x.ndim - 1,) and kernels.path(x) == "cpu", x.shape[-1]
+    return axes == (x.ndim - 1,) and kernels.path(x) != "plain", x.shape[-1]
