@@ -27,6 +27,7 @@ from minae.kernels import (
     bernoulli,
     contraction,
     convolution,
+    gates,
     hamming,
     kl_sparsity,
     log_softmax,
@@ -35,6 +36,7 @@ from minae.kernels import (
     products,
     rows,
     shrinkage,
+    softmax,
     top_k,
 )
 
@@ -298,6 +300,20 @@ def counted():
     s, out, work = new(128, 1000), new(128, 1000), new(128, 1000)
     yield "log_softmax", lambda: log_softmax.log_softmax(s, out, work), [s, out]
     yield "log_softmax.backward", lambda: log_softmax.backward(s, out, work), [s, out, work]
+    B, m = 64, 128  # of the workload `gru`, a step
+    for name in ("gru", "gru_backward", "lstm", "lstm_backward"):
+        body = getattr(gates, name)
+        read, written = body.slices
+        wide = {array: 1 + max(k for each, k in read + written if each == array) for array in body.arrays}
+        arrays = {array: new(B, k * m) for array, k in wide.items()}
+        moved = [arrays[array][:, :m] for array, _ in read + written]
+        yield f"gates.{name}", lambda body=body, arrays=arrays: body(*arrays.values()), moved
+    S, dA, mask = new(64, 4, 32, 32), new(64, 4, 32, 32), new(64, 1, 32)  # of `attention`
+    yield "softmax.masked", lambda: softmax.masked(S, mask, 0.2), [S, S, mask]
+    yield "softmax.backward", lambda: softmax.backward(dA, S, 0.2), [dA, dA, S]
+    x, cols, steps = new(128, 14, 14, 16), new(128, 7, 7, 3, 3, 16), ((2, 2), (1, 1), (1, 1))  # of `convolutional`
+    yield "convolution.im2col", lambda: convolution.im2col(x, cols, *steps), [x, cols]
+    yield "convolution.col2im", lambda: convolution.col2im(cols, x, *steps, x[0, 0, 0]), [x, cols]
 
 
 def count():
