@@ -36,7 +36,8 @@ class Optimizer:
         """θ moves once along the gradient in `parameters.grad`.     only: names of the parameters that move"""
         theta, dtheta = parameters.flat, parameters.grad
         if not self.state:
-            self.state = {name: namespace(theta).zeros_like(theta) for name in self.slots}
+            zeros = namespace(theta).zeros  # memory that no step writes is never taken: a player moves a part of θ
+            self.state = {name: zeros(theta.shape, theta.dtype) for name in self.slots}
         if self._slices is None:
             self._slices = parameters.slices(self.rates, only)
         lr = schedule(self.lr)(self.t)
