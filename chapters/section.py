@@ -123,7 +123,8 @@ class Section:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot make the folder {self.out}: {error.strerror}; give another with --out") from error
-        self.numbers, self.claims, self.figures, self.heading = {}, [], [], ""
+        self.numbers, self.heading = {}, ""
+        self.claims, self.figures = [], []
         title = f"{self.metadata['number']}, {self.metadata['title']}"
         print(f"Section {title} ({self.size} size, backend {self.backend.name})\n")
 

@@ -37,7 +37,8 @@ by_row = pool.parallel(grain=1 << 12, error_model="numpy", fastmath={"contract",
 def normalize_cpu(start, stop, x, delta, x_hat, mu, sigma):
     number, N = x.dtype.type, x.dtype.type(x.shape[1])
     for i in range(start, stop):
-        row, out, total, square = x[i], x_hat[i], number(0), number(0)
+        row, out = x[i], x_hat[i]
+        total, square = number(0), number(0)
         for j in range(row.size):
             total += row[j]
         mean = total / N
@@ -53,7 +54,8 @@ def normalize_cpu(start, stop, x, delta, x_hat, mu, sigma):
 def backward_cpu(start, stop, dx_hat, x_hat, sigma, dx):
     number, N = dx_hat.dtype.type, dx_hat.dtype.type(dx_hat.shape[1])
     for i in range(start, stop):
-        d, row, out, total, inner = dx_hat[i], x_hat[i], dx[i], number(0), number(0)
+        d, row, out = dx_hat[i], x_hat[i], dx[i]
+        total, inner = number(0), number(0)
         for j in range(d.size):
             total += d[j]
             inner += d[j] * row[j]

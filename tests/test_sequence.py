@@ -446,6 +446,12 @@ def test_what_is_refused(rng):
     visible[1, 2] = False
     with pytest.raises(InputError, match="the mask hides every key from some query"):
         attention.layers[0].forward(rng.standard_normal((3, 5, 6)), visible=visible)
+    future, last = np.zeros((3, 5, 5), bool), np.zeros((3, 5, 5), bool)
+    future[:, :, 1:] = last[:, :, 4] = True
+    (causal,) = bound([Attention("3", 6, heads=2, causal=True)])[0].layers
+    for layer, only, length in ((causal, future, None), (attention.layers[0], last, np.array([5, 5, 4]))):
+        with pytest.raises(InputError, match="the mask hides every key from some query"):  # by two masks together
+            layer.forward(rng.standard_normal((3, 5, 6)), Mode("train", length=length), visible=only)
     for layer, source in ((attention.layers[0], visible), (Attention("2", 6, source=3), None)):
         with pytest.raises(InputError, match="give `source` only where it has one"):
             layer.forward(rng.standard_normal((3, 5, 6)), source=source)

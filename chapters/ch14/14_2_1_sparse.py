@@ -64,7 +64,8 @@ except InputError:
 x = data.patches(images, 8, section.pick(1000, 5000, 10000), rng).astype(np.float64)
 x -= x.mean(axis=1, keepdims=True)
 x = 0.5 + 0.4 * (x / (3 * x.std())).clip(-1, 1)  # in [0.1, 0.9], as in the notes
-rho, rates, errors, later, options = 0.01, [], [], [], dict(dtype="float64", loss="gaussian", **on)
+rho, options = 0.01, dict(dtype="float64", loss="gaussian", **on)
+rates, errors, later = [], [], []
 for seed in section.seeds:
     sparse = minae.SparseAutoencoder((64, 25), penalty="kl", rho=rho, lam=3.0, seed=seed, **options)
     errors.append(check_gradient(sparse, x[:10], entries=100).worst.error)  # before training, as in the notes

@@ -69,7 +69,8 @@ def invariance(model):
     return float(np.linalg.norm(h_noisy - h, axis=1).mean() / np.linalg.norm(h - h[::-1], axis=1).mean())
 
 
-lams, norms, moves, Ls = section.pick((0, 1, 10), (0, 0.1, 1, 3, 10), (0, 1, 10)), [], [], []
+lams = section.pick((0, 1, 10), (0, 0.1, 1, 3, 10), (0, 1, 10))
+norms, moves, Ls = [], [], []
 for lam in lams:
     models = [contractive(lam, seed) for seed in section.seeds]
     jacobians = [np.linalg.norm(m.jacobian(X_test[:100]), axis=(1, 2)).mean() for m in models]

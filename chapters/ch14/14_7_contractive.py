@@ -68,7 +68,8 @@ section.claim("the penalty contracts: ‖Jf‖ of AE over CAE", norm["AE"] / nor
 # many directions the squares are spread.
 
 # %%
-above, spread, curves, k = {}, {}, {}, np.arange(1, 81)
+k = np.arange(1, 81)
+above, spread, curves = {}, {}, {}
 for name in kinds:
     values = [np.linalg.svd(jacobian, compute_uv=False) for jacobian in Jf[name]]  # (rows, m), descending
     above[name] = section.number(

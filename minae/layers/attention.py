@@ -50,15 +50,16 @@ class Attention(Composite):
         """0 where query i may read key j, −∞ elsewhere.     visible: (B, T, T′) of bool, or None"""
         xp, length = self.arena.backend.xp, checked_length(length, B, S)
         key, mask = xp.arange(S), self.arena.empty(1 if length is visible is None else B, T, S)
-        mask[...] = 0
+        reads = xp.ones(mask.shape, bool)
         if self.causal:
-            mask += xp.where(key <= xp.arange(T)[:, None], 0, -math.inf)
+            reads &= key <= xp.arange(T)[:, None]
         if length is not None:
-            mask += xp.where(key < length[:, None], 0, -math.inf)[:, None]
-        if visible is not None:
-            if not bool(visible.any(axis=2).all()):
+            reads &= (key < length[:, None])[:, None]
+        if visible is not None:  # together: what `visible` leaves may be the future, or padding
+            reads &= visible
+            if not bool(reads.any(axis=2).all()):
                 raise InputError("the mask hides every key from some query: let each query read one key at least")
-            mask += xp.where(visible, 0, -math.inf)
+        mask[...] = xp.where(reads, 0, -math.inf)
         return mask
 
     def forward(self, x, mode=EVAL, source=None, length=None, visible=None):

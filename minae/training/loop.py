@@ -93,7 +93,7 @@ def fit(
     run = _Run(model, optimizers, batches, held_out, batch_size, seed, checkpoint, gradient_hook, average)
     if all_rows:
         if model.constrained or model.turns or model.state:
-            raise InputError(f"lbfgs moves all parameters freely, and no state: use adam for a {model.name} model")
+            raise InputError(f"lbfgs moves all parameters freely, and no state: use adam for the model {model.name}")
         if checkpoint is not None or resume or patience is not None or batch_size != n or run.draws():
             raise InputError("lbfgs takes all rows at once, and no checkpoint, resume, patience or noise: use adam")
         return run.minimize(optimizers[None], epochs, callbacks, progress)
