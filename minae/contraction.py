@@ -63,7 +63,9 @@ class Contraction(Term):
         super().__init__(term, weights)
         pairs = list(zip(network.layers[::2], network.layers[1::2], strict=False))
         if len(network.layers) % 2 or not all(isinstance(a, Affine) and isinstance(h, Activation) for a, h in pairs):
-            raise InputError("the contraction is derived for layers φ(x W + b): build the encoder of such layers, without channels")
+            raise InputError(
+                "the contraction is derived for layers φ(x W + b): build the encoder of these, without channels"
+            )
         self.affine, self.names = [a for a, _ in pairs], [h.name for _, h in pairs]
         self.network = network
 
