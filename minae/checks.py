@@ -34,7 +34,7 @@ import numpy as np
 
 from minae import options
 from minae.errors import InputError
-from minae.fields import Code, Field, Tokens
+from minae.fields import Code, Field, Real, Tokens
 from minae.layers import (
     EVAL,
     GRU,
@@ -59,8 +59,10 @@ from minae.layers import (
     UpSample,
 )
 from minae.layers.base import Composite
+from minae.losses import Gaussian
 from minae.models import Model, registry
-from minae.networks import Network, Residual, transformer_block
+from minae.networks import Network, Residual, dense, transformer_block
+from minae.symbols import BatchTopK, Bits, JumpReLU, Symbols, VectorQuantized
 
 TOLERANCE, ROUNDING = 1e-7, 1e-4  # errors that pass: always, and where they are no more than rounding
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
@@ -412,9 +414,66 @@ class Layers(Model):
         return cost
 
 
+class Codes(Model):
+    r"""A code of few values between f and g, without a model that uses it: J = L + β C + weight Q + λ N, where C and Q
+    are those of a codebook, and N is the number of units above their thresholds. A code has the terms that it has.
+
+    Derivation: ds = (s − x)/B, then g's backward gives dh, the code's own gives da, and f's the rest. The choice, which
+    is hard, is held; see `minae.symbols`.
+    """
+
+    coupled = ("L",)  # the k B largest of a batch
+    of = options.Choice("bits", "the code", among=("bits", "symbols", "relaxed", "vq", "vq own", "jump", "batch top k"))
+    beta = options.Weight("C", 0.3, "weight of the commitment")
+    codebook = options.Weight("Q", 0.5, "weight of the codebook's term")
+    lam = options.Weight("N", 0.2, "weight of the number of units")
+    cases: ClassVar = {name: {"of": name} for name in of.among}
+
+    def inputs(self):
+        return {"x": Real(7)}
+
+    def networks(self):
+        code = {
+            "bits": Bits(),
+            "symbols": Symbols(3, 2, tau=0.4),
+            "relaxed": Symbols(3, 2, tau=0.4, hard=False),
+            "vq": VectorQuantized("E", 5, 6, 3),
+            "vq own": VectorQuantized("E", 4, 6, 2, own=True),
+            "jump": JumpReLU("kappa1", 6, width=1.0),
+            "batch top k": BatchTopK(2),
+        }[self.of]
+        return {"f": dense([7, 5, 6], ["tanh", "identity"], "W", "b"), "between": code,
+                "g": dense([6, 7], ["identity"], "V", "c")}  # fmt: skip
+
+    def build(self):
+        self.loss, self.drawn = Gaussian(self.arena, self.weights), self.of in ("bits", "symbols", "relaxed")
+
+    def constants(self, rng, x):
+        if self.of == "bits":
+            return {"u": self.backend.from_numpy(rng.random((len(x), 6)))}
+        return {"u": self.between.noise(rng, len(x))} if self.drawn else {}
+
+    def cost_and_grad(self, x, u=None, held=None, mode="train", need_grad=True):
+        a, f_cache = self.f.forward(x, mode)
+        h, cache = self.between.forward(a, *([u] if self.drawn else []), held, mode)
+        held = cache[1] if self.drawn else cache[2] if self.of.startswith("vq") else cache
+        s, g_cache = self.g.forward(h, mode)
+        L, ds = self.loss(s, x)
+        terms, weights = {"L": L}, []
+        if self.of.startswith("vq"):
+            (terms["Q"], terms["C"]), weights = self.between.terms(cache), [self.beta, self.codebook]
+        if self.of == "jump":
+            terms["N"], weights = self.between.count(held), [self.lam]
+        cost = self.cost(constants={} if held is None else {"held": held}, **terms)
+        if need_grad:
+            dh = self.g.backward(ds, g_cache)
+            self.f.backward(self.between.backward(dh, cache, *weights), f_cache, need_dx=False)
+        return cost
+
+
 def kinds() -> dict[str, type[Model]]:
-    """What has cases: every registered model, and `Layers`."""
-    return {**registry(), "layers": Layers}
+    """What has cases: every registered model, `Layers` and `Codes`."""
+    return {**registry(), "layers": Layers, "codes": Codes}
 
 
 def cases(backend: Any = None) -> Iterator[tuple[str, Model, dict[str, Any]]]:
@@ -433,7 +492,7 @@ def case(kind: type[Model], name: str, backend: Any = None) -> tuple[str, Model,
     model.parameters.flat[...] += model.backend.from_numpy(flat)
     model.project()
     batch = {key: field.example(rng, 4) for key, field in model.fields.items()}
-    return f"{kind.name or 'layers'} {name}".strip(), model, batch
+    return f"{kind.name or kind.__name__.lower()} {name}".strip(), model, batch
 
 
 def check_case(model: Model, batch: dict[str, Any], **settings: Any) -> list[GradientReport]:

@@ -82,7 +82,7 @@ def _parser(argv):
     sub.add_argument("--note", metavar="TEXT", help="for the head of the page, such as what the machine did meanwhile")
 
     sub = command(_check, "minae check --json")
-    sub.add_argument("models", metavar="MODEL", nargs="*", help="a model, or layers; default: all")
+    sub.add_argument("models", metavar="MODEL", nargs="*", help="a model, layers or codes; default: all")
     sub.add_argument(
         "--verbose", action="store_true", help="every parameter and cost term, not only the worst of a case"
     )

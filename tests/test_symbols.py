@@ -8,12 +8,8 @@ from scipy.stats import norm
 from minae import InputError, check_gradient, enumerated
 from minae.arena import Arena
 from minae.backend import Backend
-from minae.fields import Real
+from minae.checks import Codes
 from minae.layers import Mode
-from minae.losses import Gaussian
-from minae.models import Model
-from minae.networks import dense
-from minae.options import Choice, Weight
 from minae.parameters import Parameters
 from minae.symbols import (
     BatchTopK,
@@ -40,77 +36,10 @@ def bound(layer, backend=None, dtype="float64"):
     return layer, parameters
 
 
-class Coded(Model):
-    """An autoencoder with a code of few values between f and g, for every code of this file."""
-
-    terms = ("L",)
-    kind = Choice("bits", "the code", among=("bits", "symbols", "relaxed", "vq", "vq own", "jump", "batch top k"))
-    beta = Weight("C", 0.3, "weight of the commitment")
-    codebook = Weight("Q", 0.5, "weight of the codebook's term")
-    lam = Weight("N", 0.2, "weight of the number of units")
-
-    def inputs(self):
-        return {"x": Real(7)}
-
-    def networks(self):
-        code = {
-            "bits": Bits(),
-            "symbols": Symbols(3, 2, tau=0.4),
-            "relaxed": Symbols(3, 2, tau=0.4, hard=False),
-            "vq": VectorQuantized("E", 5, 6, 3),
-            "vq own": VectorQuantized("E", 4, 6, 2, own=True),
-            "jump": JumpReLU("kappa1", 6, width=1.0),
-            "batch top k": BatchTopK(2),
-        }[self.kind]
-        return {"f": dense([7, 5, 6], ["tanh", "identity"], "W", "b"), "between": code,
-                "g": dense([6, 7], ["identity"], "V", "c")}  # fmt: skip
-
-    def build(self):
-        self.loss = Gaussian(self.arena, self.weights)
-
-    def constants(self, rng, x):
-        if self.kind == "bits":
-            return {"u": self.backend.from_numpy(rng.random((len(x), 6)))}
-        if self.kind in ("symbols", "relaxed"):
-            return {"u": self.between.noise(rng, len(x))}
-        return {}
-
-    def cost_and_grad(self, x, u=None, held=None, mode="train", need_grad=True):
-        a, f_cache = self.f.forward(x, mode)
-        kind = self.kind
-        if kind in ("bits", "symbols", "relaxed"):
-            h, cache = self.between.forward(a, u, held, mode)
-            held = cache[1]
-        elif kind.startswith("vq"):
-            h, cache = self.between.forward(a, held, mode)
-            held = cache[2]
-        else:
-            h, cache = self.between.forward(a, held, mode)
-            held = cache
-        s, g_cache = self.g.forward(h, mode)
-        L, ds = self.loss(s, x)
-        terms = {"L": L}
-        if kind.startswith("vq"):
-            terms["Q"], terms["C"] = self.between.terms(cache)
-        if kind == "jump":
-            terms["N"] = self.between.count(held)
-        cost = self.cost(constants={} if held is None else {"held": held}, **terms)
-        if need_grad:
-            dh = self.g.backward(ds, g_cache)
-            if kind.startswith("vq"):
-                da = self.between.backward(dh, cache, self.beta, self.codebook)
-            elif kind == "jump":
-                da = self.between.backward(dh, cache, self.lam)
-            else:
-                da = self.between.backward(dh, cache)
-            self.f.backward(da, f_cache, need_dx=False)
-        return cost
-
-
-@pytest.mark.parametrize("kind", Coded.kind.among)
-def test_each_surrogate_is_the_gradient_of_its_own_cost(kind, backend, rng):
-    """The choice is held, the cost is the hard one, and differences agree."""
-    model = Coded(kind=kind, backend=backend, **F64)
+@pytest.mark.parametrize("of", Codes.cases)
+def test_each_surrogate_is_the_gradient_of_its_own_cost(of, backend, rng):
+    """The choice is held, the cost is the hard one, and differences agree. `minae check codes` runs the same."""
+    model = Codes(of=of, backend=backend, **F64)
     model.parameters.flat[...] += backend.from_numpy(0.5 * rng.standard_normal(model.parameters.flat.shape))
     report = check_gradient(model, rng.uniform(size=(4, 7)))
     assert report and report.worst.error <= 1e-8, f"\n{report}"
