@@ -446,7 +446,10 @@ class Codes(Model):
                 "g": dense([6, 7], ["identity"], "V", "c")}  # fmt: skip
 
     def build(self):
-        self.loss, self.drawn = Gaussian(self.arena, self.weights), self.of in ("bits", "symbols", "relaxed")
+        self.drawn = self.of in ("bits", "symbols", "relaxed")
+        its = {"vq": "LCQ", "jump": "LN"}.get(self.of.split()[0], "L")
+        self.weights = {term: weight if term in its else 0.0 for term, weight in self.weights.items()}
+        self.loss = Gaussian(self.arena, self.weights)
 
     def constants(self, rng, x):
         if self.of == "bits":
