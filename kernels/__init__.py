@@ -6,9 +6,11 @@ one pays. This module is lazy: `from minae import kernels` loads no Numba, and `
 """
 
 import ast
+import contextlib
 import functools
 import hashlib
 import importlib
+import pickle
 import warnings
 from pathlib import Path
 
@@ -69,9 +71,52 @@ def jit(**options):
             return numba.njit(**options)(function)
         if not jit_is_off():
             compiled._cache._cache_file._source_stamp = stamp(function.__code__.co_filename)
+            _sturdy(compiled._cache)
         return compiled
 
     return decorate
+
+
+def _sturdy(cache):
+    """Where Numba's files are damaged, or cannot be written, a function compiles without them.
+
+    A digest stands behind the machine code in its file, since one wrong bit there would be a wrong result, or a crash.
+    """
+    file, load, save = cache._cache_file, cache.load_overload, cache.save_overload
+    dump, digest = file._dump, lambda data: hashlib.sha256(data).digest()
+
+    def load_data(name):
+        with open(file._data_path(name), "rb") as opened:
+            data = opened.read()
+        if digest(data[:-32]) != data[-32:]:
+            raise ValueError(f"{name} is damaged")
+        return pickle.loads(data[:-32])
+
+    def loaded(signature, context):
+        try:
+            return load(signature, context)
+        except Exception:  # unpickling raises anything
+            with contextlib.suppress(OSError):
+                cache.flush()  # an empty index: what is compiled now takes the place of what was damaged
+            return None
+
+    def saved(signature, data):
+        try:
+            save(signature, data)
+        except OSError as error:
+            _warn_once(f"kernels cannot be kept in {cache.cache_path} ({error.strerror}): each process compiles anew")
+
+    def dumped(made):
+        data = dump(made)
+        return data + digest(data)
+
+    file._dump, file._load_data = dumped, load_data
+    cache.load_overload, cache.save_overload = loaded, saved
+
+
+@functools.cache
+def _warn_once(message):
+    warnings.warn(message, stacklevel=2)
 
 
 @functools.cache

@@ -25,6 +25,7 @@ STREAMS = {
     "unpaired": (0, 0, 0, 5),  # the order of the rows of a domain of its own: domain, pass over its rows
     "example": (0, 0, 0, 6),
     "check": (0, 0, 0, 7),  # the constants of a gradient check
+    "held out": (0, 0, 0, 8),  # the rows of a validation set that is a share of the data
 }
 
 

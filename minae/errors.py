@@ -1,8 +1,16 @@
 """The two ways in which `minae` stops."""
 
+import difflib
+
 
 class InputError(ValueError):
     """What the user gave cannot be used. The message is one line: what was given, what was expected, what to do."""
+
+
+def meant(word, among):
+    """ "; did you mean 'sparse'?", or nothing: for the end of a message about a word that is none of these."""
+    close = difflib.get_close_matches(str(word), [str(name) for name in among], 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 class Diverged(ArithmeticError):

@@ -17,6 +17,38 @@ import numpy as np
 
 from minae.errors import InputError
 
+ADVICE = {  # kind of a dtype -> what makes numbers of it
+    "O": "use np.asarray({X}, 'float32') where all its entries are numbers",
+    "c": "use {X}.real, np.abs({X}), or both beside each other",
+    "M": "use ({X} - {X}.min()) / np.timedelta64(1, 's')",
+    "m": "use {X} / np.timedelta64(1, 's')",
+    "U": "use {X}.astype('float32') where the text is numbers, else encode it",
+    "S": "use {X}.astype('float32') where the text is numbers, else encode it",
+    "V": "give one field of the structured array, {X}['NAME']",
+}
+
+
+def host_array(X, name, expected="an array (rows, …) of numbers"):
+    """X as a plain array of the host, and a memory map as it is. Whatever NumPy would read in part is refused."""
+    if isinstance(X, np.ma.MaskedArray):
+        raise InputError(
+            f"{name} is a masked array, and what lies under the mask would be used: fill it, {name}.filled(value), or "
+            "leave those rows out"
+        )
+    if hasattr(X, "toarray") and hasattr(X, "tocsr"):
+        raise InputError(f"{name} is sparse, a {type(X).__name__}: give {name}.toarray()")
+    if X is None:
+        raise InputError(f"{name} is None: expected {expected}")
+    if isinstance(X, np.memmap):
+        return X
+    try:
+        return np.asarray(X)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        kind = f"{type(X).__module__.partition('.')[0]} {type(X).__name__}"
+        raise InputError(
+            f"{name} is a {kind} that is no array ({' '.join(str(error).split())}): expected {expected}"
+        ) from error
+
 
 class Field:
     """shape: of one example, its first number None where it varies;  check: check(x, low, high, name) refuses values
@@ -33,8 +65,10 @@ class Field:
 
     def check_shape(self, X, name):
         """Refuse an array whose type or shape is another one. It has the examples of a batch along its first axis."""
-        if np.dtype(X.dtype).kind not in self.kinds:
-            raise InputError(f"{name} has dtype {X.dtype}: expected {self.numbers}")
+        kind = np.dtype(X.dtype).kind
+        if kind not in self.kinds:
+            hint = f"; {ADVICE[kind].format(X=name)}" if kind in ADVICE else ""
+            raise InputError(f"{name} has dtype {X.dtype}: expected {self.numbers}{hint}")
         shape = tuple(X.shape)
         if self.ragged or len(shape) != 1 + len(self.shape) or shape[1:] != self.shape:
             fits = not self.ragged and len(shape) > 1 and math.prod(shape[1:]) == math.prod(self.shape)
@@ -50,7 +84,7 @@ class Field:
         if not (math.isfinite(low) and math.isfinite(high)):
             raise InputError(f"{name} has NaN or infinite values: remove those rows or fill them in first")
         if max(-low, high) > float(np.finfo(dtype).max):
-            raise InputError(f"{name} has values in [{low:g}, {high:g}], too large for {dtype}: scale the data")
+            raise InputError(f"{name} has values in [{low:.9g}, {high:.9g}], too large for {dtype}: scale the data")
         self.check_range(x, low, high, name)
 
     def check_range(self, x, low, high, name):

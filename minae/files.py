@@ -1,11 +1,15 @@
 """One file format, safetensors with JSON metadata, and one way to write a file: beside, then renamed."""
 
+import contextlib
+import hashlib
 import json
 import os
 import tempfile
 from pathlib import Path
 
 from minae.errors import InputError
+
+FORMAT = 2  # of what `write` writes; 1 had no checksum
 
 
 def replace(path, data):
@@ -53,35 +57,101 @@ def target(path):
 
 
 def write(path, tensors, metadata):
-    """tensors: name -> NumPy array; metadata: what JSON can hold. The same input gives the same bytes."""
+    """tensors: name -> NumPy array; metadata: what JSON can hold. The same input gives the same bytes.
+
+    Raises InputError for a NaN or an infinity, and where nothing can be written.
+    """
     import numpy as np
     from safetensors.numpy import save
 
-    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    replace(path, save(tensors, {"minae": json.dumps(metadata)}))  # one key: safetensors does not keep an order of keys
+    tensors, metadata = {name: np.ascontiguousarray(a) for name, a in tensors.items()}, json.loads(json.dumps(metadata))
+    if name := _not_finite(tensors):
+        raise InputError(f"cannot write {path}: {name} has NaN or infinite values; train again from finite ones")
+    whole = {"format": FORMAT, "sha256": _digest(tensors, metadata), "metadata": metadata}
+    replace(path, save(tensors, {"minae": json.dumps(whole)}))  # one key: safetensors does not keep an order of keys
 
 
 def read(path):
-    """(tensors, metadata) of a file of `write`."""
-    from safetensors import SafetensorError, safe_open
+    """(tensors, metadata) of a file of `write`, found whole: its checksum fits, and all numbers are finite."""
+    import numpy as np
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
 
     path = Path(path)
     if not path.is_file():
         raise InputError(f"no file {path}: give the path of a model or checkpoint that minae wrote")
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = (file.metadata() or {}).get("minae")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-    except (SafetensorError, OSError) as error:
+        data = path.read_bytes()  # not mapped: a file that shrinks while it is read would end the process
+        tensors = load(data)
+        words = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {}).get("minae")
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path} is no whole safetensors file ({error}): it is truncated, or of another kind"
         ) from error
-    if metadata is None:
+    if words is None:
         raise InputError(f"{path} is a safetensors file that minae did not write: it has no 'minae' metadata")
     try:
-        return tensors, json.loads(metadata)
-    except json.JSONDecodeError as error:
+        whole = json.loads(words)
+        version, digest, metadata = (whole.get(key) for key in ("format", "sha256", "metadata"))
+    except (ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} has 'minae' metadata that is not JSON ({error}): minae did not write it") from error
+    if version != FORMAT:
+        raise InputError(
+            f"{path} has format {version or 'of an earlier minae'}, and this minae reads format {FORMAT}: train the "
+            "model again, or load it with the version that wrote it"
+        )
+    if not isinstance(metadata, dict) or digest != _digest(tensors, metadata):
+        raise InputError(f"{path} is damaged, its checksum does not fit: take a copy of it, or train again")
+    if name := _not_finite(tensors):
+        raise InputError(f"{path} has NaN or infinite values in {name}: take an earlier checkpoint, or train again")
+    return {name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata
+
+
+def _digest(tensors, metadata):
+    """SHA-256 of names, types, shapes, values and metadata."""
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _not_finite(tensors):
+    """The name of an array with a NaN or an infinity, or None."""
+    import numpy as np
+
+    return next((name for name, a in tensors.items() if a.dtype.kind == "f" and not np.isfinite(a).all()), None)
+
+
+@contextlib.contextmanager
+def claimed(path, what, wait=False):
+    """Within the block nobody else has `path`: no other process, and no other thread. A killed process frees it.
+
+    what: is told to the second one, such as "a training writes";  wait: until the other is done, instead of InputError
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows: the last one wins, as everywhere there
+        yield
+        return
+    path = target(path)
+    lock = path.with_name(f".{path.name[:200]}.lock")
+    while True:
+        file = open(lock, "a")  # noqa: SIM115  (closed below)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            file.close()
+            raise InputError(f"{path} is in use, {what} it now: wait until it is done, or give another name") from None
+        if lock.exists() and os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+            break
+        file.close()  # the one before took its file away
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        file.close()
 
 
 def _umask():

@@ -23,6 +23,8 @@ from minae.errors import InputError
 from minae.fields import OneHot, Real
 from minae.penalties import Term
 
+ROUNDING = 1e-6  # how far scaled data may be off [0, 1]: (x − min)/(max − min) ends some last digits above 1
+
 
 class Loss(Term):
     """A loss scales ds by its weight, and not L: a cost is J = Σ_k weight_k · term_k, and reports its terms as they
@@ -99,9 +101,9 @@ class Bernoulli(Loss):
 
     @staticmethod
     def check(x, low, high, what):
-        if low < 0 or high > 1:
+        if low < -ROUNDING or high > 1 + ROUNDING:
             raise InputError(
-                f"{what} has values in [{low:g}, {high:g}]; the Bernoulli loss takes [0, 1]: "
+                f"{what} has values in [{low:.9g}, {high:.9g}]; the Bernoulli loss takes [0, 1]: "
                 "scale the data (pixels: divide by 255), or use loss='gaussian'"
             )
 
@@ -145,9 +147,9 @@ class Categorical(Loss):
     @staticmethod
     def check(x, low, high, what):
         advice = "encode the classes, or use loss='gaussian'"
-        if low < 0 or high > 1:
+        if low < -ROUNDING or high > 1 + ROUNDING:
             raise InputError(
-                f"{what} has values in [{low:g}, {high:g}]; the categorical loss takes one-hot rows or rows of "
+                f"{what} has values in [{low:.9g}, {high:.9g}]; the categorical loss takes one-hot rows or rows of "
                 f"probabilities: {advice}"
             )
         off = float(abs(x.sum(axis=1, dtype="float64") - 1).max())

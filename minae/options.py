@@ -11,12 +11,16 @@ Raises InputError for a value that an option does not take: what was given, what
 """
 
 import ast
+import functools
+import inspect
 import math
 import operator
+import os
+from pathlib import Path
 
 import numpy as np
 
-from minae.errors import InputError
+from minae.errors import InputError, meant
 
 
 class Required:
@@ -61,7 +65,7 @@ class Option:
             return None
         try:
             return self.convert(value)
-        except (TypeError, ValueError, OverflowError):
+        except (TypeError, ValueError, OverflowError, AttributeError):
             raise InputError(f"{self.name} is {_short(value)}: expected {self.expected()}") from None
 
     def convert(self, value):
@@ -155,7 +159,8 @@ class Choice(Option):
         if value is None and self.optional:
             return None
         if not isinstance(value, str) or value not in self.among:
-            raise InputError(f"unknown {self.name} {_short(value)}: choose one of {', '.join(self.among)}")
+            choices = ", ".join(self.among)
+            raise InputError(f"unknown {self.name} {_short(value)}: choose one of {choices}{meant(value, self.among)}")
         return value
 
     def expected(self):
@@ -218,6 +223,72 @@ class Settled(Option):
 
     def expected(self):
         return repr(self.default)
+
+
+class Function(Option):
+    """Something that can be called."""
+
+    def convert(self, value):
+        if not callable(value):
+            raise TypeError
+        return value
+
+    def expected(self):
+        return "a function"
+
+
+class Functions(Option):
+    """A list of functions."""
+
+    def convert(self, value):
+        functions = list(value)
+        if not all(map(callable, functions)):
+            raise TypeError
+        return functions
+
+    def expected(self):
+        return "a list of functions"
+
+
+class File(Option):
+    """A file's name."""
+
+    def convert(self, value):
+        name = os.fspath(value)
+        if not isinstance(name, str) or not name or "\0" in name:
+            raise ValueError
+        return Path(name)
+
+    def expected(self):
+        return "a file's name"
+
+
+def door(**declared):
+    """Decorate a public verb: arguments pass the option of their name before they come in.
+
+    An argument that the verb does not know, or that is missing, is an InputError, too.
+    """
+
+    def decorate(verb):
+        signature = inspect.signature(verb)
+        for name, option in declared.items():
+            option.name = name
+
+        @functools.wraps(verb)
+        def checked(*positional, **named):
+            try:
+                bound = signature.bind(*positional, **named)
+            except TypeError as error:
+                known = ", ".join(name for name in signature.parameters if name not in ("self", "model"))
+                raise InputError(f"{verb.__name__}: {error}; it takes {known}") from None
+            for name in bound.arguments:
+                if name in declared:
+                    bound.arguments[name] = declared[name].checked(bound.arguments[name])
+            return verb(*bound.args, **bound.kwargs)
+
+        return checked
+
+    return decorate
 
 
 def _short(value, most=80):

@@ -404,7 +404,7 @@ def test_a_given_scale_replaces_the_usual_one(tmp_path):
 
 @pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf"), "255", 1j, [255]])
 def test_bad_scale(scale):
-    refuses("scale", "positive", args=("sample", scale))
+    refuses("scale is", "expected a number > 0", args=("sample", scale))
 
 
 # ------------------------------------------------------------------------------------------------- bad input
@@ -570,7 +570,7 @@ def test_a_path_that_is_none(path):
     refuses("path is", "expected", args=(path,))
 
 
-@pytest.mark.parametrize("name", ["x.txt", "x.parquet", "x", "x.png"])
+@pytest.mark.parametrize("name", ["x.txt", "x.parquet", "x"])
 def test_unknown_kind(tmp_path, name):
     (tmp_path / name).write_text("some words")
     refuses_file(tmp_path / name, "unknown kind", r"\.npz")

@@ -364,7 +364,7 @@ def test_images_of_bytes(backend, rng, tmp_path):
 
 
 def test_a_memory_map_of_another_type_is_read_by_batches(rng, tmp_path):
-    """A fingerprint and the batches read a few rows; nothing reads it whole."""
+    """The batches read their rows, and the fingerprint goes through the file itself; nothing loads it whole."""
     X = rng.uniform(size=(500, 3))
     np.save(tmp_path / "X.npy", X)
     largest = []
@@ -379,7 +379,7 @@ def test_a_memory_map_of_another_type_is_read_by_batches(rng, tmp_path):
 
     data = batches({"x": Real(3)}, {"x": Watched(np.load(tmp_path / "X.npy", mmap_mode="r"), 1)})
     data.fingerprint(), data.take(np.arange(100, 130))
-    assert max(largest) == 64
+    assert max(largest) == 30
 
 
 def test_fingerprints_tell_data_apart(backend, rng):

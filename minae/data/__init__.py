@@ -2,6 +2,8 @@
 
 from .digits import Digits, cache_status, mnist
 from .images import Whitening, natural_images, patches
+from .preprocessing import Preprocessing
 from .readers import Scaled, read
 
-__all__ = ["Digits", "Scaled", "Whitening", "cache_status", "mnist", "natural_images", "patches", "read"]
+__all__ = ["Digits", "Preprocessing", "Scaled", "Whitening", "cache_status", "mnist", "natural_images", "patches",
+           "read"]  # fmt: skip

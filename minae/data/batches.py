@@ -1,12 +1,14 @@
 """Turns user data (arrays of the host, arrays of the device, memory maps, lists of sequences) into checked batches."""
 
+import copy
 import hashlib
+import math
 
 import numpy as np
 
 from minae.data.readers import Scaled
 from minae.errors import InputError
-from minae.fields import Labels
+from minae.fields import Labels, host_array
 
 
 class Batches:
@@ -42,6 +44,7 @@ class Batches:
                     f"{column.label} has {len(column)} rows and {first.label} {len(first)}: expected one for each"
                 )
         self.rows = {domain: len(column) for domain, column in rows.items()}
+        self.chosen, self.known = None, None  # rows of a part; the fingerprint
 
     def __len__(self):
         """Rows of the first domain, which make an epoch."""
@@ -68,18 +71,41 @@ class Batches:
             orders[domain] = np.concatenate(passes)[start : start + n]
         return orders
 
+    def split(self, share, backend, seed):
+        """These rows in two parts, the second with this share of them: a random choice by `seed`, in the order of the
+        rows."""
+        if len(self.rows) > 1:
+            raise InputError(f"validation is {share}, and {' and '.join(self.columns)} are not paired: give arrays")
+        n = len(self)
+        count = max(1, round(share * n))
+        if n - count < 2:
+            raise InputError(f"validation is {share} of {n} rows: that leaves {n - count} to learn from, expected 2")
+        order = backend.stream(seed, "held out").permutation(n)
+        return self._part(np.sort(order[count:])), self._part(np.sort(order[:count]))
+
+    def _part(self, rows):
+        part = copy.copy(self)
+        part.chosen, part.rows = rows, dict.fromkeys(self.rows, len(rows))
+        return part
+
     def take(self, index):
         """The batch at `index`: integer arrays of the host by domain, or one array for all. -> name -> array"""
         if not isinstance(index, dict):
             index = {domain: index if k == 0 else index % rows for k, (domain, rows) in enumerate(self.rows.items())}
+        if self.chosen is not None:
+            index = {domain: self.chosen[rows] for domain, rows in index.items()}
         batch = {}
         for name, column in self.columns.items():
             batch |= column.take(name, index[column.field.domain])
         return batch
 
     def fingerprint(self):
-        """Shape and a hash of up to 64 rows of each field: enough to tell that a run is resumed with other data."""
-        return {name: column.fingerprint() for name, column in self.columns.items()}
+        """Shape and a hash of all values of each field, by which a resume sees that its data are the same."""
+        if self.known is None:
+            self.known = {name: column.fingerprint() for name, column in self.columns.items()}
+        if self.chosen is None:
+            return self.known
+        return {**self.known, "rows": hashlib.sha256(self.chosen.tobytes()).hexdigest()[:16]}
 
 
 class Column:
@@ -88,7 +114,7 @@ class Column:
     def __init__(self, field, X, arena, label):
         self.field, self.arena, self.label, self.backend = field, arena, label, arena.backend
         self.on_device = not isinstance(X, np.ndarray) and self.backend.owns(X)
-        self.X = X if self.on_device or isinstance(X, np.ndarray | Scaled) else self._from_host(X)
+        self.X = X if self.on_device or isinstance(X, Scaled) else self._from_host(X)
         field.check_shape(self.X, label)
         self.lazy = isinstance(self.X, np.memmap | Scaled)
         if not self.lazy:
@@ -129,21 +155,20 @@ class Column:
         return self.backend.xp.equal(y[:, None], classes, out=self.arena.empty(len(index), self.field.classes))
 
     def _from_host(self, X):
-        try:
-            return np.asarray(X)
-        except (TypeError, ValueError) as error:
-            kind = f"{type(X).__module__.partition('.')[0]} {type(X).__name__}"
-            rows = ", ".join(["rows", *map(str, self.field.shape)])
-            raise InputError(
-                f"{self.label} is a {kind} and the model is on backend {self.backend.name!r}: expected an array "
-                f"({rows}) of the host or of that backend"
-            ) from error
+        rows = ", ".join(["rows", *map(str, self.field.shape)])
+        expected = f"an array ({rows}) of the host or of the model's backend, {self.backend.name!r}"
+        return host_array(X, self.label, expected)
 
     def fingerprint(self):
-        index = np.unique(np.linspace(0, len(self) - 1, 64).astype(np.int64))
-        some = self.X[self.backend.from_numpy(index)] if self.on_device else np.asarray(self.X[index])
-        some = self.backend.to_numpy(some) if self.on_device else some
-        return [*self.X.shape, hashlib.sha256(np.ascontiguousarray(some).tobytes()).hexdigest()[:16]]
+        digest, X = hashlib.sha256(), self.X
+        while isinstance(X, Scaled):  # what divides and is subtracted, and then the file itself
+            digest.update(f"{X.scale} {X.shift}".encode())
+            X = X.X
+        rows = max(1, (1 << 22) // max(1, math.prod(self.X.shape[1:])))
+        for start in range(0, len(self), rows):
+            part = X[start : start + rows]
+            digest.update(np.ascontiguousarray(self.backend.to_numpy(part) if self.on_device else part))
+        return [*self.X.shape, str(X.dtype), digest.hexdigest()[:16]]
 
 
 class Ragged:
@@ -157,7 +182,7 @@ class Ragged:
             raise InputError(
                 f"{label} is a {type(X).__name__}: expected a list of sequences, an array for each example"
             )
-        self.X = [np.asarray(x) for x in X]
+        self.X = [host_array(x, f"{label}[{k}]", "an array") for k, x in enumerate(X)]
         whole = type(field).__name__
         for k, x in enumerate(self.X):
             if x.ndim != len(field.shape) or x.shape[1:] != field.shape[1:] or x.dtype.kind not in field.kinds:
@@ -182,8 +207,9 @@ class Ragged:
 
     def fingerprint(self):
         digest = hashlib.sha256()
-        for i in np.unique(np.linspace(0, len(self) - 1, 64).astype(np.int64)):
-            digest.update(np.ascontiguousarray(self.X[i]).tobytes())
+        for x in self.X:
+            digest.update(f"{x.dtype} {x.shape}".encode())
+            digest.update(np.ascontiguousarray(x))
         return [len(self), sum(map(len, self.X)), digest.hexdigest()[:16]]
 
 
@@ -195,6 +221,8 @@ def checked_batch(fields, inputs, backend, dtype):
         if x is None and field.optional:
             continue
         batch[name] = x
+        if isinstance(x, np.ma.MaskedArray):
+            host_array(x, name)
         if not backend.owns(x):
             raise InputError(
                 f"{name} is a {type(x).__module__.partition('.')[0]} {type(x).__name__} and the model is on backend "

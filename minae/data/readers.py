@@ -1,13 +1,16 @@
 """The user's own data: `read(path)` gives a 2-D array whose rows are examples."""
 
 import csv
+import io
 import math
-import numbers
 import os
 import reprlib
+import warnings
+from pathlib import Path
 
 import numpy as np
 
+from .. import options
 from ..errors import InputError
 from .digits import raw_array
 from .idx import GZIP, at_home, is_idx, one_line, parse_idx, scaled, unpacked
@@ -15,66 +18,102 @@ from .idx import GZIP, at_home, is_idx, one_line, parse_idx, scaled, unpacked
 IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 NAMES = ("X", "x", "data", "train")  # the array of an .npz that holds several
 LARGEST = float(np.finfo(np.float32).max)
-KNOWN = ".npy, .npz, .csv, IDX (plain or .gz), a folder of images, or the names 'mnist' and 'sample'"
+TEXT = {".csv": ",", ".tsv": "\t"}
+KNOWN = (
+    ".npy, .npz, .mat, .csv or .tsv (.gz too), IDX (.gz too), an image, a folder of images, or the names 'mnist' and "
+    "'sample'"
+)
+SCALE = options.Positive()
+SCALE.name = "scale"
 
 
-def read(path, scale=None, images=False):
-    """A 2-D array, rows are examples, from .npy, .npz, .csv, IDX (plain or gzipped) or a folder of images.
+def read(path, scale=None, images=False, *, array=None, drop=()):
+    """A 2-D array, rows are examples, from a table (.npy, .npz, .csv, .tsv, .mat), IDX, an image or a folder of images.
 
-    The names "mnist" and "sample" give the training images of the full MNIST and of the embedded sample. A .npy stays
-    on disk (memory-mapped). Arrays of more dimensions are flattened to (n, -1). `scale` divides, into float32: by
-    default 255 for images and bytes in IDX, and nothing elsewhere; a memory map is divided row by row, when read.
+    The names "mnist" and "sample" give the training images of the full MNIST and of the embedded sample. A text or IDX
+    file may be gzipped. A .npy stays on disk (memory-mapped). Arrays of more dimensions are flattened to (n, -1).
+    `scale` divides, into float32: by default 255 for images and bytes in IDX, and nothing elsewhere; a memory map is
+    divided row by row, when read.
 
     With `images`, examples keep their axes, channels first: (n, C, H, W), from arrays (n, H, W), (n, C, H, W) or (n, H,
     W, C), from rows whose length is a square, and from a folder, whose images keep their colour.
+
+    array: name of the array in a .npz or .mat that holds several;  drop: columns of a table to leave out, by their name
+    in the header, or by their number from 1 on
     """
+    X, usual = raw(path, images, array, drop)
+    return divided(X, usual if scale is None else SCALE.checked(scale))
+
+
+def raw(path, images=False, array=None, drop=()):
+    """What `read` gives, undivided, and the scale that is usual for its kind, or None."""
     if not isinstance(path, (str, os.PathLike)):
         raise InputError(f"path is {reprlib.repr(path)}: expected a file's name, {KNOWN}")
-    if scale is not None and not (isinstance(scale, numbers.Real) and 0 < scale < float("inf")):
-        raise InputError(f"scale is {reprlib.repr(scale)}: expected a positive, finite number, such as 255")
+    drop = [drop] if isinstance(drop, str | int) else list(drop)
     try:
-        X, default = _load(path, images)
+        X, usual = _load(path, images, array, drop)
     except OSError as e:
         raise InputError(f"cannot open {os.fspath(path)!r}: {one_line(e)}; check the path and its permissions") from e
-    X = _planes(_numbers(X, path), path) if images else _rows(_numbers(X, path))
-    if scale is None:
-        scale = default
+    X = _numbers(X, path)
+    return _planes(X, path) if images else _rows(X), usual
+
+
+def divided(X, scale):
+    """X / scale; a memory map is divided when it is read."""
     if isinstance(X, np.memmap):
         return X if scale is None and X.dtype.isnative else Scaled(X, scale or 1)
     return X if scale is None else scaled(X, scale)
 
 
 class Scaled:
-    """X / scale, float32, computed for the rows that are asked for: a memory map stays on disk."""
+    """(X − shift) / scale, float32, computed for the rows that are asked for: a memory map stays on disk."""
 
     dtype = np.dtype(np.float32)
 
-    def __init__(self, X, scale):
-        self.X, self.scale, self.shape, self.ndim = X, scale, X.shape, X.ndim
+    def __init__(self, X, scale, shift=None):
+        self.X, self.scale, self.shift, self.shape, self.ndim = X, scale, shift, X.shape, X.ndim
 
     def __len__(self):
         return len(self.X)
 
     def __getitem__(self, rows):
-        return scaled(self.X[rows], self.scale)
+        return scaled(self.X[rows] if self.shift is None else self.X[rows] - self.shift, self.scale)
 
     def __array__(self, dtype=None, copy=None):
         return self[:].astype(dtype or self.dtype, copy=False)
 
 
-def _load(path, colour=False):
+def _load(path, colour, array, drop):
     """The array in a file or folder, and the scale that is usual for its kind."""
     if isinstance(path, str) and path in ("mnist", "sample"):
-        return raw_array("train", full=path == "mnist"), 255
-    path = at_home(path)
-    if not os.path.exists(path):
-        raise InputError(f"there is no file {str(path)!r}: expected {KNOWN}; check the path")
-    if path.is_dir():
-        return _images(path, colour), 255
+        X, usual, kind = raw_array("train", full=path == "mnist"), 255, path
+    else:
+        path = at_home(path)
+        if not os.path.exists(path):
+            raise InputError(f"there is no file {str(path)!r}: expected {KNOWN}; check the path")
+        X, usual, kind = _open(path, colour, array, drop)
+    if array is not None and kind not in (".npz", ".mat"):
+        raise InputError(f"{os.fspath(path)!r} holds one array: leave out the name {array!r}")
+    if drop and kind not in TEXT:
+        numbers = _numbered(drop, None, math.prod(X.shape[1:]), path)
+        X = np.delete(X.reshape(len(X), -1), numbers, axis=1)
+    return X, usual
+
+
+def _open(path, colour, array, drop):
+    """The array in a file, its usual scale, and its kind."""
     suffix = path.suffix.lower()
-    if suffix in (".npy", ".npz", ".csv"):
+    if suffix == ".gz" and Path(path.stem).suffix.lower() in TEXT:
+        suffix = Path(path.stem).suffix.lower()
+    if path.is_dir():
+        return _images(path, colour), 255, "folder"
+    if suffix in IMAGES:
+        return _images(path, colour), 255, suffix
+    readers = {".npy": _npy, ".npz": lambda path: _npz(path, array), ".mat": lambda path: _mat(path, array)}
+    readers |= {kind: lambda path, comma=comma: _text(path, comma, drop) for kind, comma in TEXT.items()}
+    if suffix in readers:
         try:
-            return {".npy": _npy, ".npz": _npz, ".csv": _csv}[suffix](path), None
+            return readers[suffix](path), None, suffix
         except InputError:
             raise
         except Exception as e:  # the libraries raise anything on a damaged file
@@ -85,7 +124,7 @@ def _load(path, colour=False):
     if not is_idx(raw):
         raise InputError(f"{str(path)!r} is of an unknown kind: expected {KNOWN}")
     X = parse_idx(raw, path)
-    return X, 255 if X.dtype == np.uint8 else None
+    return X, 255 if X.dtype == np.uint8 else None, "idx"
 
 
 def _numbers(X, path):
@@ -127,49 +166,95 @@ def _npy(path):
     return np.lib.format.open_memmap(path, mode="r")
 
 
-def _npz(path):
+def _npz(path, name):
     with path.open("rb") as f, np.load(f, allow_pickle=False) as arrays:
-        keys = list(arrays)
-        chosen = keys if len(keys) == 1 else [key for key in keys if key in NAMES]
-        if len(chosen) != 1:
-            raise InputError(
-                f"{str(path)!r} holds the arrays {reprlib.repr(keys)}: expected a single one, or one that is named "
-                f"{', '.join(NAMES)}; save it alone"
-            )
-        return np.asarray(arrays[chosen[0]])
+        return np.asarray(arrays[_chosen(list(arrays), name, path)])
 
 
-def _csv(path):
-    """Numbers between commas; a first line without any number is a header."""
-    with path.open(encoding="utf-8-sig", newline="") as f:
-        lines = csv.reader(f)
+def _mat(path, name):
+    """An array of a MATLAB file (up to version 7.2)."""
+    from scipy.io import loadmat, whosmat
+
+    return loadmat(path, variable_names=[name := _chosen([key for key, *_ in whosmat(path)], name, path)])[name]
+
+
+def _chosen(keys, name, path):
+    """Which of several arrays is meant."""
+    if name is not None and name not in keys:
+        raise InputError(f"{str(path)!r} has no array {name!r}: it holds {reprlib.repr(keys)}")
+    chosen = keys if len(keys) == 1 else [key for key in keys if key in ([name] if name else NAMES)]
+    if len(chosen) != 1:
+        raise InputError(
+            f"{str(path)!r} holds the arrays {reprlib.repr(keys)}: say which one (--array NAME), or name it "
+            f"{', '.join(NAMES)}"
+        )
+    return chosen[0]
+
+
+def _text(path, comma, drop):
+    """Numbers between commas or tabs; a first line without any number is a header."""
+    with io.StringIO(unpacked(path).decode("utf-8-sig"), newline="") as f:
+        lines = csv.reader(f, delimiter=comma)
         first = next((row for row in lines if row), [])
         header = any(map(str.strip, first)) and all(_value(field) is None for field in first)
         skip = lines.line_num if header else 0
         if not first or (header and not any(lines)):
-            raise InputError(f"{str(path)!r} holds no rows of numbers: expected numbers between commas")
+            raise InputError(f"{str(path)!r} holds no rows of numbers: expected numbers between commas or tabs")
+        names = [name.strip() for name in first] if header else None
+        left_out = set(_numbered(drop, names, len(first), path))
+        columns = [k for k in range(len(first)) if k not in left_out]
         f.seek(0)
+        settings = dict(comments=None, delimiter=comma, skiprows=skip, quotechar='"', ndmin=2)
         try:
-            X = np.loadtxt(f, np.float32, comments=None, delimiter=",", skiprows=skip, quotechar='"', ndmin=2)
+            X = np.loadtxt(f, np.float32, usecols=columns if left_out else None, **settings)
             if np.isfinite(X).all():
+                if not header and len(X) > 1 and _looks_like_a_header(first):
+                    warnings.warn(
+                        f"{str(path)!r}: the first line, {reprlib.repr(comma.join(first))}, counts its columns as a "
+                        "header does, and is read as an example; delete it if it is none",
+                        stacklevel=2,
+                    )
                 return X
         except ValueError as e:
             problem = one_line(e)
         else:
             problem = "it holds infinite numbers"
         f.seek(0)
-        raise InputError(f"{str(path)!r}: {_first_fault(f, skip) or problem}; correct the file")
+        raise InputError(f"{str(path)!r}: {_first_fault(f, skip, comma, left_out) or problem}; correct the file")
 
 
-def _first_fault(f, skip):
-    """Which line and column of a CSV file is wrong, in words."""
-    lines, width = csv.reader(f), None
+def _looks_like_a_header(first):
+    """Whether the fields are 0, 1, 2, … or 1, 2, 3, …, as a frame without names writes its header."""
+    values = [_value(field) for field in first]
+    return len(values) > 1 and values in ([*range(len(values))], [*range(1, len(values) + 1)])
+
+
+def _numbered(drop, names, width, path):
+    """The numbers, from 0 on, of columns that are given by name, or by number from 1 on."""
+    numbers = []
+    for column in drop:
+        if names is not None and column in names:
+            numbers.append(names.index(column))
+        elif str(column).isdecimal() and 1 <= int(column) <= width:
+            numbers.append(int(column) - 1)
+        else:
+            known = f"{reprlib.repr(names)}, or " if names else ""
+            name = os.fspath(path)
+            raise InputError(f"{name!r} has no column {column!r}: expected {known}a number from 1 to {width}")
+    if len(set(numbers)) == width:
+        raise InputError(f"all {width} columns of {os.fspath(path)!r} are left out: keep one")
+    return numbers
+
+
+def _first_fault(f, skip, comma, left_out):
+    """Which line and column of a text file is wrong, in words."""
+    lines, width = csv.reader(f, delimiter=comma), None
     for row in lines:
         if not row or lines.line_num <= skip:
             continue
         where, width = f"row {lines.line_num}", width or len(row)
         for j, field in enumerate(row, 1):
-            value = _value(field)
+            value = 0 if j - 1 in left_out else _value(field)
             if value is None or not abs(value) <= LARGEST:
                 return f"{where}, column {j} is {reprlib.repr(field)} (the first line is row 1): expected a number"
         if len(row) != width:
@@ -185,12 +270,14 @@ def _value(field):
         return None
 
 
-def _images(folder, colour=False):
-    """The images of a folder in the order of their names, as bytes: greyscale (n, height, width), or with `colour`,
-    where the first of them has colours, (n, height, width, 3)."""
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGES and not p.name.startswith("."))
+def _images(path, colour=False):
+    """An image, or those of a folder in the order of their names, as bytes: greyscale (n, height, width), or with
+    `colour`, where the first of them has colours, (n, height, width, 3)."""
+    paths = [path]
+    if path.is_dir():
+        paths = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGES and not p.name.startswith("."))
     if not paths:
-        raise InputError(f"the folder {str(folder)!r} holds no images: expected {', '.join(sorted(IMAGES))}")
+        raise InputError(f"the folder {str(path)!r} holds no images: expected {', '.join(sorted(IMAGES))}")
     from PIL import Image
 
     for i, path in enumerate(paths):

@@ -9,7 +9,8 @@ from typing import Any
 
 from minae import files
 from minae.backend import Backend, get_backend
-from minae.errors import InputError
+from minae.data.preprocessing import Preprocessing
+from minae.errors import InputError, meant
 from minae.models.autoencoder import Autoencoder
 from minae.models.model import MODELS, Cost, Model
 
@@ -56,12 +57,19 @@ def import_file(path: str | Path) -> None:
         raise InputError(f"{str(path)!r} cannot be imported: {type(error).__name__}: {error}") from error
 
 
-def get_model(name: str) -> type[Model]:
-    """The class of the model called `name`."""
+def full_name(name: str) -> str:
+    """The name of a model that is given by its name or by a short one, such as vae."""
     models = registry()
-    if name not in models:
-        raise InputError(f"unknown model {name!r}: choose one of {', '.join(models)}")
-    return models[name]
+    short = {alias: model.name for model in models.values() for alias in model.short}
+    if name not in models and name not in short:
+        close = meant(name, [*models, *short])
+        raise InputError(f"unknown model {name!r}: choose one of {', '.join(models)}{close}")
+    return short.get(name, name)
+
+
+def get_model(name: str) -> type[Model]:
+    """The class of the model that is called `name`, or has it as a short name."""
+    return MODELS[full_name(name)]
 
 
 def load(path: str | Path, *, backend: str | Backend | None = None, dtype: str | None = None) -> Model:
@@ -70,17 +78,24 @@ def load(path: str | Path, *, backend: str | Backend | None = None, dtype: str |
     Raises InputError for a file that is missing, truncated, or not minae's.
     """
     tensors, metadata = files.read(path)
-    backend = get_backend(backend)
+    backend, name = get_backend(backend), metadata.get("model")
+    if name not in registry():
+        raise InputError(
+            f"{path} holds a model of kind {name!r}, and there are {', '.join(MODELS)}: import the file that "
+            "defines it first (--import FILE)"
+        )
+    kind = get_model(name)
+    model = kind.__new__(kind)
+    model._in_file = {key: array.shape for key, array in tensors.items()}
     try:
-        kind = get_model(metadata["model"])
-        model = kind(**metadata["config"], backend=backend, dtype=dtype or metadata["dtype"])
+        model.__init__(**metadata["config"], backend=backend, dtype=dtype or metadata["dtype"])
         model.weights.update(metadata["weights"])
+        model.preprocessing = Preprocessing(**metadata["preprocessing"])
         model.restore(tensors)
     except (KeyError, TypeError, ValueError) as error:  # InputError is a ValueError
-        raise InputError(
-            f"{path} does not hold a whole minae model ({error}): was it written by another version?"
-        ) from error
+        raise InputError(f"{path} does not hold a whole model of kind {name!r}: {error}; train it again") from error
     return model
 
 
-__all__ = ["MODELS", "Autoencoder", "Cost", "Model", "exports", "get_model", "import_file", "load", "registry"]
+__all__ = ["MODELS", "Autoencoder", "Cost", "Model", "exports", "full_name", "get_model", "import_file", "load",
+           "registry"]  # fmt: skip

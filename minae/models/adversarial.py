@@ -28,6 +28,7 @@ class AdversarialAutoencoder(Autoencoder):
     """
 
     name = "adversarial"
+    short = ("aae",)
     section = "20.10.4"
     terms = ("L", "L_D", "L_G")
     objective = ("L",)

@@ -4,6 +4,7 @@ import math
 import warnings
 from typing import Any
 
+from minae import options
 from minae.backend import namespace
 from minae.errors import InputError
 from minae.fields import Code, Field
@@ -111,22 +112,31 @@ class Autoencoder(Model):
         """r = g(f(x)):  (rows, n) -> (rows, n)."""
         return self.apply(lambda x, start: self.shaped(self.loss.mean(self.g.forward(self.code_of(x))[0])), X)
 
+    def score_samples(self, X: Any) -> Any:
+        """log p(x | h = f(x)) of each row, but for a constant: −L, high where x is reconstructed well.  -> (rows,)"""
+
+        def minus_L(x, start):
+            return -self.loss.rows(self.g.forward(self.code_of(x))[0], x)[:, None]
+
+        return self.apply(minus_L, X, next(iter(self.fields.values())))[:, 0]
+
     def shaped(self, r: Any) -> Any:
         """r in the shape of x."""
         return r if self.image is None else r.reshape(len(r), *self.image)
 
     def jacobian(self, X: Any) -> Any:
         """Jf = ∂h/∂x at each row, of the code that `encode` gives:  (rows, n) -> (rows, m, n)."""
-        n, m = self.sizes[0], self.code_size
-        need, have = len(X) * m * n * self.dtype.itemsize, self.backend.memory()
+        n, m, rows = self.sizes[0], self.code_size, len(self.table(X))
+        need, have = rows * m * n * self.dtype.itemsize, self.backend.memory()
         if need > have:
             raise InputError(
-                f"a Jacobian of {len(X)} × {m} × {n} takes {need / 2**30:.3g} GiB of {have / 2**30:.3g}: give fewer "
+                f"a Jacobian of {rows} × {m} × {n} takes {need / 2**30:.3g} GiB of {have / 2**30:.3g}: give fewer "
                 "rows; for ‖Jf‖ alone, ContractiveAutoencoder(probes=K) estimates it"
             )
         f = self.f if self.between is None else Network([*self.f.layers, self.between])
         return self.apply(lambda x, start: f.jacobian(x), X, batch_size=100)
 
+    @options.door(k=options.Count())
     def tangents(self, X: Any, k: int = 8) -> tuple[Any, Any]:
         """Where the code is sensitive, at each row: the k leading right singular vectors of Jf and their singular
         values, (rows, k, n) and (rows, k). They span the manifold's tangent plane at x.     (sections 14.6, 14.7)"""

@@ -19,6 +19,7 @@ class ContractiveAutoencoder(Autoencoder):
     """
 
     name = "contractive"
+    short = ("cae",)
     section = "14.7"
     lam = Weight("Omega", 0.1, "weight λ of Ω")
     tied = Flag(True)

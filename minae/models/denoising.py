@@ -29,6 +29,7 @@ class DenoisingAutoencoder(Autoencoder):
     """
 
     name = "denoising"
+    short = ("dae",)
     section = "14.5"
     corruption = Choice("masking", "C(x̃ | x), see minae.corruptions", among=tuple(CORRUPTIONS))
     level = Number(0.25, "standard deviation, or share of the components that are spoiled")

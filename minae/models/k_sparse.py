@@ -27,6 +27,7 @@ class KSparseAutoencoder(Autoencoder):
     """
 
     name = "k_sparse"
+    short = ("ksae",)
     section = "14.2.1"
     k = Count(doc="units that are kept, 1 ≤ k ≤ code size", example=2)
     code = Choice("identity", "φ of the code layer: linear, as in the paper, or ReLU", among=Autoencoder.code.among)

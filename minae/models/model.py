@@ -6,6 +6,7 @@ A new model is one file in this folder (or a file given by `--import`): a subcla
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -15,13 +16,14 @@ from minae import files, kernels, options
 from minae.arena import Arena
 from minae.backend import Backend, get_backend
 from minae.data.batches import Batches, checked_batch
-from minae.errors import InputError
+from minae.data.preprocessing import Preprocessing
+from minae.errors import InputError, meant
 from minae.fields import Field
 from minae.layers import Layer, Mode
 from minae.networks import Network
 from minae.options import Count, Weight
 from minae.parameters import Parameters
-from minae.training.loop import fit
+from minae.training.loop import History, fit
 
 MODELS: dict[str, type["Model"]] = {}  # name -> class, as they were registered; `minae.models.registry` sorts them
 
@@ -97,6 +99,7 @@ class Model:
     """
 
     name: ClassVar[str] = ""
+    short: ClassVar[tuple[str, ...]] = ()  # other names that the command line takes
     section: ClassVar[str] = "99"  # of the book: the order of the models in lists
     terms: ClassVar[tuple[str, ...]] = ("L",)  # terms of the cost whose weight is 1 unless it is changed
     turns: ClassVar[dict[str, tuple[str, ...]]] = {}
@@ -104,6 +107,7 @@ class Model:
     constrained: ClassVar[bool] = False
     coupled: tuple[str, ...] = ()
     cases: ClassVar[dict[str, dict[str, Any]]] = {"": {}}
+    _in_file: dict[str, tuple[int, ...]] | None = None  # shapes of the arrays that `load` found
 
     seed = Count(0, "of the initial parameters", lowest=0)
 
@@ -137,7 +141,8 @@ class Model:
             )
         given |= dict(zip(sizes, positional, strict=False))
         for name in set(given) - set(declared):
-            raise InputError(f"{self.name or type(self).__name__} has no option {name!r}: it has {', '.join(declared)}")
+            known, close = ", ".join(declared), meant(name, declared)
+            raise InputError(f"{self.name or type(self).__name__} has no option {name!r}: it has {known}{close}")
         if str(dtype) not in ("float32", "float64"):
             raise InputError(f"dtype is {dtype!r}: choose 'float32' (to train) or 'float64' (to check gradients)")
         self.options: dict[str, Any] = {}
@@ -147,6 +152,7 @@ class Model:
             option.keep(self, given.get(name, option.default))
         self.backend, self.dtype = get_backend(backend), np.dtype(str(dtype))
         self.arena = Arena(self.backend, self.dtype)
+        self.history, self.preprocessing, self.training = History(), Preprocessing(), threading.Lock()
         self._specs: dict[Any, dict[str, tuple]] = {}
         self.settle()
         self._build()
@@ -159,7 +165,11 @@ class Model:
             shapes |= {name: shape for name, shape in network.shapes().items() if name not in shapes}
             layers |= {f"{net}{k + 1}": layer.names for k, layer in enumerate(network.trained())}
             state |= network.state()
-        self.parameters = Parameters(shapes | self.shapes(), self.arena, layers)
+        shapes |= self.shapes()
+        for name, shape in shapes.items() if self._in_file is not None else ():  # before memory is taken for them
+            if tuple(shape) != self._in_file.get(name):
+                raise InputError(f"{name} has shape {self._in_file.get(name)}, and by the configuration {tuple(shape)}")
+        self.parameters = Parameters(shapes, self.arena, layers)
         state = {name: np.array(array) for name, array in state.items()}
         types = {name: self.dtype if array.dtype.kind == "f" else array.dtype for name, array in state.items()}
         self.state = {name: self.backend.from_numpy(array.astype(types[name])) for name, array in state.items()}
@@ -276,11 +286,12 @@ class Model:
 
     # ---- verbs
 
-    def fit(self, X: Any, y: Any = None, **settings: Any) -> Any:
+    def fit(self, X: Any, y: Any = None, **settings: Any) -> History:
         """Train on the rows of X, with y and further fields by name where the model has them; see `minae.training.fit`.
-        Returns its History."""
+        Returns its History, which is `model.history`, too, also after an interruption."""
         return fit(self, X, y, **settings)
 
+    @options.door(batch_size=Count())
     def evaluate(self, X: Any, y: Any = None, batch_size: int = 1000, **inputs: Any) -> dict[str, float]:
         """The cost terms at X as floats, averaged over its rows; a model's noise is drawn from seed 0."""
         batches, total = X if isinstance(X, Batches) else self.batches(X, y, inputs), {}
@@ -303,6 +314,11 @@ class Model:
         given = {first: X, **(inputs or {})} | ({} if y is None else {"y": y})
         return Batches(self.fields, given, self.arena, {first: label}, f"a model of kind {self.name!r}")
 
+    def table(self, X: Any, field: Field | None = None, name: str = "X") -> Batches:
+        """The rows of X, checked; of any range, where no field is given."""
+        field = next(iter(self.fields.values())).of_any_range() if field is None else field
+        return Batches({"x": field}, {"x": X}, self.arena, {"x": name})
+
     def apply(
         self, function: Callable[..., Any], X: Any, field: Field | None = None, name: str = "X", batch_size: int = 1000
     ) -> Any:
@@ -310,9 +326,7 @@ class Model:
         and behind it the lengths where they vary. Host arrays in, host arrays out; device arrays in, device arrays out.
 
         field: of X; by default the first, whatever range the loss asks for"""
-        field = next(iter(self.fields.values())).of_any_range() if field is None else field
-        batches = Batches({"x": field}, {"x": X}, self.arena, {"x": name})
-        out = None
+        batches, out = self.table(X, field, name), None
         for start in range(0, len(batches), batch_size):
             with self.arena:
                 index = np.arange(start, min(start + batch_size, len(batches)))
@@ -330,6 +344,7 @@ class Model:
         """The same model with its own parameters and state, on the same or another backend and dtype."""
         other = type(self)(**self.config, backend=backend or self.backend, dtype=dtype or self.dtype.name)
         other.weights.update(self.weights)
+        other.preprocessing = self.preprocessing
         other.restore({name: self.backend.to_numpy(array) for name, array in self.tensors().items()})
         return other
 
@@ -339,7 +354,7 @@ class Model:
     def __reduce__(self):
         tensors = {name: np.array(self.backend.to_numpy(array)) for name, array in self.tensors().items()}
         settings = {"backend": self.backend.name, "dtype": self.dtype.name}
-        return _rebuilt, (type(self), self.config, settings, dict(self.weights), tensors)
+        return _rebuilt, (type(self), self.config, settings, dict(self.weights), tensors, self.preprocessing)
 
     def tensors(self) -> dict[str, Any]:
         """What is saved: the parameters by name, and the state, whose names begin with "state."."""
@@ -348,25 +363,34 @@ class Model:
         }
 
     def restore(self, tensors: dict[str, np.ndarray]) -> None:
-        """Take parameters and state from arrays of the host. Raises KeyError for a name or shape that does not fit."""
-        for name, array in self.tensors().items():
-            if tensors[name].shape != array.shape:
-                raise KeyError(name)
+        """Take parameters and state from arrays of the host. Raises InputError where one is missing, or has another
+        shape or type, before any is changed."""
+        own = self.tensors()
+        for name, array in own.items():
+            given = tensors.get(name)
+            if given is None or given.shape != array.shape or given.dtype.kind != np.dtype(array.dtype).kind:
+                words = "missing" if given is None else f"{given.dtype} {given.shape}"
+                raise InputError(f"{name} is {words}: this model has {array.dtype} {array.shape}")
+        for name, array in own.items():
             array[...] = self.backend.from_numpy(np.ascontiguousarray(tensors[name].astype(array.dtype)))
 
     def save(self, path: Any) -> None:
         """Write parameters, state and configuration to one safetensors file; a former file is replaced whole."""
+        if not self.name:
+            raise InputError(f"{type(self).__name__} has no name, by which `load` could find it: give it a `name`")
         files.write(path, {name: self.backend.to_numpy(a) for name, a in self.tensors().items()}, self.metadata())
 
     def metadata(self) -> dict[str, Any]:
         """What a file says of the model beside its arrays: enough to build it again."""
-        return {"model": self.name, "config": self.config, "dtype": self.dtype.name, "weights": dict(self.weights)}
+        words = {"model": self.name, "config": self.config, "dtype": self.dtype.name, "weights": dict(self.weights)}
+        return words | {"preprocessing": self.preprocessing.described()}
 
 
-def _rebuilt(kind, config, settings, weights, tensors):
+def _rebuilt(kind, config, settings, weights, tensors, preprocessing):
     """The model that was pickled."""
     model = kind(**config, **settings)
     model.weights.update(weights)
+    model.preprocessing = preprocessing
     model.restore(tensors)
     return model
 

@@ -35,6 +35,7 @@ class PredictiveSparseDecomposition(Autoencoder):
     """
 
     name = "predictive_sparse"
+    short = ("psd",)
     section = "14.8"
     activation = Choice("tanh", among=ACTIVATIONS)
     code = Choice("shrink", "shrink, which can predict a 0; or φ, and then f = G ⊙ φ(x W + b)",

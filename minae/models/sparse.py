@@ -19,6 +19,7 @@ class SparseAutoencoder(Autoencoder):
     """
 
     name = "sparse"
+    short = ("sae",)
     section = "14.2.1"
     penalty = Choice("kl", "which Ω: |h|, or the divergence of the mean activity", among=("l1", "kl"))
     rho = Rate(0.05, "target ρ of the mean activity, for the penalty kl")

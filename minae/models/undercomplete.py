@@ -20,6 +20,7 @@ class UndercompleteAutoencoder(Autoencoder):
     """
 
     name = "undercomplete"
+    short = ("ae",)
     section = "14.1"
     lam = Weight("Omega", 0.0, "weight λ of weight decay, Ω = ½ Σ ‖W‖²")
     cases = {

@@ -26,6 +26,7 @@ class VariationalAutoencoder(Autoencoder):
     """
 
     name = "variational"
+    short = ("vae",)
     section = "14.4"
     code_parts = 2  # the encoder's last layer gives μ and log σ²
     beta = Weight("KL", 1.0, "weight β of the KL")

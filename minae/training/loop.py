@@ -9,12 +9,12 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minae.errors import Diverged, InputError
+from minae import files, options
+from minae.errors import Diverged, InputError, meant
 from minae.training.checkpoint import Checkpoint
 from minae.training.optimizers import LBFGS, OPTIMIZERS, Optimizer
 from minae.training.progress import Bar, CtrlC
@@ -31,6 +31,19 @@ class History(list):
         return super().__getitem__(key)
 
 
+@options.door(
+    epochs=options.Count(lowest=0),
+    batch_size=options.Count(optional=True),
+    patience=options.Count(optional=True),
+    callbacks=options.Functions(),
+    gradient_hook=options.Function(optional=True),
+    average=options.Rate(optional=True),
+    seed=options.Count(lowest=0),
+    checkpoint=options.File(optional=True),
+    every=options.Count(),
+    resume=options.Flag(),
+    progress=options.Flag(optional=True),
+)
 def fit(
     model: Any,
     X: Any,
@@ -57,22 +70,41 @@ def fit(
     batch_size: rows a step; by default 128, or all rows where there are fewer
     optimizer:  an optimizer, or its name: sgd, momentum, nesterov, adam, adamw or lbfgs (all rows at once, by SciPy);
                 for a model of several players one for all, or a dict of one for each turn
-    validation: an array like X whose cost is taken after each epoch; (X, y) where there is y, or a dict of all fields
+    validation: an array like X whose cost is taken after each epoch; (X, y) where there is y, or a dict of all fields;
+                or a share of the rows in (0, 1), such as 0.1, which are drawn by `seed` and held out
     patience:   stop after so many epochs without a lower validation cost J, and restore the best parameters
-    callbacks:  called after each epoch as callback(model, history); one that returns True ends the training
+    callbacks:  called after each epoch as callback(model, history); one that returns True ends the training. It may
+                change weights of the model, and settings of an optimizer that was given as an object, such as its lr
     gradient_hook: called between cost and step with ∂J/∂θ, the flat vector, which it may change in place
     average:    γ of a moving average of θ, θ̄ ← γ θ̄ + (1 − γ) θ after each step, with less weight on the first steps;
                 the validation cost is that of θ̄, and so is the model in the end
     seed:       of the order of the rows and of the model's constants
-    checkpoint: a file written every `every` epochs, on Ctrl-C and at the end; resume=True continues from it
+    checkpoint: a file written every `every` epochs, on Ctrl-C and at the end; resume=True continues from it, with more
+                epochs or another patience if you like
     progress:   True, False, or None for a bar only where a person watches
 
     The same seed gives the same parameters, bit for bit, on one machine, backend and number of threads; also through a
     kill and a resume.
 
-    Raises InputError for data or settings out of range, Diverged when a cost term becomes NaN or infinite.
+    Raises InputError for data or settings out of range, and where another thread trains this model or another process
+    writes this checkpoint. Raises Diverged when a cost term becomes NaN or infinite; the model then has the best
+    parameters, or without `patience` those of the last epoch that ended well.
     """
+    if not model.training.acquire(blocking=False):
+        raise InputError("this model is in training already: wait until that `fit` ends, or train a model.copy()")
+    with contextlib.ExitStack() as at_end:
+        at_end.callback(model.training.release)
+        if checkpoint is not None:
+            at_end.enter_context(files.claimed(checkpoint, "a training writes"))
+        return _fit(model, X, y, epochs, batch_size, optimizer, validation, patience, callbacks, gradient_hook, average,
+                    seed, checkpoint, every, resume, progress, inputs)  # fmt: skip
+
+
+def _fit(model, X, y, epochs, batch_size, optimizer, validation, patience, callbacks, gradient_hook, average, seed,
+         checkpoint, every, resume, progress, inputs):  # fmt: skip
     batches = model.batches(X, y, inputs)
+    if isinstance(validation, float | np.floating):
+        batches, validation = batches.split(SHARE.checked(validation), model.backend, seed)
     held_out = None if validation is None else _validation(model, validation)
     n = len(batches)
     optimizers = _optimizers(model, optimizer)
@@ -82,15 +114,10 @@ def fit(
         raise InputError("X has one row: training needs at least two")
     if not 1 <= batch_size <= n:
         raise InputError(f"batch_size is {batch_size} and X has {n} rows: expected 1 to {n}")
-    if seed < 0:
-        raise InputError(f"seed is {seed}: expected an integer ≥ 0")
-    if epochs < 0 or every < 1:
-        raise InputError(f"epochs is {epochs} and every is {every}: expected epochs ≥ 0 and every ≥ 1")
-    if patience is not None and (held_out is None or patience < 1):
-        raise InputError(f"patience is {patience}: expected a number ≥ 1 together with validation data")
-    if average is not None and not 0 < average < 1:
-        raise InputError(f"average is {average!r}: expected a number in (0, 1), such as 0.999")
+    if patience is not None and held_out is None:
+        raise InputError(f"patience is {patience}: expected it together with validation data, such as validation=0.1")
     run = _Run(model, optimizers, batches, held_out, batch_size, seed, checkpoint, gradient_hook, average)
+    model.history = run.history
     if all_rows:
         if model.constrained or model.turns or model.state:
             raise InputError(f"lbfgs moves all parameters freely, and no state: use adam for the model {model.name}")
@@ -99,35 +126,42 @@ def fit(
         return run.minimize(optimizers[None], epochs, callbacks, progress)
 
     if resume:
-        run.restore()
-    elif checkpoint is not None and Path(checkpoint).exists():
+        run.restore(epochs, patience)
+    elif checkpoint is not None and checkpoint.exists():
         raise InputError(
             f"{checkpoint} exists: go on from it with resume=True (--resume), delete it, or give another path"
         )
-    elif checkpoint is not None:
-        run.save()
 
     bar = Bar(progress, total=epochs * n, done=run.epoch * n + run.position * batch_size)
-    with bar, CtrlC() as ctrl_c, np.errstate(all="ignore"):  # a cost that overflows is found by _Run.terms
-        while run.epoch < epochs and not run.stopped:
-            started, first = time.perf_counter(), run.position
-            run.order = batches.order(model.backend, seed, run.epoch)
-            for k in range(first, run.steps):
-                rows = run.step(k)
-                if bar.advance(rows) or ctrl_c.asked:
-                    bar.show(run, epochs)
-                if ctrl_c.asked:
-                    raise run.interrupted()
-            run.end_epoch(started, first, patience)
-            if any([callback(model, run.history) for callback in callbacks]):
-                run.stopped = True
-            if checkpoint is not None and (run.epoch % every == 0 or run.epoch >= epochs or run.stopped):
-                run.save()
+    try:
+        with bar, CtrlC() as ctrl_c, np.errstate(all="ignore"):  # a cost that overflows is found by _Run.terms
+            while run.epoch < epochs and not run.stopped:
+                started, first = time.perf_counter(), run.position
+                run.order = batches.order(model.backend, seed, run.epoch)
+                for k in range(first, run.steps):
+                    rows = run.step(k)
+                    if bar.advance(rows) or ctrl_c.asked:
+                        bar.show(run, epochs)
+                    if ctrl_c.asked:
+                        raise run.interrupted()
+                run.end_epoch(started, first, patience)
+                if any([callback(model, run.history) for callback in callbacks]):
+                    run.stopped = True
+                run.take_settings()
+                if checkpoint is not None and (run.epoch % every == 0 or run.epoch >= epochs or run.stopped):
+                    run.save()
+    except Diverged:
+        run.give_back()
+        raise
     if patience is not None and run.best is not None:
-        run.restore_best()
+        run.give_back()
     elif run.average is not None:
         model.parameters.flat[...] = run.average
     return run.history
+
+
+SHARE = options.Rate()
+SHARE.name = "validation"
 
 
 def _validation(model, validation):
@@ -151,11 +185,13 @@ def _optimizers(model, optimizer):
         each = given[turn]
         if isinstance(each, str):
             if each not in OPTIMIZERS:
-                raise InputError(f"unknown optimizer {each!r}: choose one of {', '.join(OPTIMIZERS)}")
+                close = meant(each, OPTIMIZERS)
+                raise InputError(f"unknown optimizer {each!r}: choose one of {', '.join(OPTIMIZERS)}{close}")
             each = OPTIMIZERS[each]()
         if not isinstance(each, Optimizer | LBFGS):
             raise InputError(f"optimizer is {each!r}: give one of minae.training, or its name")
         optimizers[turn] = dataclasses.replace(each)
+        optimizers[turn].given = each  # its settings may be changed between epochs
     return optimizers
 
 
@@ -169,6 +205,8 @@ class _Run(Checkpoint):
         self.steps = math.ceil(len(batches) / batch_size)
         self.epoch, self.position, self.stopped = 0, 0, False  # position: steps done of this epoch
         self.history, self.best, self.best_J, self.stale = History(), None, math.inf, 0
+        self.started, self.first_settings = model.metadata(), {turn: repr(each) for turn, each in optimizers.items()}
+        self.finite = self.current()  # as the last epoch that ended well left it
         self.names, self.trace = list(model.weights), None
         self.recorded = np.zeros((self.steps, len(self.names)), bool)  # which terms a step had
         self.order = None
@@ -248,10 +286,11 @@ class _Run(Checkpoint):
         return {"J": sum(weights[name] * term for name, term in terms.items() if name in objective), **terms}
 
     def diverged(self, name, value, k):
-        last = f"; the last good checkpoint is {self.path}, delete it to start anew" if self.path else ""
+        kept = self.path is not None and self.path.exists()
+        last = f"; the last good checkpoint is {self.path}, delete it to start anew" if kept else ""
         return Diverged(
             f"the cost term {name} became {value} at epoch {self.epoch + 1}, step {k + 1} of {self.steps}{last}: "
-            "try a smaller learning rate"
+            + ("scale the data" if self.epoch == k == 0 else "try a smaller learning rate")
         )
 
     # ---- epochs
@@ -284,7 +323,7 @@ class _Run(Checkpoint):
                     self.stale += 1
                     self.stopped = self.stale >= patience
         self.history.append(record | {"seconds": seconds, "examples_per_second": examples / seconds})
-        self.epoch, self.position = self.epoch + 1, 0
+        self.epoch, self.position, self.finite = self.epoch + 1, 0, self.current()
         self.recorded[...] = False
 
     @contextlib.contextmanager
@@ -301,10 +340,21 @@ class _Run(Checkpoint):
         state = {f"run.best.{name}": array.copy() for name, array in self.model.state.items()}
         return {"run.best": self.model.parameters.flat.copy(), **state}
 
-    def restore_best(self):
-        self.model.parameters.flat[...] = self.best["run.best"]
+    def give_back(self):
+        """The best parameters and state, or those after the last epoch that ended well, become the model's."""
+        kept = self.best or self.finite
+        self.model.parameters.flat[...] = kept["run.best"]
         for name, array in self.model.state.items():
-            array[...] = self.best[f"run.best.{name}"]
+            array[...] = kept[f"run.best.{name}"]
+
+    def take_settings(self):
+        """What a callback changed in an optimizer that it has counts from here on."""
+        for optimizer in self.optimizers.values():
+            for field in dataclasses.fields(optimizer):
+                if field.init and getattr(optimizer, field.name) != getattr(optimizer.given, field.name):
+                    optimizer.given.__post_init__()
+                    setattr(optimizer, field.name, getattr(optimizer.given, field.name))
+                    optimizer._slices = None
 
     def validation(self):
         return {} if self.held_out is None else {"validation": self.with_J(self.model.evaluate(self.held_out))}
@@ -336,6 +386,7 @@ class _Run(Checkpoint):
                 gradient = to_numpy(model.parameters.grad).astype(np.float64)
                 last.update(self.with_J({name: float(term) for name, term in cost.items()}))
             if not math.isfinite(last["J"]):
+                self.give_back()
                 epoch = len(self.history) + 1
                 raise Diverged(f"the cost became {last['J']} at iteration {epoch} of lbfgs: scale the data")
             return last["J"], gradient
@@ -347,6 +398,7 @@ class _Run(Checkpoint):
             seconds, clock[0] = time.perf_counter() - clock[0], time.perf_counter()
             record |= {"seconds": seconds, "examples_per_second": len(self.batches) / seconds}
             self.history.append(record)
+            self.finite = self.current()
             bar.advance(len(self.batches))
             if any([callback(model, self.history) for callback in callbacks]):
                 raise StopIteration

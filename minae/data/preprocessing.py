@@ -1,0 +1,76 @@
+"""What is done to the values of a table before a model reads them; it is kept in the model's file."""
+
+import numpy as np
+
+from minae.data.readers import Scaled, divided, raw
+from minae.errors import InputError
+
+
+class Preprocessing:
+    """x ← (x / scale − mean) / deviation, column by column.
+
+    scale:     divides, or None; `mean`, `deviation`: (n,), or None
+    by_kind:   whether the scale is the usual one of a kind of file, such as 255 for images, and was not asked for
+    drop:      columns of a table that are left out, by name or number
+    """
+
+    def __init__(self, scale=None, mean=None, deviation=None, by_kind=False, drop=()):
+        self.scale, self.by_kind, self.drop = scale, by_kind, list(drop)
+        self.mean, self.deviation = (None if a is None else np.asarray(a, np.float64) for a in (mean, deviation))
+
+    def __repr__(self):
+        parts = [f"divided by {self.scale:g}"] if self.scale is not None else []
+        parts += ["standardised"] if self.mean is not None else []
+        parts += [f"without column {', '.join(map(str, self.drop))}"] if self.drop else []
+        return ", ".join(parts) or "as they are"
+
+    def described(self):
+        """The arguments, as JSON keeps them."""
+        arrays = {name: getattr(self, name) for name in ("mean", "deviation") if getattr(self, name) is not None}
+        words = {name: array.tolist() for name, array in arrays.items()}
+        return words | {"scale": self.scale, "by_kind": self.by_kind, "drop": self.drop}
+
+    @classmethod
+    def of(cls, path, scale=None, standardise=False, images=False, array=None, drop=()):
+        """Read data to learn from: (X, the preprocessing that X went through)."""
+        X, usual = raw(path, images, array, drop)
+        chosen = cls(usual if scale is None else scale, by_kind=scale is None, drop=drop)
+        X = divided(X, chosen.scale)
+        if standardise:
+            chosen = chosen.standardised(X)
+            X = chosen.standardise(X)
+        return X, chosen
+
+    def read(self, path, scale=None, images=False, array=None, drop=()):
+        """Read data as those were read that the model learned from. What is asked for again has to be the same."""
+        for name, asked, own in (("--scale", scale, self.scale), ("--drop", list(drop) or None, self.drop)):
+            if asked is not None and asked != own:
+                raise InputError(f"{name} is {asked}, and the model learned from data {self!r}: leave {name} out")
+        X, usual = raw(path, images, array, self.drop)
+        own = self.scale
+        if self.by_kind and usual is None and X.dtype != np.uint8:
+            own = None  # numbers of a table are not pixels, whatever the model learned from
+        return self.standardise(divided(X, own))
+
+    def standardised(self, X):
+        """The preprocessing that gives the columns of X, which this one was applied to, mean 0 and deviation 1.
+
+        A column that is constant has mean 0 afterwards, and keeps its deviation of 0."""
+        total, squares, rows = 0.0, 0.0, len(X)
+        shape = X.shape[1:]
+        for start in range(0, rows, 4096):
+            total = total + np.asarray(X[start : start + 4096], np.float64).reshape(-1, np.prod(shape)).sum(axis=0)
+        mean = total / rows
+        for start in range(0, rows, 4096):
+            part = np.asarray(X[start : start + 4096], np.float64).reshape(-1, np.prod(shape)) - mean
+            squares = squares + (part * part).sum(axis=0)
+        deviation = np.sqrt(squares / rows)
+        constant = deviation <= 1e-12 * np.maximum(np.abs(mean), 1)
+        return Preprocessing(self.scale, mean, np.where(constant, 1.0, deviation), self.by_kind, self.drop)
+
+    def standardise(self, X):
+        """(X − mean) / deviation, float32; X itself where there is no mean."""
+        if self.mean is None:
+            return X
+        shift, factor = (a.reshape(X.shape[1:]).astype(np.float32) for a in (self.mean, self.deviation))
+        return Scaled(X, factor, shift) if isinstance(X, np.memmap | Scaled) else (X - shift) / factor
