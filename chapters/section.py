@@ -21,7 +21,7 @@ from typing import Any
 import minae
 from minae import __version__, files, kernels, plots
 from minae.backend import get_backend
-from minae.errors import InputError
+from minae.errors import InputError, meant
 
 BOOK = {"14": 19}  # chapter of the book -> its number of equations
 SIZES = ("quick", "default", "full")
@@ -41,8 +41,14 @@ def find(number: str) -> dict[str, Any]:
     """The section called `number`, such as "14.1". Raises InputError for one that is not there."""
     known = {section["number"]: section for section in sections()}
     if number not in known:
-        raise InputError(f"unknown section {number!r}: choose one of {', '.join(known)}")
+        raise InputError(f"unknown section {number!r}: choose one of {', '.join(known)}{meant(number, known)}")
     return known[number]
+
+
+def several(word: str) -> list[str] | None:
+    """The numbers of the sections of a chapter, such as "14", or of all; None where the word is something else."""
+    numbers = [section["number"] for section in sections()]
+    return numbers if word == "all" else [number for number in numbers if number.split(".")[0] == word] or None
 
 
 def equations() -> dict[str, list[tuple[str, str]]]:

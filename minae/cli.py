@@ -4,13 +4,14 @@ import argparse
 import json
 import math
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
 
 from minae import __version__, chapters, checks, data, files, options
-from minae.errors import Diverged, InputError
-from minae.models import get_model, import_file, load, registry
+from minae.errors import Diverged, InputError, meant
+from minae.models import full_name, get_model, import_file, load, registry
 from minae.training import LBFGS, OPTIMIZERS
 
 
@@ -20,8 +21,14 @@ def main(argv=None):
     warnings.formatwarning = lambda message, *_, **__: f"minae: warning: {message}\n"
     argv = sys.argv[1:] if argv is None else [str(word) for word in argv]
     try:
-        args = _parser(argv).parse_args(argv)
-        return args.run(args) or 0
+        parser = _parser(argv)
+        if not argv:
+            parser.print_help()
+            return 0
+        args = parser.parse_args(argv)
+        code = args.run(args) or 0
+        sys.stdout and sys.stdout.flush()  # here a full device, or a closed pipe, is an error with one line
+        return code
     except InputError as error:
         return _stop(error, 2)
     except (Diverged, AssertionError) as error:
@@ -38,14 +45,35 @@ def main(argv=None):
 
 
 def _stop(message, code):
-    print("minae: " + " ".join(str(message).split()), file=sys.stderr)
+    print(_coloured("minae:", RED, sys.stderr), " ".join(str(message).split()), file=sys.stderr)
     return code
+
+
+RED, GREEN = 31, 32
+
+
+def _coloured(text, colour, stream=None):
+    """The text in a colour, where a person watches the stream and has not set NO_COLOR."""
+    stream = sys.stdout if stream is None else stream
+    watched = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return f"\033[{colour}m{text}\033[0m" if watched else text
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
-        """argparse prints its usage first; here an error is one line."""
-        self.exit(2, f"minae: {' '.join(message.split())} (see {self.prog} --help)\n")
+        """argparse prints its usage first; here an error is one line, with the word that may have been meant."""
+        known = [option for action in self._actions for option in action.option_strings]
+        known += [name for action in self._actions for name in action.choices or () if isinstance(name, str)]
+        words = re.findall(r"invalid choice: '([^']*)'|unrecognized arguments: (\S+)", message)
+        close = meant("".join(words[0]).partition("=")[0], known) if words else ""
+        self.exit(2, f"minae: {' '.join(message.split())}{close} (see {self.prog} --help)\n")
+
+    def parse_known_args(self, args=None, namespace=None):
+        """A subcommand refuses what it does not know itself, since it knows the words that may have been meant."""
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown and self.prog != "minae":
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return namespace, unknown
 
 
 def _parser(argv):
@@ -73,7 +101,9 @@ def _parser(argv):
     _json(sub)
 
     sub = command(_run, "minae run 14.1 --quick")
-    sub.add_argument("section", metavar="SECTION", help="number of a section, as `minae list` shows it")
+    sub.add_argument(
+        "section", metavar="SECTION", help="a section as `minae list` shows it, a chapter such as 14, or all"
+    )
     chapters.options(sub)
 
     sub = command(_results, "minae results out -o RESULTS.md")
@@ -99,12 +129,16 @@ def _parser(argv):
     _data(sub)
     sub.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the trained model, .safetensors")
     sub.add_argument("--model", default="undercomplete", help="as `minae options` lists them (default undercomplete)")
+    sub.add_argument("--continue", dest="onward", metavar="MODEL", help="train a finished model on, with its options")
     _model_options(sub, argv)
     sub.add_argument("--epochs", type=int, default=10)
     sub.add_argument("--batch-size", type=int, metavar="B", help="rows a step (default 128, or all where fewer)")
     sub.add_argument("--optimizer", default="adam", help="sgd, momentum, nesterov, adam (default), adamw or lbfgs")
     sub.add_argument("--lr", type=float, help="learning rate (default: the optimizer's)")
-    sub.add_argument("--validation", metavar="DATA", help="data for a validation cost after each epoch")
+    sub.add_argument(
+        "--validation", metavar="DATA", help="data for a validation cost after each epoch, or a share, 0.1"
+    )
+    sub.add_argument("--standardise", action="store_true", help="give each column mean 0 and deviation 1")
     sub.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better validation cost")
     sub.add_argument("--checkpoint", type=Path, help="default: FILE with .checkpoint before its suffix; gone when done")
     sub.add_argument("--every", type=int, default=1, metavar="K", help="epochs between checkpoints (default 1)")
@@ -114,7 +148,15 @@ def _parser(argv):
     _backend(sub)
     _json(sub)
 
-    sub = command(_encode, "minae encode model.safetensors digits.npy --scale 255 -o codes.npy")
+    sub = command(_info, "minae info model.safetensors")
+    sub.add_argument("model", metavar="FILE", help="a model or checkpoint that minae wrote")
+    _import(sub)
+    _json(sub)
+
+    sub = command(_encode, "minae encode model.safetensors digits.npy -o codes.npy")
+    _apply(sub)
+
+    sub = command(_score, "minae score model.safetensors digits.npy -o errors.csv")
     _apply(sub)
 
     sub = command(_reconstruct, "minae reconstruct model.safetensors sample -o r.npy --picture r.png")
@@ -168,7 +210,9 @@ def _model_options(parser, argv):
             name = argv[k + 1]
         elif word.startswith("--model="):
             name = word.partition("=")[2]
-    if name not in registry():
+    try:
+        name = full_name(name)
+    except InputError:
         return  # `_train` says so
     group = parser.add_argument_group(f"options of {name}")
     for key, option in options.of(get_model(name)).items():
@@ -192,9 +236,17 @@ def _backend(parser):
 
 def _data(parser):
     parser.add_argument(
-        "data", metavar="DATA", help="sample, mnist, or a .npy, .npz, .csv or IDX file (.gz too), or a folder of images"
+        "data",
+        metavar="DATA",
+        help="sample, mnist, a .npy, .npz, .mat, .csv or .tsv, an IDX file (.gz too), an image, or a folder of images",
     )
-    parser.add_argument("--scale", type=float, help="divide the values, such as 255 for pixels in a .npy")
+    parser.add_argument(
+        "--scale", type=float, help="divide the values, such as 255 for pixels in a .npy; a model's file remembers it"
+    )
+    parser.add_argument("--array", metavar="NAME", help="which array of a .npz or .mat")
+    parser.add_argument(
+        "--drop", metavar="COLUMN", nargs="+", default=[], help="columns to leave out, by name or number (from 1)"
+    )
 
 
 def _apply(parser):
@@ -226,13 +278,35 @@ def _list(args):
 
 
 def _run(args):
-    """Run a section's script: its figures as PNG and results.json with every number that it asserts."""
+    """Run sections: their figures as PNG, and results.json with every number that they assert."""
+    several = chapters.several(args.section)
+    if several is None:
+        return _run_one(args, args.section, args.out)
+    from tqdm.auto import tqdm
+
+    failed = []
+    with tqdm(several, unit=" sections", disable=None, leave=False) as bar:  # only where a person watches
+        for number in bar:
+            bar.set_description_str(number)
+            try:
+                _run_one(args, number, None if args.out is None else args.out / number)
+            except (AssertionError, Diverged) as error:
+                failed.append(number)
+                _stop(error, 1)
+    print(
+        f"\n{len(several) - len(failed)} of {len(several)} sections hold" + ", and not " * bool(failed),
+        ", ".join(failed),
+    )
+    return 1 if failed else 0
+
+
+def _run_one(args, number, out):
     import runpy
 
-    script = str(chapters.find(args.section)["path"])
+    script = str(chapters.find(number)["path"])
     argv = [] if args.size == "default" else [f"--{args.size}"]
     argv += ["--backend", args.backend] if args.backend else []
-    argv += ["--seed", str(args.seed)] + (["--out", str(args.out)] if args.out else [])
+    argv += ["--seed", str(args.seed)] + (["--out", str(out)] if out else [])
     former, sys.argv = sys.argv, [script, *argv]
     try:
         runpy.run_path(script, run_name="__main__")
@@ -282,6 +356,7 @@ def _check(args):
 def _print_report(label, report, verbose):
     worst, mark = report.worst, "right" if report else "WRONG"
     at = f"∂({worst.terms})/∂{worst.parameter}"
+    mark = _coloured(mark, GREEN if report else RED)
     print(f"{label:40} {len(report.rows):9} {worst.error:14.1e}  {at:20} {mark}", flush=True)
     if verbose or not report:
         print("\n".join("    " + line for line in str(report).splitlines()))
@@ -289,7 +364,7 @@ def _print_report(label, report, verbose):
 
 def _options(args):
     """The models, and the options of one: what they mean, what they take, and their defaults."""
-    kinds = registry() if args.model is None else {args.model: get_model(args.model)}
+    kinds = registry() if args.model is None else {full_name(args.model): get_model(args.model)}
     if args.json:
         print(json.dumps({name: options.described(kind) for name, kind in kinds.items()}, default=repr))
         return
@@ -307,35 +382,72 @@ def _train(args):
         raise InputError(f"cannot write the model to {str(args.output)!r}: its name must end in .safetensors")
     files.target(args.output)  # better now than after the training
     kind = get_model(args.model)
-    images = getattr(args, "channels", None) is not None
-    X = data.read(args.data, args.scale, images)
-    validation = None if args.validation is None else data.read(args.validation, args.scale, images)
-    model = _build(args, kind, X.shape[1:])
     if args.optimizer not in OPTIMIZERS:
-        raise InputError(f"unknown optimizer {args.optimizer!r}: choose one of {', '.join(OPTIMIZERS)}")
+        close = meant(args.optimizer, OPTIMIZERS)
+        raise InputError(f"unknown optimizer {args.optimizer!r}: choose one of {', '.join(OPTIMIZERS)}{close}")
     optimizer = OPTIMIZERS[args.optimizer]
     if optimizer is LBFGS and args.lr is not None:
         raise InputError("--lr does not go with lbfgs, which finds its own step length: leave it out")
-    checkpoint = args.checkpoint
-    if checkpoint is None and optimizer is not LBFGS:
-        checkpoint = args.output.with_suffix(".checkpoint.safetensors")
-    history = model.fit(
-        X,
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        optimizer=optimizer() if args.lr is None else optimizer(lr=args.lr),
-        validation=validation,
-        patience=args.patience,
-        seed=model.seed,
-        checkpoint=checkpoint,
-        every=args.every,
-        resume=args.resume,
-        callbacks=[] if args.json else [lambda _, history: _print_epoch(history[-1], args.epochs)],
-    )
-    model.save(args.output)
+    with files.claimed(args.output, "a training writes"):
+        images = getattr(args, "channels", None) is not None
+        if args.onward is None:
+            X, preprocessing = data.Preprocessing.of(
+                args.data, args.scale, args.standardise, images, args.array, args.drop
+            )
+            model = _build(args, kind, X.shape[1:])
+            model.preprocessing = preprocessing
+        else:
+            model = _onward(args, kind)
+            X = _read(args, model)
+        checkpoint = args.checkpoint
+        if checkpoint is not None and files.target(checkpoint) == files.target(args.output):
+            raise InputError(f"--checkpoint is {checkpoint}, where the model goes: leave it out, or give another name")
+        if checkpoint is None and optimizer is not LBFGS:
+            checkpoint = args.output.with_suffix(".checkpoint.safetensors")
+        if args.output.exists() and not args.json:
+            print(f"{args.output} exists, and will be replaced at the end", flush=True)
+        history = model.fit(
+            X,
+            epochs=args.epochs,
+            batch_size=args.batch_size,
+            optimizer=optimizer() if args.lr is None else optimizer(lr=args.lr),
+            validation=_validation(args, model),
+            patience=args.patience,
+            seed=model.seed,
+            checkpoint=checkpoint,
+            every=args.every,
+            resume=args.resume,
+            callbacks=[] if args.json else [lambda _, history: _print_epoch(history[-1], args.epochs)],
+        )
+        model.save(args.output)
     if args.checkpoint is None and checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     print(json.dumps({"model": str(args.output), "history": history}) if args.json else f"saved {args.output}")
+
+
+def _onward(args, kind):
+    """The finished model of --continue. It has its options, so that none may be given."""
+    given = [key for key in options.of(kind) if getattr(args, key, None) is not None]
+    if given or args.standardise:
+        word = (given or ["standardise"])[0].replace("_", "-")
+        raise InputError(
+            f"--{word} does not go with --continue, which takes what the model was built with: leave it out"
+        )
+    return load(args.onward, backend=args.backend, dtype=args.dtype)
+
+
+def _validation(args, model):
+    """What --validation names: data, read as those to learn from were, or a share of these."""
+    if args.validation is None:
+        return None
+    try:
+        share = float(args.validation)
+    except ValueError:
+        images = len(next(iter(model.fields.values())).shape) == 3
+        return model.preprocessing.read(args.validation, None, images, args.array)
+    if not 0 < share < 1:
+        raise InputError(f"--validation is {args.validation}: expected a file, or a share in (0, 1) such as 0.1")
+    return share
 
 
 def _build(args, kind, shape):
@@ -369,6 +481,50 @@ def _print_epoch(record, epochs):
         print(f"epoch {record['epoch']}/{epochs}  {terms.replace('examples_per_second', 'examples/s')}{at}", flush=True)
     except BrokenPipeError:  # `minae train … | head -1`: the reader is gone, the training is not
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def _info(args):
+    """What a file holds: the model, its options, its preprocessing, and how far a checkpoint has come."""
+    _, metadata = files.read(args.model)
+    kind, run = get_model(metadata["model"]), metadata.get("run")
+    model = load(args.model, backend="numpy")
+    found = {
+        "model": kind.name,
+        "section": kind.section,
+        "options": model.config,
+        "parameters": model.parameters.flat.size,
+        "dtype": metadata["dtype"],
+        "weights": dict(model.weights),
+        "preprocessing": repr(model.preprocessing),
+        "bytes": Path(args.model).stat().st_size,
+        "checkpoint": run
+        and {"epochs": run["epoch"], "steps of the next": run["position"], "last": run["history"][-1:]},
+    }
+    if args.json:
+        print(json.dumps(found))
+        return
+    shapes = {name: array.shape for name, array in model.tensors().items()}
+    print(f"{args.model}: a {'checkpoint of a ' * bool(run)}model of kind {kind.name}, section {kind.section}")
+    print(f"  data           {model.preprocessing!r}")
+    for name, value in model.config.items():
+        print(f"  {name:14} {value}")
+    for name, shape in shapes.items():
+        print(f"  {name:14} {' × '.join(map(str, shape))}")
+    print(f"  {found['parameters']:,} parameters of {metadata['dtype']}, {found['bytes']:,} bytes, checksum right")
+    if run:
+        print(f"  {run['epoch']} epochs done" + (f", and {run['position']} steps" if run["position"] else ""))
+        for record in run["history"][-1:]:
+            _print_epoch(record, record["epoch"])
+
+
+def _score(args):
+    """Write the error L of each row: how badly the model reconstructs it."""
+    _check_output(args.output)
+    model = _load(args)
+    L = -_verb(model, "score_samples")(_read(args, model))
+    _write(args.output, L[:, None])
+    row = int(L.argmax())
+    print(f"L has the mean {L.mean():.5g} and the largest value {L[row]:.5g}, at row {row + 1} of {len(L)}")
 
 
 def _encode(args):
@@ -413,8 +569,9 @@ def _verb(model, name):
 
 
 def _read(args, model):
-    """The data, in the shape of the model's x."""
-    return data.read(args.data, args.scale, images=len(next(iter(model.fields.values())).shape) == 3)
+    """The data, in the shape of the model's x, preprocessed as those that it learned from."""
+    images = len(next(iter(model.fields.values())).shape) == 3
+    return model.preprocessing.read(args.data, args.scale, images, args.array, args.drop)
 
 
 def _check_output(path):
@@ -433,8 +590,9 @@ def _write(path, array):
         np.save(buffer, array)
     else:
         np.savetxt(buffer, array.reshape(len(array), -1), delimiter=",", fmt="%.9g")
+    former = ", in place of the file that was there" if path.exists() else ""
     files.replace(path, buffer.getvalue())
-    print(f"saved {path}: {' × '.join(map(str, array.shape))} {array.dtype}")
+    print(f"saved {path}: {' × '.join(map(str, array.shape))} {array.dtype}{former}")
 
 
 def _bench(args):

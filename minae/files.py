@@ -36,6 +36,20 @@ def replace(path, data):
         ) from error
 
 
+def has_room(path, nbytes):
+    """Raises InputError where so many bytes cannot be written beside `path`; nothing is left there."""
+    path = target(path)
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            for start in range(0, nbytes, 1 << 20):
+                file.write(bytes(min(1 << 20, nbytes - start)))
+            file.flush()
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}; choose a folder that exists, is writable and has room"
+        ) from error
+
+
 def target(path):
     """Where writing to `path` goes, before there is something to write: links followed, its folder found writable.
 

@@ -56,7 +56,7 @@ def test_the_mathematics_refuses_an_array_of_another_backend(tiny):
         numpy_model.cost_and_grad(guard.ndarray(x))
     with pytest.raises(InputError, match="numpy ndarray and the model is on backend 'guard'"):
         guard_model.cost_and_grad(x)
-    with pytest.raises(InputError, match="a guard ndarray .* of the host or of the model's backend, 'numpy'"):
+    with pytest.raises(InputError, match=r"a guard ndarray .* of the host or of the model's backend, 'numpy'"):
         numpy_model.encode(guard.ndarray(x))
 
 

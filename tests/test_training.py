@@ -474,3 +474,229 @@ def test_kill_at_random_steps_and_resume_gives_the_same_bytes(tmp_path):
         kills += 1
     assert kills >= 2
     assert killed.read_bytes() == whole.read_bytes()
+
+
+# ---- what a resume may change, and what it refuses
+
+
+def test_a_resume_takes_another_patience(rng, tmp_path):
+    """Stopped by patience, and resumed with more of it, a run is the run that had more from the start."""
+
+    def run(patience, path=None, resume=False):
+        model, X = make(np.random.default_rng(0), dtype="float64")
+        settings = dict(optimizer=SGD(0.1), validation=1 - X**4, checkpoint=path, resume=resume)
+        history = model.fit(X**4, epochs=30, patience=patience, **settings)
+        return history["validation.J"], flat(model).tobytes()
+
+    few = run(2, tmp_path / "c")
+    more = run(5, tmp_path / "c", resume=True)
+    assert len(more[0]) > len(few[0]) and more == run(5)
+
+
+def test_a_resume_refuses_fewer_epochs_than_are_done(rng, tmp_path):
+    model, X = make(rng)
+    model.fit(X, epochs=3, checkpoint=tmp_path / "c")
+    with pytest.raises(InputError, match=r"epochs is 2 and .* has 3 done: give 3 or more"):
+        make(rng)[0].fit(X, epochs=2, checkpoint=tmp_path / "c", resume=True)
+
+
+def test_an_annealed_run_goes_through_a_resume(tmp_path):
+    """λ and the learning rate are moved by a callback; the checkpoint has both as they were."""
+
+    def run(epochs, path=None, resume=False):
+        model, X = make(np.random.default_rng(0), dtype="float64", lam=0.01)
+        optimizer = Adam(1e-2)
+
+        def anneal(model, history):
+            model.lam *= 1.5
+            optimizer.lr *= 0.5
+
+        model.fit(X, epochs=epochs, optimizer=optimizer, callbacks=[anneal], checkpoint=path, resume=resume)
+        return flat(model).tobytes(), model.lam, optimizer.lr
+
+    run(2, tmp_path / "c")
+    whole = run(5)
+    assert run(5, tmp_path / "c", resume=True) == whole
+    assert whole[1:] == pytest.approx((0.01 * 1.5**5, 1e-2 * 0.5**5))
+
+
+def test_a_callback_moves_the_learning_rate(rng):
+    steps, optimizer = [], SGD(0.1)
+    for callbacks in ([], [lambda *_: setattr(optimizer, "lr", 1e-12)]):
+        model, X = make(np.random.default_rng(0))
+        before = flat(model).copy()
+        model.fit(X, epochs=3, optimizer=optimizer, callbacks=callbacks)
+        steps.append(np.abs(flat(model) - before).max())
+    assert steps[1] < 0.6 * steps[0]
+    with pytest.raises(InputError, match="lr is -1"):
+        model.fit(X, epochs=2, optimizer=optimizer, callbacks=[lambda *_: setattr(optimizer, "lr", -1)])
+
+
+@pytest.mark.parametrize("how", ["another row", "two rows swapped", "another scale"])
+def test_a_resume_sees_every_row_of_its_data(how, rng, tmp_path):
+    X = rng.integers(256, size=(3000, 12)).astype("uint8")
+    np.save(tmp_path / "x.npy", X)
+    make(rng)[0].fit(data.read(tmp_path / "x.npy", 255), epochs=1, checkpoint=tmp_path / "c")
+    if how == "another row":
+        X[1234, 5] ^= 1
+    elif how == "two rows swapped":
+        X[[7, 2001]] = X[[2001, 7]]
+    np.save(tmp_path / "x.npy", X)
+    again = data.read(tmp_path / "x.npy", 256 if how == "another scale" else 255)
+    with pytest.raises(InputError, match="was trained with data"):
+        make(rng)[0].fit(again, epochs=2, checkpoint=tmp_path / "c", resume=True)
+
+
+def test_a_share_of_the_rows_is_held_out(backend, rng):
+    model, X = make(rng, backend)
+    X[:, 0] = np.arange(50) / 50
+    seen, draw = {"noise": set(), "evaluation": set()}, model.draw
+
+    def watch(batch, seed, name, *key):
+        seen[name] |= {round(50 * float(value)) for value in model.backend.to_numpy(batch["x"])[:, 0]}
+        return draw(batch, seed, name, *key)
+
+    model.draw = watch
+    history = model.fit(X, epochs=2, batch_size=9, validation=0.2, patience=9)
+    assert len(history["validation.J"]) == 2 and len(seen["noise"]) == 40 and len(seen["evaluation"]) == 10
+    assert seen["noise"] | seen["evaluation"] == set(range(50))
+    same, _ = make(rng, backend)
+    for share, message in ((0.0, "validation is 0.0"), (1.0, "validation is 1.0"), (0.99, "leaves")):
+        with pytest.raises(InputError, match=message):
+            same.fit(X, epochs=1, validation=share)
+
+
+# ---- nothing is lost
+
+
+def test_divergence_gives_the_best_parameters_back(backend, rng):
+    """Twenty good epochs, and then a gradient that is infinite: the model is the best one, and not NaN."""
+    model, X = make(rng, backend)
+    count, best = [0], []
+
+    def hook(gradient):
+        count[0] += 1
+        if count[0] > 20:
+            gradient *= math.inf
+
+    def remember(model, history):
+        best.append((history[-1]["validation"]["J"], flat(model).tobytes()))
+
+    settings = dict(epochs=40, gradient_hook=hook, callbacks=[remember], optimizer=Adam(0.05), progress=False)
+    with pytest.raises(Diverged):
+        model.fit(X[:30], validation=X[30:], patience=50, **settings)
+    assert flat(model).tobytes() == min(best)[1] and len(model.history) == 20
+
+
+def test_the_history_survives_an_interruption(rng):
+    model, X = make(rng)
+
+    def stop(model, history):
+        if len(history) == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, epochs=9, callbacks=[stop])
+    assert model.history["epoch"] == [1, 2, 3]
+
+
+def test_a_second_fit_on_one_model_is_told(rng, tmp_path):
+    model, X = make(rng)
+
+    def again(model, history):
+        with pytest.raises(InputError, match="in training already"):
+            model.fit(X, epochs=1)
+        with pytest.raises(InputError, match="is in use, a training writes it now"):
+            make(rng)[0].fit(X, epochs=1, checkpoint=tmp_path / "c")
+
+    model.fit(X, epochs=1, callbacks=[again], checkpoint=tmp_path / "c")
+    model.fit(X, epochs=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c"]
+
+
+def test_a_model_that_is_not_finite_is_not_written(rng, tmp_path):
+    model, _ = make(rng)
+    model.save(tmp_path / "m")
+    before = (tmp_path / "m").read_bytes()
+    model.parameters["b1"][0] = math.nan
+    with pytest.raises(InputError, match="b1 has NaN"):
+        model.save(tmp_path / "m")
+    assert (tmp_path / "m").read_bytes() == before
+
+
+def test_any_flipped_bit_of_a_file_is_seen(rng, tmp_path):
+    model, X = make(rng)
+    model.fit(X, epochs=1, checkpoint=tmp_path / "c")
+    whole = (tmp_path / "c").read_bytes()
+    for _ in range(300):
+        damaged = bytearray(whole)
+        damaged[rng.integers(len(whole))] ^= 1 << int(rng.integers(8))
+        (tmp_path / "c").write_bytes(damaged)
+        for verb in (
+            lambda: load(tmp_path / "c"),
+            lambda: model.fit(X, epochs=2, checkpoint=tmp_path / "c", resume=True),
+        ):
+            before = flat(model).tobytes()
+            with pytest.raises(InputError) as error:
+                verb()
+            assert "\n" not in str(error.value) and flat(model).tobytes() == before
+
+
+def forged(path, change):
+    """The file after change(tensors, metadata), with a checksum that fits: what another program might write."""
+    from minae import files
+
+    tensors, metadata = files.read(path)
+    tensors = {name: array.copy() for name, array in tensors.items()}
+    change(tensors, metadata)
+    files.write(path, tensors, metadata)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda t, m: t.update({"optimizer..square": np.zeros(3, "f")}), "optimizer..square is float32"),
+        (lambda t, m: t.update({"W1": np.zeros(1, "f")}), "W1"),
+        (lambda t, m: t.update({"W1": t["W1"].astype("f8")}), "W1"),
+        (lambda t, m: t.pop("W1"), "W1"),
+        (lambda t, m: t.pop("run.recorded"), "run.recorded"),
+        (lambda t, m: t.update({"more": np.zeros(2)}), "more"),
+        (lambda t, m: m["run"].update(epoch=-1), "epoch"),
+        (lambda t, m: m["run"].update(position=10**9), "steps"),
+        (lambda t, m: m["run"].update(history=None), "no whole checkpoint"),
+        (lambda t, m: m["run"].update(t=3), "no whole checkpoint"),
+        (lambda t, m: m.update(run=[]), "no whole checkpoint"),
+        (lambda t, m: m.update(settings="x"), "no whole checkpoint"),
+        (lambda t, m: m.update(weights=None), "no whole checkpoint"),
+        (lambda t, m: m["weights"].update(L="1"), "weights is"),
+        (lambda t, m: m["run"].update(now={}), "no whole checkpoint"),
+    ],
+)
+def test_a_checkpoint_is_verified_before_anything_is_touched(change, words, rng, tmp_path):
+    model, X = make(rng)
+    model.fit(X, epochs=1, checkpoint=tmp_path / "c")
+    forged(tmp_path / "c", change)
+    fresh, _ = make(rng)
+    before, optimizer = flat(fresh).tobytes(), Adam()
+    with pytest.raises(InputError, match=words) as error:
+        fresh.fit(X, epochs=2, checkpoint=tmp_path / "c", resume=True, optimizer=optimizer)
+    assert "\n" not in str(error.value) and flat(fresh).tobytes() == before and optimizer == Adam()
+
+
+def test_a_small_file_that_promises_much_is_refused_at_once(rng, tmp_path):
+    model, _ = make(rng)
+    model.save(tmp_path / "m")
+    forged(tmp_path / "m", lambda t, m: m["config"].update(sizes=[10_000, 10_000, 3]))
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"W1 has shape \(12, 6\), and by the configuration \(10000, 10000\)"):
+        load(tmp_path / "m")
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def test_a_file_of_the_former_format_gets_one_line(rng, tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({"W1": np.zeros((3, 2), "f")}, tmp_path / "m", {"minae": json.dumps({"model": "undercomplete"})})
+    with pytest.raises(InputError, match="format of an earlier minae, and this minae reads format 2"):
+        load(tmp_path / "m")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minae.data.readers import Scaled, divided, raw
+from minae.data.readers import SCALE, Scaled, divided, raw
 from minae.errors import InputError
 
 
@@ -34,7 +34,7 @@ class Preprocessing:
     def of(cls, path, scale=None, standardise=False, images=False, array=None, drop=()):
         """Read data to learn from: (X, the preprocessing that X went through)."""
         X, usual = raw(path, images, array, drop)
-        chosen = cls(usual if scale is None else scale, by_kind=scale is None, drop=drop)
+        chosen = cls(usual if scale is None else SCALE.checked(scale), by_kind=scale is None, drop=drop)
         X = divided(X, chosen.scale)
         if standardise:
             chosen = chosen.standardised(X)

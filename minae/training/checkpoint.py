@@ -86,6 +86,11 @@ class Checkpoint:
                 raise TypeError(f"{name} is {run[name]!r}")
         if run["position"] > self.steps or len(run["history"]) != run["epoch"]:
             raise TypeError(f"it has {run['epoch']} epochs and {run['position']} steps of {self.steps}")
+        numbers = [*metadata["weights"].values(), *(value for now in run["now"].values() for value in now.values())]
+        if set(metadata["weights"]) != set(model.weights) or not all(isinstance(n, int | float) for n in numbers):
+            raise TypeError(f"weights is {metadata['weights']} and the settings {run['now']}")
+        if set(run["now"]) != {turn or "" for turn in self.optimizers} or set(run["t"]) != set(run["now"]):
+            raise TypeError(f"it has the turns {', '.join(run['now'])}")
         if run["epoch"] > epochs:
             raise InputError(f"epochs is {epochs} and {self.path} has {run['epoch']} done: give {run['epoch']} or more")
         theta = model.parameters.flat

@@ -104,8 +104,9 @@ def _fit(model, X, y, epochs, batch_size, optimizer, validation, patience, callb
          checkpoint, every, resume, progress, inputs):  # fmt: skip
     batches = model.batches(X, y, inputs)
     if isinstance(validation, float | np.floating):
-        batches, validation = batches.split(SHARE.checked(validation), model.backend, seed)
-    held_out = None if validation is None else _validation(model, validation)
+        batches, held_out = batches.split(SHARE.checked(validation), model.backend, seed)
+    else:
+        held_out = None if validation is None else _validation(model, validation)
     n = len(batches)
     optimizers = _optimizers(model, optimizer)
     all_rows = any(isinstance(each, LBFGS) for each in optimizers.values())
@@ -131,6 +132,10 @@ def _fit(model, X, y, epochs, batch_size, optimizer, validation, patience, callb
         raise InputError(
             f"{checkpoint} exists: go on from it with resume=True (--resume), delete it, or give another path"
         )
+
+    if checkpoint is not None:
+        vectors = 1 + max(len(each.slots) for each in optimizers.values()) + (patience is not None)
+        files.has_room(checkpoint, vectors * model.parameters.flat.size * model.dtype.itemsize)
 
     bar = Bar(progress, total=epochs * n, done=run.epoch * n + run.position * batch_size)
     try:
