@@ -106,9 +106,31 @@ def test_jax_trains_the_same_model(name, env):
     workload.prepare(env)
     results = {contestant: rows(workload, contestant, env) for contestant in ("minae", "jax")}
     assert run.difference(results, name) <= 1e-5
-    if name == "variational":  # and goes on with its own noise
+    if name in ("variational", "adversarial"):  # and goes on with its own noise
         runner = measure.contestant_of("jax", workload, env)
         assert np.isfinite([runner.read(runner.step()) for _ in range(workload.first + 2)]).all()
+
+
+def test_jax_is_a_rival_of_all_that_trains():
+    assert [name for name, workload in WORKLOADS.items() if not hasattr(workload, "jax")] == ["inference", "search"]
+
+
+def test_a_turn_of_jax_moves_its_player_alone(env, monkeypatch):
+    pytest.importorskip("jax", reason="JAX is not installed: pip install -e '.[bench]'")
+    from minae.bench import jax_side
+
+    workload = WORKLOADS["adversarial"].small()
+    workload.prepare(env)
+    players = []
+
+    def adam(player, moments, dplayer, t):
+        players.append(set(dplayer))
+        return player, moments
+
+    monkeypatch.setattr(jax_side, "_adam", adam)
+    measure.contestant_of("jax", workload, env).step()
+    f, g, d = {"W1", "b1", "W2", "b2"}, {"V1", "c1", "V2", "c2"}, {"D1", "e1", "D2", "e2"}
+    assert players == [f | g, d, f]
 
 
 def test_a_difference_is_found(env):

@@ -3,12 +3,18 @@
 The step takes the rows, draws the noise, differentiates J and applies Adam; θ and Adam's two vectors are written over.
 J is found by the name that it has in `workloads`, where PyTorch's side is. It starts from minae's parameters, and its
 first steps are given minae's noise.
+
+Where JAX offers several ways, the fastest one on the CPU was kept: images are (B, H, W, C), the gradient of an
+up-convolution is written out (see `up_convolve`), and a GRU's scan is not unrolled.
 """
 
 import itertools
 import os
 
+import jax
 import numpy as np
+from jax import lax
+from jax import numpy as jnp
 
 from minae.bench.contestant import LAM, LEVEL, LR, RHO, SEED, Contestant, K
 
@@ -16,15 +22,15 @@ from minae.bench.contestant import LAM, LEVEL, LR, RHO, SEED, Contestant, K
 class Net:
     """f, g and L of a mirrored network of sigmoids; `theta` is a dict of minae's arrays."""
 
-    def __init__(self, jax, theta, depth, options):
-        self.jax, self.jnp, self.theta, self.depth = jax, jax.numpy, theta, depth
+    def __init__(self, theta, depth, options):
+        self.theta, self.depth = theta, depth
         self.linear_code, self.gaussian = options.get("code") == "identity", options.get("loss") == "gaussian"
 
     def hidden(self, x):
         hs = []
         for k in range(1, self.depth + 1):
             x = x @ self.theta[f"W{k}"] + self.theta[f"b{k}"]
-            x = x if self.linear_code and k == self.depth else self.jax.nn.sigmoid(x)
+            x = x if self.linear_code and k == self.depth else jax.nn.sigmoid(x)
             hs.append(x)
         return hs
 
@@ -35,13 +41,63 @@ class Net:
         for k in range(1, self.depth + 1):
             V = self.theta[f"V{k}"] if "V1" in self.theta else self.theta[f"W{self.depth + 1 - k}"].T
             h = h @ V + self.theta[f"c{k}"]
-            h = h if k == self.depth else self.jax.nn.sigmoid(h)
+            h = h if k == self.depth else jax.nn.sigmoid(h)
         return h
 
     def loss(self, s, x):
         if self.gaussian:
-            return 0.5 * self.jnp.square(s - x).sum() / len(x)
-        return (self.jax.nn.softplus(s) - x * s).sum() / len(x)
+            return 0.5 * jnp.square(s - x).sum() / len(x)
+        return (jax.nn.softplus(s) - x * s).sum() / len(x)
+
+
+class ConvolutionalNet(Net):
+    """f and g of minae's convolutional autoencoder. minae's rows of numbers lie in the order (H, W, C) too."""
+
+    def f(self, x):
+        theta = self.theta
+        x = jax.nn.relu(convolve(x.reshape(-1, 28, 28, 1), theta["K1"].reshape(3, 3, 1, 16)) + theta["k1"])
+        x = jax.nn.relu(convolve(x, theta["K2"].reshape(3, 3, 16, 32)) + theta["k2"])
+        return x.reshape(len(x), -1) @ theta["W1"] + theta["b1"]
+
+    def g(self, h):
+        theta = self.theta
+        s = jax.nn.relu(h @ theta["V1"] + theta["c1"]).reshape(-1, 7, 7, 32)
+        s = jax.nn.relu(up_convolve(s, theta["U1"].reshape(4, 4, 16, 32)) + theta["u1"])
+        s = up_convolve(s, theta["U2"].reshape(4, 4, 1, 16)) + theta["u2"]
+        return s.reshape(len(s), -1)
+
+
+IMAGES = ("NHWC", "HWIO", "NHWC")
+
+
+def convolve(x, W):
+    """Of stride 2 and padding 1.     W: (k_H, k_W, C, O)"""
+    return lax.conv_general_dilated(x, W, (2, 2), ((1, 1), (1, 1)), dimension_numbers=IMAGES)
+
+
+@jax.custom_vjp
+def up_convolve(y, W):
+    """The transpose of `convolve` with a 4 × 4 kernel.     W: (4, 4, C, O), of the convolution from C to O channels
+
+    Its gradient is written out, since the one that JAX derives is a convolution with two dilations, for which XLA has
+    no fast code on the CPU: with it the step takes 2.5 times as long.
+    """
+    return lax.conv_transpose(y, W, (2, 2), "SAME", dimension_numbers=IMAGES, transpose_kernel=True)
+
+
+def up_convolve_forward(y, W):
+    return up_convolve(y, W), (y, W)
+
+
+def up_convolve_backward(cache, dx):
+    """⟨dx, up_convolve(y, W)⟩ = ⟨convolve(dx, W), y⟩, so that dy and dW are those of `convolve` at dx."""
+    y, W = cache
+    dy, back = jax.vjp(lambda W: convolve(dx, W), W)
+    (dW,) = back(y)
+    return dy, dW
+
+
+up_convolve.defvjp(up_convolve_forward, up_convolve_backward)
 
 
 # ---- J(net, x, …), by the names of `workloads`
@@ -53,7 +109,7 @@ def plain(net, x):
 
 def kl_sparse(net, x):
     h = net.f(x)
-    rho_hat, log = h.mean(0), net.jnp.log
+    rho_hat, log = h.mean(0), jnp.log
     KL = RHO * log(RHO / rho_hat) + (1 - RHO) * log((1 - RHO) / (1 - rho_hat))
     return net.loss(net.g(h), x) + KL.sum()
 
@@ -64,7 +120,7 @@ def denoising(net, x, x_tilde):
 
 def contractive(net, x):
     h, W = net.f(x), net.theta["W1"]
-    return net.loss(net.g(h), x) + LAM * (net.jnp.square(h * (1 - h)) @ net.jnp.square(W).sum(0)).mean()
+    return net.loss(net.g(h), x) + LAM * (jnp.square(h * (1 - h)) @ jnp.square(W).sum(0)).mean()
 
 
 def deep_contractive(net, x):
@@ -73,73 +129,123 @@ def deep_contractive(net, x):
     J = p[-1][:, :, None] * W[-1].T
     for p_l, W_l in zip(p[-2::-1], W[-2::-1], strict=True):
         J = (J * p_l[:, None, :]) @ W_l.T
-    return net.loss(net.g(hs[-1]), x) + LAM * net.jnp.square(J).sum() / len(x)
+    return net.loss(net.g(hs[-1]), x) + LAM * jnp.square(J).sum() / len(x)
 
 
 def deep_estimate(net, x, xi):
-    h, back = net.jax.vjp(net.f, x)
+    h, back = jax.vjp(net.f, x)
     (xi_J,) = back(xi[:, 0])
-    return net.loss(net.g(h), x) + LAM * net.jnp.square(xi_J).sum() / len(x)
+    return net.loss(net.g(h), x) + LAM * jnp.square(xi_J).sum() / len(x)
 
 
 def variational(net, x, eps):
-    mu, log_var = net.jnp.split(net.f(x), 2, axis=1)
-    z = mu + net.jnp.exp(0.5 * log_var) * eps
-    KL = 0.5 * (net.jnp.square(mu) + net.jnp.exp(log_var) - log_var - 1).sum() / len(x)
+    mu, log_var = jnp.split(net.f(x), 2, axis=1)
+    z = mu + jnp.exp(0.5 * log_var) * eps
+    KL = 0.5 * (jnp.square(mu) + jnp.exp(log_var) - log_var - 1).sum() / len(x)
     return net.loss(net.g(z), x) + KL
 
 
 def top_k(net, x):
     h = net.f(x)
-    value, index = net.jax.lax.top_k(h, K)
-    rows = net.jnp.arange(len(h))[:, None]
-    return net.loss(net.g(net.jnp.zeros_like(h).at[rows, index].set(value)), x)
+    value, index = lax.top_k(h, K)
+    rows = jnp.arange(len(h))[:, None]
+    return net.loss(net.g(jnp.zeros_like(h).at[rows, index].set(value)), x)
 
 
 COSTS = {J.__name__: J for J in (plain, kl_sparse, denoising, contractive, deep_contractive, deep_estimate)}
 COSTS |= {J.__name__: J for J in (variational, top_k)}
-NOISE = {  # JAX's own draw: (random, key, x, width of the code)
-    "denoising": lambda random, key, x, m: {"x_tilde": x * (random.uniform(key, x.shape) >= LEVEL)},
-    "deep_estimate": lambda random, key, x, m: {"xi": random.normal(key, (len(x), 1, m))},
-    "variational": lambda random, key, x, m: {"eps": random.normal(key, (len(x), m))},
+NOISE = {  # JAX's own draw: (key, x, width of the code)
+    "denoising": lambda key, x, m: {"x_tilde": x * (jax.random.uniform(key, x.shape) >= LEVEL)},
+    "deep_estimate": lambda key, x, m: {"xi": jax.random.normal(key, (len(x), 1, m))},
+    "variational": lambda key, x, m: {"eps": jax.random.normal(key, (len(x), m))},
 }
 
 
-def training(workload, env, adam=True):
-    if env.threads == 1:  # read when JAX first computes
-        flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
-    import jax
+# ---- the three turns of the game, J(net, x, z)
 
+
+def d(net, h):
+    """d(h), the discriminator's logits."""
+    return jax.nn.sigmoid(h @ net.theta["D1"] + net.theta["e1"]) @ net.theta["D2"] + net.theta["e2"]
+
+
+def L(net, x, z):
+    return plain(net, x)
+
+
+def L_D(net, x, z):
+    return jax.nn.softplus(-d(net, z)).mean() + jax.nn.softplus(d(net, net.f(x))).mean()
+
+
+def L_G(net, x, z):
+    return jax.nn.softplus(-d(net, net.f(x))).mean()
+
+
+TURNS = {"R": (L, "WbVc"), "D": (L_D, "De"), "G": (L_G, "Wb")}  # turn -> its cost, first letters of what it moves
+
+
+# ---- layers over sequences x (B, T, n)
+
+
+def gru(theta, x):
+    """The input's logits are one product of all steps; the scan has the state's."""
+    a = x @ theta["W1"] + theta["b1"]  # (B, T, 3m)
+
+    def step(h, a):
+        a_r, a_z, a_n = jnp.split(a, 3, axis=1)
+        g_r, g_z, g_n = jnp.split(h @ theta["U1"] + theta["u1"], 3, axis=1)
+        r, z = jax.nn.sigmoid(a_r + g_r), jax.nn.sigmoid(a_z + g_z)
+        h = (1 - z) * jnp.tanh(a_n + r * g_n) + z * h
+        return h, h
+
+    h = jnp.zeros((len(x), len(theta["U1"])), x.dtype)
+    return lax.scan(step, h, a.swapaxes(0, 1))[1].swapaxes(0, 1)
+
+
+def norm(x, G, g):
+    difference = x - x.mean(-1, keepdims=True)
+    return G * difference * lax.rsqrt(jnp.square(difference).mean(-1, keepdims=True) + 1e-5) + g
+
+
+def blocks(theta, x):
+    """Two blocks of causal attention, of 4 heads, as `minae.networks.transformer_block` builds them."""
+    B, T, n = x.shape
+    for k in "12":
+        qkv = norm(x, theta[f"G{k}a"], theta[f"g{k}a"]) @ theta[f"W{k}"] + theta[f"b{k}"]
+        q, key, v = jnp.moveaxis(qkv.reshape(B, T, 3, 4, n // 4), 2, 0)
+        o = jax.nn.dot_product_attention(q, key, v, is_causal=True).reshape(B, T, n)
+        x = x + o @ theta[f"V{k}"] + theta[f"c{k}"]
+        h = jax.nn.relu(norm(x, theta[f"G{k}b"], theta[f"g{k}b"]) @ theta[f"W{k}b"] + theta[f"b{k}b"])
+        x = x + h @ theta[f"V{k}b"] + theta[f"c{k}b"]
+    return x
+
+
+# ---- the steps
+
+
+def training(workload, env, adam=True):
+    _set_threads(env)
     saved, name, depth = env.load(workload.name), workload.J.__name__, len(workload.sizes) - 1
     J, X, m = COSTS[name], jax.device_put(env.X(workload.sizes[0])), workload.sizes[-1]
-    theta = {key: jax.device_put(value) for key, value in saved.items() if " " not in key}
-    zeros = [jax.tree.map(jax.numpy.zeros_like, theta) for _ in range(2)]
+    kind, theta = ConvolutionalNet if "channels" in workload.options else Net, _theta(saved)
     batches, count = env.batches(workload.batch), itertools.count()
 
     def update(state, index, step, noise):
-        theta, average, square = state
+        theta, moments = state
         x = X[index]
         if noise is None and name in NOISE:
-            noise = NOISE[name](jax.random, jax.random.fold_in(jax.random.key(SEED), step), x, m)
+            noise = NOISE[name](_key(step), x, m)
 
         def of_theta(theta):
-            return J(Net(jax, theta, depth, workload.options), x, **(noise or {}))
+            return J(kind(theta, depth, workload.options), x, **(noise or {}))
 
-        cost, d = jax.value_and_grad(of_theta)(theta)
+        cost, dtheta = jax.value_and_grad(of_theta)(theta)
         if not adam:
-            return (theta, d, square), cost  # the gradient is wanted
-        t = step + 1.0
-        average = jax.tree.map(lambda a, g: 0.9 * a + 0.1 * g, average, d)
-        square = jax.tree.map(lambda s, g: 0.999 * s + 0.001 * g * g, square, d)
-        rate, correction = LR / (1 - 0.9**t), 1 / jax.numpy.sqrt(1 - 0.999**t)
-        theta = jax.tree.map(
-            lambda w, a, s: w - rate * a / (jax.numpy.sqrt(s) * correction + 1e-8), theta, average, square
-        )
-        return (theta, average, square), cost
+            return (theta, (dtheta, moments[1])), cost  # the gradient is wanted
+        return _adam(theta, moments, dtheta, step + 1), cost
 
     update = jax.jit(update, donate_argnums=0)
-    state = (theta, *zeros)
+    state = (theta, _zeros(theta))
 
     def step():
         nonlocal state
@@ -149,3 +255,122 @@ def training(workload, env, adam=True):
         return cost
 
     return Contestant(step, lambda cost: [float(cost)], lambda: jax.block_until_ready(state))
+
+
+def adversarial(workload, env):
+    """The three turns in one jitted function, each with an Adam of its own. A turn differentiates its cost by the
+    parameters that it moves, and by no others."""
+    _set_threads(env)
+    saved, depth, m = env.load(workload.name), len(workload.sizes) - 1, workload.sizes[-1]
+    theta, X = _theta(saved), jax.device_put(env.X(workload.sizes[0]))
+    batches, count = env.batches(workload.batch), itertools.count()
+
+    def moved(theta, letters):
+        return {name: array for name, array in theta.items() if name[0] in letters}
+
+    def of_player(player, J, theta, x, z):
+        return J(Net(theta | player, depth, {"code": "identity"}), x, z)
+
+    def update(state, index, step, z):
+        theta, before = state
+        x, moments, costs = X[index], {}, []
+        if z is None:
+            z = jax.random.normal(_key(step), (len(x), m))
+        for turn, (J, letters) in TURNS.items():
+            player = moved(theta, letters)
+            cost, dplayer = jax.value_and_grad(of_player)(player, J, theta, x, z)
+            player, moments[turn] = _adam(player, before[turn], dplayer, step + 1)
+            theta = theta | player
+            costs.append(cost)
+        return (theta, moments), costs
+
+    update = jax.jit(update, donate_argnums=0)
+    state = (theta, {turn: _zeros(moved(theta, letters)) for turn, (_, letters) in TURNS.items()})
+
+    def step():
+        nonlocal state
+        k = next(count)
+        z = saved[f"z {k}"] if k < workload.first else None
+        state, costs = update(state, next(batches), np.float32(k), z)
+        return costs
+
+    return Contestant(step, lambda costs: [float(cost) for cost in costs], lambda: jax.block_until_ready(state))
+
+
+def pretraining(workload, env):
+    """The epoch of a layer is one jitted function, a scan over its batches."""
+    _set_threads(env)
+    saved, batch = env.load(workload.name), workload.batch
+    X = jax.device_put(env.X(workload.sizes[0])[: workload.rows])
+
+    def epoch(theta, x, order):
+        def update(state, part):
+            index, step = part
+            theta, moments = state
+            cost, dtheta = jax.value_and_grad(lambda theta: plain(Net(theta, 1, {}), x[index]))(theta)
+            return _adam(theta, moments, dtheta, step + 1), cost
+
+        parts = order.reshape(-1, batch), jnp.arange(len(order) // batch, dtype=x.dtype)
+        (theta, _), costs = lax.scan(update, (theta, _zeros(theta)), parts)
+        return Net(theta, 1, {}).f(x), costs.mean()
+
+    epoch = jax.jit(epoch)
+
+    def step():
+        h, costs = X, []
+        for k in range(len(workload.sizes) - 1):
+            theta = {key: saved[f"{k} {key}"] for key in ("W1", "b1", "V1", "c1")}
+            h, cost = epoch(theta, h, saved[f"{k} order"])
+            costs.append(cost)
+        return costs
+
+    return Contestant(lambda: jax.block_until_ready(step()), lambda costs: [float(cost) for cost in costs])
+
+
+def layers(workload, env):
+    """θ and x stay as they are, so that no buffer is written over."""
+    _set_threads(env)
+    data, module = env.load(workload.name), globals()[workload.module]
+    theta = {key.removeprefix("theta "): jax.device_put(data[key]) for key in data if key.startswith("theta ")}
+    x, r = jax.device_put(data["x"]), jax.device_put(data["r"])
+
+    def J(theta, x):
+        return 0.5 * jnp.square(module(theta, x) - r).sum() / len(x)
+
+    gradient = jax.jit(jax.value_and_grad(J, argnums=(0, 1)))
+
+    def read(result):
+        cost, (dtheta, dx) = result
+        squares = sum(float(jnp.square(array).sum()) for array in dtheta.values())
+        return [float(cost), float(jnp.square(dx).sum()) ** 0.5, squares**0.5]
+
+    return Contestant(lambda: jax.block_until_ready(gradient(theta, x)), read)
+
+
+def _set_threads(env):
+    if env.threads == 1:  # read when JAX first computes
+        flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
+
+
+def _theta(saved):
+    """minae's parameters, without the noise of the first steps."""
+    return {key: jax.device_put(value) for key, value in saved.items() if " " not in key}
+
+
+def _zeros(theta):
+    """Adam's two vectors before the first step."""
+    return tuple(jax.tree.map(jnp.zeros_like, theta) for _ in range(2))
+
+
+def _key(step):
+    return jax.random.fold_in(jax.random.key(SEED), step)
+
+
+def _adam(theta, moments, dtheta, t):
+    """θ and Adam's two vectors after step t."""
+    average = jax.tree.map(lambda a, g: 0.9 * a + 0.1 * g, moments[0], dtheta)
+    square = jax.tree.map(lambda s, g: 0.999 * s + 0.001 * g * g, moments[1], dtheta)
+    rate, correction = LR / (1 - 0.9**t), 1 / jnp.sqrt(1 - 0.999**t)
+    theta = jax.tree.map(lambda w, a, s: w - rate * a / (jnp.sqrt(s) * correction + 1e-8), theta, average, square)
+    return theta, (average, square)

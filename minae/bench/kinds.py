@@ -1,15 +1,16 @@
-"""The kinds of workloads: a training step, a pretraining, an inference, a search; each in minae and in PyTorch.
+"""The kinds of workloads: a training step, a pretraining, an inference, a search; each in minae and in its rivals.
 
 A workload has a name, and for a `measure.Env`
 
     minae(env), torch(env, form)  a Contestant: a step to be timed, and a way to read its costs
+    jax(env)                      the same in JAX, of the workloads that train
     products                      the matrix products of one step, (layout, m, k, n, layer): (m, k) times (k, n); layout
                                   says which factor is stored as its transpose: nn, tn or nt
     torch_forms                   the forms that a practitioner of PyTorch would use: minae is compared with the best
     generic                       its forms by an automatic Jacobian, which stand apart: they count only where faster
     small()                       the same in miniature, which loads the code of both sides before memory is measured
 
-`minae.bench.torch_side` is imported where PyTorch is measured, because it imports PyTorch.
+`minae.bench.torch_side` is imported where PyTorch is measured, because it imports PyTorch; so is `jax_side` for JAX.
 """
 
 import itertools
@@ -140,7 +141,6 @@ class ConvolutionalTraining(Training):
     """A training step of the convolutional autoencoder; its products are those of all windows with W."""
 
     torch_forms = ("eager", "channels-last", "compiled", "graph")
-    jax = None  # its side has dense networks only
 
     def small(self):
         return replace(self, name=f"{self.name}.small", batch=16)
@@ -164,7 +164,6 @@ class Adversarial(Training):
     kind: str = "AdversarialAutoencoder"
     hidden: int = 100  # units of the discriminator
     torch_forms = ("eager", "compiled")
-    jax = None  # its side has one player only
 
     @property
     def products(self):
@@ -203,6 +202,11 @@ class Adversarial(Training):
         from minae.bench import torch_side
 
         return torch_side.adversarial(self, env, form)
+
+    def jax(self, env: Env, variant: str | None = None) -> Contestant:
+        from minae.bench import jax_side
+
+        return jax_side.adversarial(self, env)
 
 
 @dataclass(frozen=True)
@@ -249,6 +253,11 @@ class Pretraining:
 
         return torch_side.pretraining(self, env, plain, form)
 
+    def jax(self, env: Env) -> Contestant:
+        from minae.bench import jax_side
+
+        return jax_side.pretraining(self, env)
+
 
 @dataclass(frozen=True)
 class Layers:
@@ -257,7 +266,7 @@ class Layers:
 
     name: str
     layers: Callable  # of the width: minae's layers
-    module: str  # of `torch_side`: the same in PyTorch
+    module: str  # of `torch_side` and of `jax_side`: the same in PyTorch and in JAX
     products_of: Callable  # of the workload; those of the heads, which are many and small, are left out
     width: int = 64
     steps: int = 32
@@ -312,6 +321,11 @@ class Layers:
         from minae.bench import torch_side
 
         return torch_side.layers(self, env, form)
+
+    def jax(self, env: Env) -> Contestant:
+        from minae.bench import jax_side
+
+        return jax_side.layers(self, env)
 
 
 @dataclass(frozen=True)
