@@ -34,7 +34,8 @@ and off by 5e-4 at most.
 
 A difference of two numbers that are nearly the same keeps their rounding error and nothing else. So 1 − h² is computed
 as (1 − h)(1 + h), whose difference is exact, and 1 − e⁻ʰ as −expm1(−h): at a = −20 it is 2e-9, where 1 − e⁻ʰ is 0 in
-float32. What h itself has lost stays lost: a sigmoid rounds to 1 from a = 17 on, and its slope to 0.
+float32. The swish and the gelu compute s (1 − s) and 1 − 2s from e = e^−|v|, as e/(1 + e)² and ±(1 − e)/(1 + e).
+What h itself has lost stays lost: a sigmoid rounds to 1 from a = 17 on, and its slope to 0.
 """
 
 from numpy import exp, expm1, log1p, where
@@ -119,7 +120,7 @@ def leaky_relu(a):
 @fused("a -> h")
 def elu(a):
     """a, or eᵃ − 1 where a < 0"""
-    return where(a < 0, exp(where(a < 0, a, 0)) - 1, a)
+    return where(a < 0, expm1(where(a < 0, a, 0)), a)
 
 
 @fused("a -> h")
@@ -131,7 +132,7 @@ def swish(a):
 @fused("a -> h")
 def gelu(a):
     """a σ(√(8/π) (a + 0.044715 a³))"""
-    return a * sigmoid(1.5957691216057308 * (a + 0.044715 * a * a * a))
+    return a * sigmoid(1.5957691216057308 * (a + 0.044715 * a * a * a))  # an infinite cube is right, too
 
 
 PHI = {"sigmoid": sigmoid, "relu": relu, "softplus": softplus}
@@ -172,10 +173,12 @@ def slopes(h, kind: int):
     if kind == ELU:
         return where(h > 0, 1, h + 1), where(h > 0, 0, h + 1)
     if kind >= SWISH:
-        v, slope, bend = gate(h, kind)
-        s = sigmoid(v)
-        p = s * (1 - s)
-        return s + h * p * slope, p * (2 * slope + h * ((1 - 2 * s) * slope * slope + bend))
+        a = where(h < -100, -100, where(h > 100, 100, h))  # p is 0 beyond, and what multiplies it has to be finite
+        v, slope, bend = gate(a, kind)
+        e = exp(-abs(v))
+        s, p = where(v < 0, e, 1) / (1 + e), e / ((1 + e) * (1 + e))  # p = s (1 − s), which keeps no digits near s = 1
+        rest = where(v < 0, 1 - e, e - 1) / (1 + e)  # 1 − 2s
+        return s + a * p * slope, p * (2 * slope + a * (rest * slope * slope + bend))
     return 1, 0
 
 

@@ -9,7 +9,7 @@ each slice of m columns: the second mention of an array in its signature is the 
 """
 
 import numpy as np
-from numpy import exp, where
+from numpy import expm1, where
 
 from minae import kernels
 from minae.kernels import pool
@@ -85,9 +85,9 @@ def packed(signature):
 
 @fused("a -> h")
 def squash(a):
-    """tanh(a) = ±(1 − e) / (1 + e) with e = e^−2|a|, by the exponential that vectorises"""
-    e = exp(-2 * abs(a))
-    return where(a < 0, e - 1, 1 - e) / (1 + e)
+    """tanh(a) = ∓q / (2 + q) with q = e^−2|a| − 1, by the exponential that vectorises and keeps q's digits near 0"""
+    q = expm1(-2 * abs(a))
+    return where(a < 0, q, -q) / (2 + q)
 
 
 @packed("h live a a a g g g -> a a a y")

@@ -55,6 +55,62 @@ def test_an_activation_and_its_slopes_keep_their_digits(name, dtype):
     near(activations.times_second(ones, h, name), second, 6)
 
 
+def test_elu_keeps_its_digits(dtype):
+    a = A.astype(dtype)
+    h, long = activations.phi(a, "elu"), a.astype(np.longdouble)
+    near(h, np.where(a < 0, np.expm1(np.minimum(long, 0)), long), 6)
+    slope = np.where(a > 0, 1, h.astype(np.longdouble) + 1)
+    near(activations.prime(h, "elu", np.empty_like(h)), slope, 6)
+    near(activations.second(h, "elu", np.empty_like(h)), np.where(a > 0, 0, slope), 6)
+
+
+@pytest.mark.parametrize("name", ["swish", "gelu"])
+def test_what_is_a_function_of_a_keeps_its_digits(name, dtype):
+    """φ' and φ'' cross 0, where the digits of their parts count: an error is measured by the sum of their sizes."""
+    a = A.astype(dtype)
+    x, c = a.astype(np.longdouble), np.longdouble(0.044715)
+    root = np.sqrt(8 / np.longdouble(np.pi)) if name == "gelu" else 1
+    v, slope, bend = (
+        (x, 1, 0) if name == "swish" else (root * (x + c * x**3), root * (1 + 3 * c * x * x), root * 6 * c * x)
+    )
+    e = np.exp(-abs(v))
+    s, p, rest = np.where(v < 0, e, 1) / (1 + e), e / (1 + e) ** 2, np.where(v < 0, 1, -1) * (1 - e) / (1 + e)
+    parts = [
+        (activations.phi(a, name), [x * s]),
+        (activations.prime(a, name, np.empty_like(a)), [s, x * p * slope]),
+        (activations.second(a, name, np.empty_like(a)), [2 * p * slope, x * p * rest * slope**2, x * p * bend]),
+    ]
+    info = np.finfo(dtype)
+    for ours, terms in parts:
+        assert np.isfinite(ours).all()
+        size = sum(abs(term) for term in terms) * (10 + 4 * abs(v))  # σ(v) is off by the rounding of v, of v's size
+        least = 2 * info.tiny * (1 + abs(x) * (1 + abs(slope) + abs(bend)) ** 2)  # where e⁻ᵛ is below what is normal
+        off = abs(ours - sum(terms)) - info.eps * size - least
+        worst = off.argmax()
+        assert off[worst] <= 0, (a[worst], ours[worst], sum(terms)[worst], off[worst])
+
+
+@pytest.mark.parametrize("name", ["swish", "gelu"])
+@pytest.mark.parametrize("size", [1e6, 1e13, 1e30])
+def test_a_huge_a_gives_no_nan(name, size, dtype):
+    a = np.array([-size, size], dtype)
+    with np.errstate(over="ignore"):
+        values = [
+            activations.phi(a, name),
+            *(f(a, name, np.empty_like(a)) for f in (activations.prime, activations.second)),
+        ]
+    for value, expected in zip(values, ([0, size], [0, 1], [0, 0]), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_the_gates_tanh_keeps_its_digits(dtype):
+    from minae.kernels import gates
+
+    a, h = A.astype(dtype), np.empty_like(A.astype(dtype))
+    gates.squash(a, h)
+    near(h, np.tanh(a.astype(np.longdouble)), 8)
+
+
 def test_the_slopes_of_softplus_are_those_of_a(dtype):
     """φ' = σ(a) and φ'' = σ(a) σ(−a): h has lost nothing that they need, but e⁻ʰ has the absolute error of h."""
     a = A.astype(dtype)
