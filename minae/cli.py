@@ -116,6 +116,7 @@ def _parser(argv):
     sub.add_argument(
         "--verbose", action="store_true", help="every parameter and cost term, not only the worst of a case"
     )
+    sub.add_argument("--exact", action="store_true", help="in numbers of 60 digits, to 1e-25; needs mpmath")
     _import(sub)
     _backend(sub)
     _json(sub)
@@ -333,13 +334,13 @@ def _results(args):
 def _check(args):
     """Check the gradient of every model and layer against finite differences; exit 1 where one is wrong."""
     kinds = [checks.kinds().get(name) or get_model(name) for name in args.models] or list(checks.kinds().values())
-    reports, wrong = {}, 0
+    reports, wrong, (check_case, tolerance, numbers) = {}, 0, _kind_of_check(args)
     if not args.json:
         print(f"{'case':40} {'gradients':>9} {'largest error':>14}  at")
     for kind in kinds:
         for case in kind.cases:
             name, model, batch = checks.case(kind, case, args.backend)
-            for turn, report in zip(model.turns or [""], checks.check_case(model, batch), strict=True):
+            for turn, report in zip(model.turns or [""], check_case(model, batch), strict=True):
                 label = f"{name} {turn}".strip()
                 reports[label] = report
                 wrong += not report
@@ -349,8 +350,17 @@ def _check(args):
         cases = {name: json.loads(report.to_json()) for name, report in reports.items()}
         print(json.dumps({"passed": not wrong, "cases": cases}))
     else:
-        print(f"{len(reports) - wrong} right, {wrong} wrong; tolerance {checks.TOLERANCE:g}, float64")
+        print(f"{len(reports) - wrong} right, {wrong} wrong; tolerance {tolerance:g}, {numbers}")
     return 1 if wrong else 0
+
+
+def _kind_of_check(args):
+    """What checks a case, its tolerance, and what it computes with."""
+    if not args.exact:
+        return checks.check_case, checks.TOLERANCE, "float64"
+    from minae import exact
+
+    return exact.check_case, exact.TOLERANCE, f"{exact.DIGITS} digits\n{exact.HELD}"
 
 
 def _print_report(label, report, verbose):
