@@ -121,6 +121,14 @@ def _parser(argv):
     _backend(sub)
     _json(sub)
 
+    sub = command(_derive, "minae derive contractive --latex")
+    sub.add_argument("model", metavar="MODEL", help="a model without kinks")
+    sub.add_argument("--case", metavar="NAME", help="one of the model's cases, as `minae check` names them")
+    sub.add_argument("--rows", type=int, help="of the batch: 1 to 3 (default 1, or 2 where a cost couples the rows)")
+    sub.add_argument("--latex", action="store_true", help="formulas as LaTeX")
+    _import(sub)
+    _json(sub)
+
     sub = command(_options, "minae options denoising")
     sub.add_argument("model", metavar="MODEL", nargs="?", help="a model; without it, all models")
     _import(sub)
@@ -370,6 +378,19 @@ def _print_report(label, report, verbose):
     print(f"{label:40} {len(report.rows):9} {worst.error:14.1e}  {at:20} {mark}", flush=True)
     if verbose or not report:
         print("\n".join("    " + line for line in str(report).splitlines()))
+
+
+def _derive(args):
+    """A tiny model's gradient as formulas: SymPy's, and the one that its page computes; exit 1 where they differ."""
+    from minae.derive import derive
+
+    derivations = derive(get_model(args.model), args.case, args.rows)
+    if args.json:
+        turns = [json.loads(derivation.to_json(args.latex)) for derivation in derivations]
+        print(json.dumps({"passed": all(derivations), "derivations": turns}))
+    else:
+        print("\n\n".join(derivation.text(args.latex) for derivation in derivations))
+    return 0 if all(derivations) else 1
 
 
 def _options(args):

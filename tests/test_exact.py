@@ -206,7 +206,7 @@ def test_the_command_fails_where_a_formula_is_wrong(capsys, monkeypatch):
     assert code == 1 and "0 right, 1 wrong" in out
 
 
-@pytest.mark.parametrize("argv, package", [(["check", "--exact"], "mpmath")])
+@pytest.mark.parametrize("argv, package", [(["check", "--exact"], "mpmath"), (["derive", "contractive"], "sympy")])
 def test_a_package_that_is_missing_is_one_line(argv, package, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     code, _, err = run(capsys, *argv)
