@@ -13,7 +13,7 @@ difference of the two sides is Σ v_i (g_i − ∂J/∂θ_i). With v normal and 
 with a probability of about 10⁻²⁵/δ. Only where a parameter is wrong are its entries differenced one by one, to say
 which of them is.
 
-What the check holds fixed is what `minae.check_gradient` holds fixed: draws (noise, masks, corruptions) and what a cost
+What the check holds fixed is what `minae.checks.check_gradient` holds fixed: draws (noise, masks, corruptions) and what a cost
 computes from θ (supports, codebook choices, inferred codes, stopped gradients). They are drawn and computed in float64
 and converted to their last bit. Kinks (ReLU, max pooling, |h|, top-k) need nothing held: between θ − tv and θ + tv lie
 20 digits, so that a kink lies there with a probability of about 10⁻²⁰, and on each side of it the formula is smooth.
@@ -111,7 +111,7 @@ def check_exact(
 ) -> ExactReport:
     """Compare ∂J/∂θ of `model` at the rows of x with differences that do not round. Returns an ExactReport.
 
-    x, y, inputs, terms, constants, turn, mode: as `minae.check_gradient` takes them. Keep the model and the batch
+    x, y, inputs, terms, constants, turn, mode: as `minae.checks.check_gradient` takes them. Keep the model and the batch
     small: a product takes a few microseconds here.
     digits: of the numbers; agreement to 10⁻²⁵ takes 50 at least
 
