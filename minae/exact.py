@@ -13,10 +13,12 @@ difference of the two sides is Σ v_i (g_i − ∂J/∂θ_i). With v normal and 
 with a probability of about 10⁻²⁵/δ. Only where a parameter is wrong are its entries differenced one by one, to say
 which of them is.
 
-What the check holds fixed is what `minae.checks.check_gradient` holds fixed: draws (noise, masks, corruptions) and what a cost
-computes from θ (supports, codebook choices, inferred codes, stopped gradients). They are drawn and computed in float64
-and converted to their last bit. Kinks (ReLU, max pooling, |h|, top-k) need nothing held: between θ − tv and θ + tv lie
-20 digits, so that a kink lies there with a probability of about 10⁻²⁰, and on each side of it the formula is smooth.
+Held fixed is what `minae.checks.check_gradient` holds fixed: draws (noise, masks, corruptions), and what a cost
+computes from θ (supports, codebook choices, inferred codes, stopped gradients). Both are made in float64 and
+converted to their last bit. Kinks (ReLU, max pooling, |h|) need nothing held: θ − tv and θ + tv agree in 20 digits, so
+that a kink lies between them with a probability of about 10⁻²⁰, and on each side of it the formula is smooth.
+
+What runs is the plain form of each kernel. That the compiled forms compute the same, their parity tests say.
 
 The numbers of Python in a page, such as ½ or the slope 0.01 of a leaky ReLU, are floats and stay what they are, on both
 sides of the comparison. Where forward and backward round a constant differently (1/3 in one, a division by 3 in the
@@ -111,8 +113,8 @@ def check_exact(
 ) -> ExactReport:
     """Compare ∂J/∂θ of `model` at the rows of x with differences that do not round. Returns an ExactReport.
 
-    x, y, inputs, terms, constants, turn, mode: as `minae.checks.check_gradient` takes them. Keep the model and the batch
-    small: a product takes a few microseconds here.
+    x, y, inputs, terms, constants, turn, mode: as `minae.checks.check_gradient` takes them. Keep the model and the
+    batch small: a product takes a few microseconds here.
     digits: of the numbers; agreement to 10⁻²⁵ takes 50 at least
 
     Raises InputError for what `check_gradient` refuses, for fewer digits, and where mpmath is missing.
