@@ -145,11 +145,12 @@ def gate(a, kind: int):
     """v, v' and v'' of the swish and the gelu."""
     if kind == SWISH:
         return a, 1, 0
-    cube = 0.044715 * a * a
+    ca = 0.044715 * a  # once: a product of constants alone would round, and v'' be the slope of another v'
+    cube = ca * a
     return (
         1.5957691216057308 * a * (1 + cube),
         1.5957691216057308 * (1 + 3 * cube),
-        1.5957691216057308 * 6 * 0.044715 * a,
+        1.5957691216057308 * (6 * ca),
     )
 
 

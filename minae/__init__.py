@@ -14,12 +14,13 @@ Numba, Matplotlib, CuPy and SciPy load when they are first used.
 
 __version__ = "0.1.0"
 
-from minae import data, training
+from minae import data, exact, training
 from minae.checks import check_gradient, enumerated
 from minae.errors import Diverged, InputError
 from minae.models import Autoencoder, Model, exports, load
 
 globals().update(exports())
 
-__all__ = ["Autoencoder", "Diverged", "InputError", "Model", "check_gradient", "data", "enumerated", "load", "training",
+__all__ = ["Autoencoder", "Diverged", "InputError", "Model", "check_gradient", "data", "enumerated", "exact", "load",
+           "training",
            *exports()]  # fmt: skip

@@ -116,8 +116,17 @@ def _parser(argv):
     sub.add_argument(
         "--verbose", action="store_true", help="every parameter and cost term, not only the worst of a case"
     )
+    sub.add_argument("--exact", action="store_true", help="in numbers of 60 digits, to 1e-25; needs mpmath")
     _import(sub)
     _backend(sub)
+    _json(sub)
+
+    sub = command(_derive, "minae derive contractive --latex")
+    sub.add_argument("model", metavar="MODEL", help="a model without kinks")
+    sub.add_argument("--case", metavar="NAME", help="one of the model's cases, as `minae check` names them")
+    sub.add_argument("--rows", type=int, help="of the batch: 1 to 3 (default 1, or 2 where a cost couples the rows)")
+    sub.add_argument("--latex", action="store_true", help="formulas as LaTeX")
+    _import(sub)
     _json(sub)
 
     sub = command(_options, "minae options denoising")
@@ -333,13 +342,13 @@ def _results(args):
 def _check(args):
     """Check the gradient of every model and layer against finite differences; exit 1 where one is wrong."""
     kinds = [checks.kinds().get(name) or get_model(name) for name in args.models] or list(checks.kinds().values())
-    reports, wrong = {}, 0
+    reports, wrong, (check_case, tolerance, numbers) = {}, 0, _kind_of_check(args)
     if not args.json:
         print(f"{'case':40} {'gradients':>9} {'largest error':>14}  at")
     for kind in kinds:
         for case in kind.cases:
             name, model, batch = checks.case(kind, case, args.backend)
-            for turn, report in zip(model.turns or [""], checks.check_case(model, batch), strict=True):
+            for turn, report in zip(model.turns or [""], check_case(model, batch), strict=True):
                 label = f"{name} {turn}".strip()
                 reports[label] = report
                 wrong += not report
@@ -349,8 +358,17 @@ def _check(args):
         cases = {name: json.loads(report.to_json()) for name, report in reports.items()}
         print(json.dumps({"passed": not wrong, "cases": cases}))
     else:
-        print(f"{len(reports) - wrong} right, {wrong} wrong; tolerance {checks.TOLERANCE:g}, float64")
+        print(f"{len(reports) - wrong} right, {wrong} wrong; tolerance {tolerance:g}, {numbers}")
     return 1 if wrong else 0
+
+
+def _kind_of_check(args):
+    """What checks a case, its tolerance, and what it computes with."""
+    if not args.exact:
+        return checks.check_case, checks.TOLERANCE, "float64"
+    from minae import exact
+
+    return exact.check_case, exact.TOLERANCE, f"{exact.DIGITS} digits\n{exact.HELD}"
 
 
 def _print_report(label, report, verbose):
@@ -360,6 +378,19 @@ def _print_report(label, report, verbose):
     print(f"{label:40} {len(report.rows):9} {worst.error:14.1e}  {at:20} {mark}", flush=True)
     if verbose or not report:
         print("\n".join("    " + line for line in str(report).splitlines()))
+
+
+def _derive(args):
+    """A tiny model's gradient as formulas: SymPy's, and the one that its page computes; exit 1 where they differ."""
+    from minae.derive import derive
+
+    derivations = derive(get_model(args.model), args.case, args.rows)
+    if args.json:
+        turns = [json.loads(derivation.to_json(args.latex)) for derivation in derivations]
+        print(json.dumps({"passed": all(derivations), "derivations": turns}))
+    else:
+        print("\n\n".join(derivation.text(args.latex) for derivation in derivations))
+    return 0 if all(derivations) else 1
 
 
 def _options(args):

@@ -115,10 +115,8 @@ class TopK(Layer):
     def forward(self, h, support=None, mode=EVAL):
         """h (B, m) -> h_Γ, and Γ: the columns of its units, int32 (B, k), or a mask of 0 and 1, (B, m)."""
         given = support is not None
-        by_rows = (
-            self.PAYS * self.k <= self.m and kernels.path(h) != "plain" and not (given and support.dtype.kind == "f")
-        )
-        if not by_rows:
+        serves = support.dtype.kind != "f" if given else kernels.path(h) != "plain"
+        if not (serves and self.PAYS * self.k <= self.m):
             mask = self.mask(h, support)
             return self.ws.multiply(h, mask), mask
         unit, value = support, self.arena.empty(len(h), self.k)

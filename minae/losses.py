@@ -211,7 +211,7 @@ class StudentT(Residual):
 
     def value(self, d):
         ws = self.arena.ws
-        return ws.multiply(ws.log1p(ws.multiply(ws.multiply(d, d), 1 / self.nu)), (self.nu + 1) / 2)
+        return ws.multiply(ws.log1p(ws.divide(ws.multiply(d, d), self.nu)), (self.nu + 1) / 2)
 
     def slope(self, d):
         ws = self.arena.ws

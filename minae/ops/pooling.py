@@ -63,7 +63,7 @@ def mean_pool(x, window, arena):
 
 def mean_pool_backward(dy, window, space, arena):
     """dx = col2im(dy / K)"""
-    return spread(dy, window, space, arena, 1 / math.prod(window.kernel))
+    return spread(arena.ws.divide(dy, math.prod(window.kernel)), window, space, arena)
 
 
 def upsample(x, window, arena):
@@ -74,7 +74,7 @@ def upsample(x, window, arena):
         ∂J/∂x_{b i j c} = Σ_{u v} dy_{b, i f + u, j f + v, c}
     Mean pooling of the same window is the adjoint of up-sampling, divided by f².
     """
-    return spread(x, window, window.space(x.shape[1:-1]), arena, 1)
+    return spread(x, window, window.space(x.shape[1:-1]), arena)
 
 
 def upsample_backward(dy, window, arena):
@@ -84,10 +84,9 @@ def upsample_backward(dy, window, arena):
     return dx
 
 
-def spread(y, window, space, arena, factor):
-    """col2im of factor · y at every tap."""
+def spread(y, window, space, arena):
+    """col2im of y at every tap."""
     x, C = arena.empty(len(y), *space, y.shape[-1]), y.shape[-1]
     cols = arena.scratch(y.size // C, math.prod(window.kernel), C)
     cols[...] = y.reshape(-1, 1, C)
-    cols *= factor
     return untaps(cols, window, x, y.shape[1:-1])
