@@ -120,13 +120,13 @@ def get_backend(name=None):
     """
     if isinstance(name, Backend):
         return name
-    name = name or os.environ.get("MINAE_BACKEND") or "numpy"
+    name = (os.environ.get("MINAE_BACKEND") or "numpy") if name is None else name
     if name == "auto":
         try:
             return BACKENDS["cupy"]()
         except InputError:
             return BACKENDS["numpy"]()
-    if name not in BACKENDS:
+    if not isinstance(name, str) or name not in BACKENDS:
         raise InputError(f"unknown backend {name!r}: choose one of {', '.join([*BACKENDS, 'auto'])}")
     return BACKENDS[name]()
 

@@ -34,7 +34,7 @@ import numpy as np
 
 from minae import options
 from minae.errors import InputError
-from minae.fields import Code, Field, Real, Tokens
+from minae.fields import Code, Field, Real, Tokens, host_array
 from minae.layers import (
     EVAL,
     GRU,
@@ -118,6 +118,14 @@ class GradientReport:
         return "\n".join([*lines, f"{verdict}: {worst}, tolerance {self.tolerance:g}"])
 
 
+@options.door(
+    model=options.Instance(Model, words="a model"),
+    constants=options.Instance(dict, words="a dict of arrays by name", optional=True),
+    entries=options.Count(),
+    tolerance=options.Positive(),
+    seed=options.Count(lowest=0),
+    mode=options.Choice("train", among=("train", "eval")),
+)
 def check_gradient(
     model: Model,
     x: Any,
@@ -152,7 +160,7 @@ def check_gradient(
     backend, rng, weights = model.backend, np.random.default_rng(seed), dict(model.weights)
     how = {"mode": mode} | ({} if turn is None else {"turn": turn})
     as_host = {name: _host(array, backend) for name, array in {"X": x, "y": y, **inputs}.items() if array is not None}
-    batches = model.batches(as_host.pop("X"), as_host.pop("y", None), as_host)
+    batches = model.batches(as_host.pop("X", None), as_host.pop("y", None), as_host)
     batch = batches.take(np.arange(len(batches)))
     given = batch | model.draw(batch, seed, "check") | (constants or {})
     cost = model.cost_and_grad(**given, **how, need_grad=False)
@@ -186,7 +194,7 @@ def _host(array, backend):
     array = backend.to_numpy(array) if backend.owns(array) else array
     if isinstance(array, list):
         return array
-    array = np.asarray(array)
+    array = host_array(array, "x")
     return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
@@ -280,6 +288,7 @@ def _derivative(J, rounding):
 # ---- codes of few symbols
 
 
+@options.door(cost=options.Function(), most=options.Count())
 def enumerated(cost: Callable[[np.ndarray], float], logits: np.ndarray, most: int = 4096) -> tuple[float, np.ndarray]:
     r"""E_b cost(b) over every code b, and its gradient by the logits of p(b): what a surrogate gradient is worth.
 
@@ -292,7 +301,10 @@ def enumerated(cost: Callable[[np.ndarray], float], logits: np.ndarray, most: in
         symbols:  log p(b) = Σ_i b_i · a_i − log Σ_k e^{a_ik},    ∂log p/∂a_ik = b_ik − softmax(a_i)_k
     Raises InputError for more than `most` codes.
     """
-    a = np.asarray(logits, dtype=np.float64)
+    a = host_array(logits, "logits")
+    if a.dtype.kind not in "fiu" or not np.isfinite(a).all():
+        raise InputError(f"logits is {a.dtype} {a.shape}: expected finite numbers")
+    a = a.astype(np.float64)
     if a.ndim not in (1, 2) or a.size == 0:
         raise InputError(f"logits has shape {a.shape}: expected (m,) for bits, or (M, K) for M symbols of K kinds")
     symbols = np.eye(a.shape[1]) if a.ndim == 2 else np.array([0.0, 1.0])

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from minae.errors import InputError, meant
+from minae.fields import host_array
 
 
 class Required:
@@ -65,6 +66,8 @@ class Option:
             return None
         try:
             return self.convert(value)
+        except InputError:
+            raise
         except (TypeError, ValueError, OverflowError, AttributeError):
             raise InputError(f"{self.name} is {_short(value)}: expected {self.expected()}") from None
 
@@ -225,6 +228,18 @@ class Settled(Option):
         return repr(self.default)
 
 
+class Word(Option):
+    """Some text."""
+
+    def convert(self, value):
+        if not isinstance(value, str) or not value:
+            raise TypeError
+        return value
+
+    def expected(self):
+        return "a word"
+
+
 class Function(Option):
     """Something that can be called."""
 
@@ -263,6 +278,41 @@ class File(Option):
         return "a file's name"
 
 
+class Instance(Option):
+    """An object of one of these classes.     words: what they are called"""
+
+    def __init__(self, *kinds, words, **more):
+        super().__init__(**more)
+        self.kinds, self.words = kinds, words
+
+    def convert(self, value):
+        if not isinstance(value, self.kinds):
+            raise TypeError
+        return value
+
+    def expected(self):
+        return self.words
+
+
+class Array(Option):
+    """An array of the host, not empty, of so many dimensions; real numbers are finite.     kinds: of its dtype"""
+
+    def __init__(self, ndim, kinds="fiub", **more):
+        super().__init__(**more)
+        self.ndim, self.kinds = ndim, kinds
+
+    def convert(self, value):
+        array = host_array(value, self.name, self.expected())
+        if array.dtype.kind not in self.kinds or array.ndim != self.ndim or not array.size:
+            raise InputError(f"{self.name} is {array.dtype} {array.shape}: expected {self.expected()}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InputError(f"{self.name} has NaN or infinite values: expected {self.expected()}")
+        return array
+
+    def expected(self):
+        return f"an array of {self.ndim} dimension{'s' * (self.ndim > 1)}, not empty"
+
+
 def door(**declared):
     """Decorate a public verb: arguments pass the option of their name before they come in.
 
@@ -286,6 +336,7 @@ def door(**declared):
                     bound.arguments[name] = declared[name].checked(bound.arguments[name])
             return verb(*bound.args, **bound.kwargs)
 
+        checked.declared = declared
         return checked
 
     return decorate

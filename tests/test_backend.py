@@ -58,6 +58,7 @@ KEYS = {
     "langevin": [()],
     "unpaired": [(0, 0), (1, 0), (0, 1), (1, 1)],
     "example": [()],
+    "held out": [()],
 }
 
 

@@ -301,7 +301,7 @@ def test_a_tied_model_stays_tied_through_training_and_its_files(tiny, tmp_path):
     "options, message",
     [
         (dict(terms=[("KL",)]), "unknown cost term 'KL': this model has L, Omega"),
-        (dict(mode="test"), "mode is 'test': choose 'train' or 'eval'"),
+        (dict(mode="test"), "unknown mode 'test': choose one of train, eval"),
         (dict(turn="D"), "turn is 'D': this model has no turns, leave it out"),
         (dict(y=np.zeros(4, int)), "leave y out"),
         (dict(z=np.zeros(4)), "leave z out"),

@@ -13,7 +13,7 @@ from minae.networks import Network
 from minae.parameters import Parameters
 from minae.training import SGD, Adam
 
-F64 = dict(dtype="float64", seed=1)
+F64, RNG = dict(dtype="float64", seed=1), np.random.default_rng(0)
 
 
 @pytest.fixture(params=[0.0, 0.7], ids=["γ = 0", "γ = 0.7"])
@@ -397,9 +397,9 @@ PSD = PredictiveSparseDecomposition
         (lambda: SparseCoding(np.eye(3)).fista(np.ones((2, 3)), h=np.ones((1, 3))), r"h has shape \(1, 3\)"),
         (lambda: SparseCoding(np.eye(3), gamma=1).fista(np.ones((2, 3))), "f is missing"),
         (lambda: SparseCoding(np.eye(3), gamma=1).fista(np.ones((2, 3)), np.ones((2, 2))), r"f is of shape \(2, 2\)"),
-        (lambda: data.patches(np.zeros((2, 5, 5)), 6, 1, None), r"shape \(2, 5, 5\), size is 6"),
-        (lambda: data.patches(np.zeros((5, 5)), 3, 1, None), r"shape \(5, 5\)"),
-        (lambda: data.patches(np.zeros((2, 5, 5)), 3, 0, None), "count 0"),
+        (lambda: data.patches(np.zeros((2, 5, 5)), 6, 1, RNG), r"shape \(2, 5, 5\), size is 6"),
+        (lambda: data.patches(np.zeros((5, 5)), 3, 1, RNG), r"shape \(5, 5\)"),
+        (lambda: data.patches(np.zeros((2, 5, 5)), 3, 0, RNG), "count is 0"),
         (lambda: data.patches(np.zeros((2, 5, 5)), 3, 4, np.random.default_rng(0), contrast=1), "contrast is 1"),
     ],
 )

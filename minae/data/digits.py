@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import options
 from ..errors import InputError
 from .idx import at_home, parse_idx, scaled, unpacked
 
@@ -29,6 +30,7 @@ class Digits(NamedTuple):
     test_labels: np.ndarray
 
 
+@options.door(full=options.Flag())
 def mnist(full=False):
     """MNIST's digits: every tenth row of each set, which ships with the package, or the full 60,000 and 10,000.
 

@@ -4,7 +4,9 @@ import os
 
 import numpy as np
 
+from .. import options
 from ..errors import InputError
+from ..fields import host_array
 from .idx import at_home, one_line
 
 NATURAL = "natural_images/kodak24_gray_512x768.npz"
@@ -26,12 +28,15 @@ def natural_images():
         raise InputError(f"cannot read {str(path)!r}: {one_line(e)}; expected an array X: copy it again") from e
 
 
+@options.door(size=options.Count(), count=options.Count(), contrast=options.Number(low=0))
 def patches(images, size, count, rng, contrast=0.0):
     """`count` patches of size × size at random places of images (k, height, width):  -> float32 (count, size²).
 
     rng: a NumPy generator;  contrast: least standard deviation of a patch, to leave out blank ones
     """
-    images = np.asarray(images)
+    images = host_array(images, "images", "an array (images, height, width)")
+    if not isinstance(rng, np.random.Generator):
+        raise InputError(f"rng is {rng!r}: expected a generator, such as numpy.random.default_rng(0)")
     if images.ndim != 3 or len(images) == 0 or not 1 <= size <= min(images.shape[1:]) or count < 1:
         raise InputError(
             f"images has shape {images.shape}, size is {size} and count {count}: expected (images, height, width), "
@@ -56,13 +61,17 @@ class Whitening:
     of a pixel's variance, keeps the smallest eigenvalues, which are those of the noise, from being blown up.
     """
 
+    @options.door(X=options.Array(2), epsilon=options.Positive())
     def __init__(self, X, epsilon=1.0):
         p = self._normalised(X)
         self.mu, (E, U) = p.mean(axis=0), np.linalg.eigh(np.cov(p.T))
         whiten = U / np.sqrt(np.maximum(E, 0) + epsilon) @ U.T
         self.matrix = (whiten / ((p - self.mu) @ whiten).std()).astype(np.float32)
 
+    @options.door(X=options.Array(2))
     def __call__(self, X):
+        if X.shape[1] != len(self.mu):
+            raise InputError(f"X has shape {X.shape}: expected (rows, {len(self.mu)}), as the patches it was made from")
         return (self._normalised(X) - self.mu) @ self.matrix
 
     @staticmethod

@@ -27,6 +27,7 @@ SCALE = options.Positive()
 SCALE.name = "scale"
 
 
+@options.door(images=options.Flag(), array=options.Word(optional=True))
 def read(path, scale=None, images=False, *, array=None, drop=()):
     """A 2-D array, rows are examples, from a table (.npy, .npz, .csv, .tsv, .mat), IDX, an image or a folder of images.
 
@@ -49,7 +50,7 @@ def raw(path, images=False, array=None, drop=()):
     """What `read` gives, undivided, and the scale that is usual for its kind, or None."""
     if not isinstance(path, (str, os.PathLike)):
         raise InputError(f"path is {reprlib.repr(path)}: expected a file's name, {KNOWN}")
-    drop = [drop] if isinstance(drop, str | int) else list(drop)
+    drop = [drop] if isinstance(drop, str | int) else list(drop) if isinstance(drop, list | tuple) else [drop]
     try:
         X, usual = _load(path, images, array, drop)
     except OSError as e:

@@ -8,20 +8,21 @@ Distances tie, because m bits have only m + 1 of them. So the quality of a ranki
 order of the tied items, and does not depend on the order of the data.
 """
 
-import operator
 from typing import Any
 
 import numpy as np
 
 from minae import kernels
 from minae.errors import InputError
+from minae.fields import host_array
+from minae.options import Count, Number, door
 
 MOST_BYTES = np.iinfo(np.int16).max // 8  # distances are int16, of which NumPy's stable sort is a radix sort
 
 
 def pack(bits: Any) -> np.ndarray:
     """Eight bits a byte, the first one highest, zeros behind the last:  bool (rows, m) -> uint8 (rows, ⌈m/8⌉)."""
-    bits = np.asarray(bits)
+    bits = host_array(bits, "bits")
     if bits.dtype != bool or bits.ndim != 2 or bits.shape[1] == 0:
         raise InputError(f"bits is {bits.dtype} {bits.shape}; expected bool (rows, m): compare first, as in h > 0.5")
     return np.packbits(bits, axis=1)
@@ -36,9 +37,10 @@ def hamming(codes: Any, queries: Any) -> np.ndarray:
     return d
 
 
+@door(radius=Count(lowest=0))
 def ball(codes: Any, queries: Any, radius: int) -> list[np.ndarray]:
     """The codes within `radius` of each query: a list of index arrays, nearest first, ties in the order of index."""
-    radius = min(_integer(radius, "radius", 0), MOST_BYTES * 8)
+    radius = min(radius, MOST_BYTES * 8)
     packed, query = _in_words(codes, queries)
     balls = []
     for i in range(query.shape[1]):
@@ -47,9 +49,9 @@ def ball(codes: Any, queries: Any, radius: int) -> list[np.ndarray]:
     return balls
 
 
+@door(k=Count())
 def nearest(codes: Any, queries: Any, k: int) -> np.ndarray:
     """The k codes nearest to each query, ties in the order of index:  -> (queries, k) indices."""
-    k = _integer(k, "k", 1)
     packed, query = _in_words(codes, queries)
     if k > packed.shape[1]:
         raise InputError(f"k is {k} and there are {packed.shape[1]} codes: expected 1 to that number")
@@ -91,14 +93,13 @@ def mean_average_precision(distances: Any, labels: Any, query_labels: Any) -> fl
     return float(average_precision(distances, labels, query_labels).mean())
 
 
+@door(radius=Number(low=0))
 def precision_within(distances: Any, labels: Any, query_labels: Any, radius: float) -> float:
     """P@r ≤ radius: the share of the items within the radius that have the query's label, mean over the queries.
 
     A query within whose radius there is nothing has precision 0, because it got no answer.
     """
     d, labels, query_labels = _labelled(distances, labels, query_labels)
-    if not radius >= 0:
-        raise InputError(f"radius is {radius!r}: expected a number ≥ 0")
     inside = d <= radius
     right = np.array([np.count_nonzero(inside[i] & (labels == query_labels[i])) for i in range(len(d))])
     return float((right / np.maximum(inside.sum(axis=1), 1)).mean())
@@ -128,7 +129,7 @@ def _split(codes, width):
 
 
 def _checked_codes(codes, name):
-    codes = np.asarray(codes)
+    codes = host_array(codes, name)
     if codes.dtype != np.uint8 or codes.ndim != 2:
         raise InputError(f"{name} is {codes.dtype} {codes.shape}; expected uint8 (rows, bytes), as `pack` gives them")
     if not (len(codes) and 1 <= codes.shape[1] <= MOST_BYTES):
@@ -136,18 +137,9 @@ def _checked_codes(codes, name):
     return codes
 
 
-def _integer(value, name, lowest):
-    try:
-        value = operator.index(value)
-    except TypeError:
-        raise InputError(f"{name} is {value!r}: expected an integer ≥ {lowest}") from None
-    if value < lowest:
-        raise InputError(f"{name} is {value}: expected an integer ≥ {lowest}")
-    return value
-
-
 def _labelled(distances, labels, query_labels):
-    d, labels, query_labels = np.asarray(distances), np.asarray(labels), np.asarray(query_labels)
+    named = {"distances": distances, "labels": labels, "query_labels": query_labels}
+    d, labels, query_labels = (host_array(array, name) for name, array in named.items())
     if d.ndim != 2 or 0 in d.shape or d.dtype.kind not in "iuf":
         raise InputError(f"distances is {d.dtype} {d.shape}; expected numbers (queries, rows)")
     if labels.shape != d.shape[1:] or query_labels.shape != d.shape[:1]:

@@ -13,6 +13,7 @@ from minae.data.preprocessing import Preprocessing
 from minae.errors import InputError, meant
 from minae.models.autoencoder import Autoencoder
 from minae.models.model import MODELS, Cost, Model
+from minae.options import File, door
 
 
 def registry() -> dict[str, type[Model]]:
@@ -29,6 +30,7 @@ def exports() -> dict[str, Any]:
     return classes | {name: getattr(stacked, name) for name in ("pretrain", "copy_encoder")}
 
 
+@door(path=File())
 def import_file(path: str | Path) -> None:
     """Run a file of Python that has models of its own; they are registered as those of this folder are."""
     path = Path(path)
@@ -72,6 +74,7 @@ def get_model(name: str) -> type[Model]:
     return MODELS[full_name(name)]
 
 
+@door(path=File())
 def load(path: str | Path, *, backend: str | Backend | None = None, dtype: str | None = None) -> Model:
     """The model that `save` or a checkpoint of `fit` wrote.
 

@@ -4,7 +4,7 @@ from minae.contraction import Contraction
 from minae.games import GAMES, Game
 from minae.models.autoencoder import Autoencoder
 from minae.networks import dense
-from minae.options import Choice, Settled, Weight, Widths
+from minae.options import Choice, Count, Settled, Weight, Widths, door
 
 
 class AdversarialAutoencoder(Autoencoder):
@@ -90,6 +90,7 @@ class AdversarialAutoencoder(Autoencoder):
                 self.f.backward(dh, f_cache, need_dx=False)
         return cost
 
+    @door(rows=Count(), seed=Count(lowest=0))
     def sample(self, rows: int, seed: int = 0) -> Any:
         """New x: the mean of p(x | h) for h ~ N(0, I).  -> (rows, n)"""
         return self.decode(

@@ -7,7 +7,7 @@ from minae.corruptions import CORRUPTIONS
 from minae.errors import InputError
 from minae.losses import LOSSES
 from minae.models.autoencoder import Autoencoder
-from minae.options import Choice, Count, Number
+from minae.options import Choice, Count, Number, Positive, door
 
 
 class DenoisingAutoencoder(Autoencoder):
@@ -82,10 +82,9 @@ class DenoisingAutoencoder(Autoencoder):
             raise InputError("the score needs corruption='gaussian' and loss='gaussian' (14.16, 14.17)")
         return (self.reconstruct(X) - X) / self.level**2
 
+    @door(steps=Count(), size=Positive(optional=True), seed=Count(lowest=0))
     def langevin(self, X: Any, steps: int, size: float | None = None, seed: int = 0) -> np.ndarray:
         """x ← x + η/2 score(x) + √η ε from each row of X, by default with size η = σ²:  -> (steps, rows, n)"""
-        if not steps >= 1 or (size is not None and not size > 0):
-            raise InputError(f"steps is {steps} and size {size}: expected steps ≥ 1 and a size η > 0")
         x, rng, path = self._start(X), self.backend.stream(seed, "langevin"), []
         size = self.level**2 if size is None else size
         for _ in range(steps):
@@ -94,13 +93,14 @@ class DenoisingAutoencoder(Autoencoder):
             path.append(x)
         return np.stack(path)
 
+    @door(steps=Count(), seed=Count(lowest=0))
     def chain(self, X: Any, steps: int, seed: int = 0) -> np.ndarray:
         """x̃ ~ C(x̃ | x), then x ~ p(x | f(x̃)), again and again from each row of X: a Markov chain whose stationary
         distribution estimates p(x) (20.11.1; Bengio et al. 2013).  Returns its means r(x̃):  -> (steps, rows, n)"""
-        if not steps >= 1 or not hasattr(self.loss, "sample"):
+        if not hasattr(self.loss, "sample"):
             raise InputError(
-                f"steps is {steps} and loss {self.options['loss']!r}: expected steps ≥ 1 and a p(x | h) to draw from, "
-                "bernoulli or categorical; for gaussian there is `langevin`"
+                f"loss is {self.options['loss']!r}: expected a p(x | h) to draw from, bernoulli or categorical; for "
+                "gaussian there is `langevin`"
             )
         path, x, rng = [], self.backend.from_numpy(self._start(X)), self.backend.stream(seed, "chain")
         for _ in range(steps):

@@ -1,11 +1,9 @@
 from typing import Any
 
-import numpy as np
-
 from minae import kernels
 from minae.backend import namespace
 from minae.errors import InputError
-from minae.fields import Code, Real
+from minae.fields import Code, Real, host_array
 from minae.inference import SparseCoding
 from minae.layers import EVAL, Activation, Affine, Layer
 from minae.losses import Gaussian
@@ -119,7 +117,9 @@ class LISTA(Model):
     def imitate(self, V: Any, c: Any = None) -> None:
         """Take a dictionary V (m, n), c (n,), such as another model's V1 and c1, and become K steps of ISTA on it."""
         own, backend = self.parameters, self.backend
-        V, c = (W if W is None or backend.owns(W) else backend.from_numpy(np.asarray(W, self.dtype)) for W in (V, c))
+        V, c = (W if W is None or backend.owns(W) else self._on_device(W) for W in (V, c))
+        if V is None:
+            raise InputError(f"V is None: expected a dictionary {own['V1'].shape}")
         if V.shape != own["V1"].shape or (c is not None and c.shape != own["c1"].shape):
             raise InputError(f"V has shape {V.shape}: expected {own['V1'].shape}, and c {own['c1'].shape} or None")
         size = float(abs(V).sum()) + (0.0 if c is None else float(abs(c).sum()))
@@ -132,6 +132,12 @@ class LISTA(Model):
         own["b1"][...] = -(own["c1"] @ own["W1"])
         own["S1"][...] = coding.S
         own["kappa1"][...] = coding.lam / coding.lipschitz
+
+    def _on_device(self, W):
+        W = host_array(W, "V or c")
+        if W.dtype.kind not in "fiu":
+            raise InputError(f"V or c has dtype {W.dtype}: expected real numbers")
+        return self.backend.from_numpy(W.astype(self.dtype))
 
     def project(self):
         """κ ≥ 0: a threshold that a step took below 0 is reflected."""

@@ -374,6 +374,7 @@ class Model:
         for name, array in own.items():
             array[...] = self.backend.from_numpy(np.ascontiguousarray(tensors[name].astype(array.dtype)))
 
+    @options.door(path=options.File())
     def save(self, path: Any) -> None:
         """Write parameters, state and configuration to one safetensors file; a former file is replaced whole."""
         if not self.name:

@@ -8,7 +8,7 @@ from minae.layers import Activation, Affine, Gain, Shrink
 from minae.models.autoencoder import Autoencoder
 from minae.networks import Network
 from minae.ops import ACTIVATIONS
-from minae.options import Choice, Count, Positive, Settled, Weight
+from minae.options import Choice, Count, Number, Positive, Settled, Weight, door
 from minae.penalties import Laplace
 
 
@@ -80,11 +80,13 @@ class PredictiveSparseDecomposition(Autoencoder):
             kappa = self.parameters["kappa1"]
             namespace(kappa).abs(kappa, out=kappa)
 
+    @door(gamma=Number(low=0, optional=True))
     def coding(self, gamma: float | None = None) -> SparseCoding:
         """E(h) at the present dictionary; gamma: another weight of P, 0 for sparse coding without the encoder."""
         gamma = self.gamma if gamma is None else gamma
         return SparseCoding(self.parameters["V1"], self.parameters["c1"], self.lam, gamma)
 
+    @door(steps=Count(optional=True), gamma=Number(low=0, optional=True), tolerance=Positive())
     def infer(self, X: Any, steps: int | None = None, *, gamma: float | None = None, tolerance: float = 1e-4) -> Any:
         """The minimiser h of E, by FISTA from f(x) on:  (rows, n) -> (rows, m).
 

@@ -11,11 +11,21 @@ from typing import Any
 
 from minae.errors import InputError
 from minae.layers import Activation, Affine
+from minae.losses import LOSSES
 from minae.models.autoencoder import Autoencoder
 from minae.models.model import Model
 from minae.models.undercomplete import UndercompleteAutoencoder
+from minae.options import Choice, Count, Function, Instance, door
+
+MODEL = Instance(Model, words="a model")
 
 
+@door(
+    model=MODEL,
+    layer=Function(),
+    loss=Choice("bernoulli", among=tuple(LOSSES)),
+    seed=Count(lowest=0),
+)
 def pretrain(
     model: Model,
     X: Any,
@@ -39,6 +49,8 @@ def pretrain(
     if not f or getattr(model, "code_parts", 1) != 1:
         raise InputError(f"pretrain fills layers h = φ(x W + b), and {model!r} has none: build it with a code layer")
     options = options if isinstance(options, list) else [options or {}] * len(f)
+    if not all(isinstance(each, dict) for each in options):
+        raise InputError(f"options is {options!r}: expected a dict, or a list with a dict for each layer")
     if len(options) != len(f):
         raise InputError(f"options has {len(options)} entries and the encoder {len(f)} layers: give one dict for each")
     if given := {"validation", "patience", "checkpoint", "resume"} & set(fit):
@@ -68,6 +80,7 @@ def pretrain(
     return histories
 
 
+@door(source=MODEL, target=MODEL)
 def copy_encoder(source: Model, target: Model) -> None:
     """Give the layers of `source`'s encoder to `target`'s, from x up, as many as `target` has."""
     a, b = describe(source.f), describe(target.f)

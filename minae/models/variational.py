@@ -4,7 +4,7 @@ from minae import kernels
 from minae.backend import namespace
 from minae.codes import Gaussian
 from minae.models.autoencoder import Autoencoder
-from minae.options import Choice, Count, Settled, Weight
+from minae.options import Choice, Count, Settled, Weight, door
 
 
 class VariationalAutoencoder(Autoencoder):
@@ -69,18 +69,19 @@ class VariationalAutoencoder(Autoencoder):
         y = self.apply(lambda x, start: self.f.forward(x)[0], X)
         return y[:, : self.code_size], y[:, self.code_size :]
 
+    @door(rows=Count(), seed=Count(lowest=0))
     def sample(self, rows: int, seed: int = 0) -> Any:
         """New x: the mean of p(x | z) for z ~ N(0, I).  -> (rows, n)"""
         z = self.backend.stream(seed, "sample").standard_normal((rows, self.code_size), dtype=self.dtype)
         return self.decode(z)
 
+    @door(samples=Count(), seed=Count(lowest=0))
     def log_likelihood(self, X: Any, samples: int = 50, seed: int = 0) -> Any:
         r"""log 1/K Σ_k p(x | z_k) p(z_k) / q(z_k | x), z_k ~ q(z | x):  (rows, n) -> (rows,)
 
         A bound of log p(x) = log Σ_h p(h, x) (14.3) that K = `samples` tightens (Burda et al. 2016). With the Gaussian
         loss, without its constant ½ n log 2π. log p(z) − log q(z | x) = ½ Σ ε² + log σ² − z², since 2π cancels.
         """
-        samples = SAMPLES.checked(samples)
 
         def log_mean(x, start):
             xp, (y, _), log_w = namespace(x), self.f.forward(x), []
@@ -96,7 +97,3 @@ class VariationalAutoencoder(Autoencoder):
             return (top + xp.log(xp.exp(log_w - top).mean(axis=0)))[:, None]
 
         return self.apply(log_mean, X)[:, 0]
-
-
-SAMPLES = Count()
-SAMPLES.name = "samples"

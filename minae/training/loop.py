@@ -174,6 +174,10 @@ def _validation(model, validation):
         first = next(iter(model.fields))
         others = {name: array for name, array in validation.items() if name != first}
         return model.batches(validation.get(first), None, others, "validation")
+    if isinstance(validation, tuple) and len(validation) != 2:
+        raise InputError(
+            f"validation has {len(validation)} parts: expected X, (X, y), a dict of all fields, or a share"
+        )
     X, y = validation if isinstance(validation, tuple) else (validation, None)
     return model.batches(X, y, {}, "validation")
 

@@ -4,19 +4,31 @@ Each is a small dataclass: its fields are its settings, `state` holds its vector
 steps. The book's chapter 8: SGD (algorithm 8.1), momentum (8.15–8.16), Nesterov (8.21–8.22), Adam (algorithm 8.7).
 """
 
-import math
 from dataclasses import dataclass, field
 
 from minae import kernels
 from minae.backend import namespace
-from minae.errors import InputError
-from minae.training.schedules import schedule
+from minae.options import Count, Number, Option, Positive, door
+from minae.training.schedules import Checked, Rate, at
 
 # ---- optimizers
 
 
+class Rates(Option):
+    """A factor ≥ 0 by layer."""
+
+    def convert(self, value):
+        return {str(layer): FACTOR.convert(factor) for layer, factor in dict(value).items()}
+
+    def expected(self):
+        return "a factor ≥ 0 by layer, such as {'f1': 0.1}"
+
+
+FACTOR, SHARE = Number(low=0), Number(low=0, high=1 - 1e-12)
+
+
 @dataclass
-class Optimizer:
+class Optimizer(Checked):
     """lr: a number > 0, or a schedule.  rates: a factor on it by layer, such as {"f1": 0.1, "g1": 0.0}; 0 freezes."""
 
     lr: object = 1e-3
@@ -27,10 +39,8 @@ class Optimizer:
     _slices: object = field(default=None, init=False, repr=False)
 
     slots = ()  # names of the vectors of `state`
-
-    def __post_init__(self):
-        if not 0 < schedule(self.lr)(0) < math.inf:
-            raise InputError(f"lr is {self.lr!r}: a learning rate is a number > 0, or a schedule of such")
+    allowed = {"lr": Rate(), "rates": Rates(), "alpha": SHARE, "decay1": SHARE, "decay2": SHARE, "delta": FACTOR,
+               "weight_decay": FACTOR}  # fmt: skip
 
     def step(self, parameters, only=None):
         """θ moves once along the gradient in `parameters.grad`.     only: names of the parameters that move"""
@@ -40,7 +50,7 @@ class Optimizer:
             self.state = {name: zeros(theta.shape, theta.dtype) for name in self.slots}
         if self._slices is None:
             self._slices = parameters.slices(self.rates, only)
-        lr = schedule(self.lr)(self.t)
+        lr = at(self.lr, self.t)
         for part, factor in self._slices:
             vectors = {name: self.state[name][part] for name in self.slots}
             self.update(theta[part], dtheta[part], lr * factor, **vectors)
@@ -123,10 +133,9 @@ class AdamW(Adam):
     weight_decay: float = 0.01
 
 
+@door(limit=Positive())
 def clipped(limit):
     """A `gradient_hook` for fit: dθ ← dθ min(1, limit/‖dθ‖), which keeps the direction.     (10.48, 10.49)"""
-    if not 0 < limit < math.inf:
-        raise InputError(f"limit is {limit!r}: the largest norm of a gradient is a number > 0")
 
     def hook(dtheta):
         xp = namespace(dtheta)
@@ -137,13 +146,14 @@ def clipped(limit):
 
 
 @dataclass
-class LBFGS:
+class LBFGS(Checked):
     """L-BFGS on all of X at once, by SciPy: an epoch is one iteration.     (8.6.3; Nocedal and Wright 2006)
 
     memory: number of curvature pairs;  tolerance: stops when the largest |∂J/∂θ_i| is below it.
     SciPy works in float64, so a float64 model gets the most out of it.
     """
 
+    allowed = {"memory": Count(), "tolerance": Number(low=0)}
     memory: int = 20
     tolerance: float = 1e-8
 
