@@ -152,19 +152,28 @@ def check_gradient(
     turn:    of a model of several players: the one whose cost and parameters are checked
     mode:    "train" or "eval"
 
-    Raises InputError for x of the wrong shape, and for a term or a turn that the model does not have.
+    Raises InputError for x of the wrong shape, for a term or a turn that the model does not have, for a cost that is
+    random, and for a model whose copy has another cost than it has itself.
     """
     if turn not in (model.turns or [None]):
         raise InputError(f"turn is {turn!r}: this model has {', '.join(model.turns) or 'no turns, leave it out'}")
-    model = model.copy(dtype="float64")
+    original, model = model, model.copy(dtype="float64")
     backend, rng, weights = model.backend, np.random.default_rng(seed), dict(model.weights)
     how = {"mode": mode} | ({} if turn is None else {"turn": turn})
     as_host = {name: _host(array, backend) for name, array in {"X": x, "y": y, **inputs}.items() if array is not None}
+    if original.dtype == model.dtype or constants is None:  # constants that are given have one type
+        _compare_with_a_copy(original, as_host, seed, constants, how)
     batches = model.batches(as_host.pop("X", None), as_host.pop("y", None), as_host)
     batch = batches.take(np.arange(len(batches)))
     given = batch | model.draw(batch, seed, "check") | (constants or {})
     cost = model.cost_and_grad(**given, **how, need_grad=False)
     given = {**cost.constants, **given}
+    J0, again = (float(model.cost_and_grad(**given, **how, need_grad=False)) for _ in range(2))
+    if J0 != again and J0 == J0:
+        raise InputError(
+            f"the cost is random: J is {J0:.17g} and {again:.17g} at the same parameters and rows; draw noise in "
+            "`constants`, so that a step and its gradient hold it fixed"
+        )
     if terms is None:
         names = [name for name in cost if weights[name]]
         terms = [tuple(names)] + ([(name,) for name in names] if len(names) > 1 else [])
@@ -177,7 +186,8 @@ def check_gradient(
         # a term that stands alone has weight 1, so that one with a small λ is seen as clearly as the others
         alone = len(group) == 1
         model.weights = {name: (1.0 if alone else weights[name]) if name in group else 0.0 for name in weights}
-        model.cost_and_grad(**given, **how)
+        for _ in range(2):  # what the first call left behind must not be in the second one's gradient
+            model.cost_and_grad(**given, **how)
         gradient = backend.to_numpy(model.parameters.grad).copy()
 
         def J():
@@ -187,6 +197,23 @@ def check_gradient(
         for name in moved:
             findings.append(_check(J, model, name, views[name], "+".join(group), entries, tolerance, rng, rounding))
     return GradientReport(findings, tolerance)
+
+
+def _compare_with_a_copy(model, as_host, seed, constants, how):
+    """A check looks at a copy, and so do files and pickles: refuse a model that is not built again by its options."""
+    costs, given = [], None
+    for each in (model, model.copy()):
+        if given is None:
+            X, y = as_host.get("X"), as_host.get("y")
+            batches = each.batches(X, y, {name: array for name, array in as_host.items() if name not in ("X", "y")})
+            batch = batches.take(np.arange(len(batches)))
+            given = batch | each.draw(batch, seed, "check") | (constants or {})
+        costs.append(float(each.cost_and_grad(**given, **how, need_grad=False)))
+    if not math.isclose(*costs, rel_tol=1e-4) and math.isfinite(costs[0]):
+        raise InputError(
+            f"J is {costs[0]:.6g}, and that of the model's copy {costs[1]:.6g}: the copy is built from the declared "
+            "options, so declare what makes the difference as an option (or the cost is random: draw in `constants`)"
+        )
 
 
 def _host(array, backend):

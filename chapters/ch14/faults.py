@@ -210,6 +210,40 @@ class Variational(VariationalAutoencoder):
         return cost
 
 
+class KeepsItsGradient(UndercompleteAutoencoder):
+    """Adds to the gradients of all steps before it: `zero_grad` was forgotten."""
+
+    former = 0.0
+
+    def cost_and_grad(self, x, mode="train", need_grad=True):
+        cost = super().cost_and_grad(x, mode=mode, need_grad=need_grad)
+        if need_grad:
+            self.former = self.former + self.parameters.grad
+            self.parameters.grad[...] = self.former
+        return cost
+
+
+class Scaled(UndercompleteAutoencoder):
+    """L is that of `scale` times s, and ds lacks the factor. The scale is set from outside: no option tells of it."""
+
+    scale = 1.0
+
+    def cost_and_grad(self, x, mode="train", need_grad=True):
+        h, f_cache = self.f.forward(x, mode)
+        s, g_cache = self.g.forward(h, mode)
+        L, ds = self.loss(self.scale * s, x)
+        cost = self.cost(L=L)
+        if need_grad:
+            self.f.backward(self.g.backward(ds, g_cache), f_cache, need_dx=False)
+        return cost
+
+
+def scaled(**changes):
+    model = _deep(Scaled)(**changes)
+    model.scale = 3.0
+    return model
+
+
 # ---- the table
 
 
@@ -276,6 +310,10 @@ FAULTS = [
           "sparse, KL", _kl(WithoutCoupling)),
     Fault("straight-through without the slope", "several binary codes", "1",
           "straight-through", _plain(mutate(Steps, slope=1.0))),
+    Fault("zero_grad is forgotten", "every student's first model", "1",
+          "undercomplete", _deep(KeepsItsGradient)),
+    Fault("an argument that no option tells of", "every student's second model", "1",
+          "undercomplete", scaled),
     Fault("contraction is ‖Σ ∇h_j‖², not Σ ‖∇h_j‖²", "an R package", "1 Jf",
           "contractive", _contractive(ContractionOfTheSum)),
     Fault("noise is scaled by e^log_var", "two VAEs from scratch", "2",
