@@ -52,7 +52,7 @@ class DenoisingAutoencoder(Autoencoder):
     def constants(self, rng, x):
         x_tilde = self.corrupt(x, rng, self.arena)
         for _ in range(self.walks):
-            x = self.loss.sample(self.g.forward(self.code_of(x_tilde))[0], rng)
+            x = self.shaped(self.loss.sample(self.g.forward(self.code_of(x_tilde))[0], rng))
             x_tilde = self.corrupt(x, rng, self.arena)
         return {"x_tilde": x_tilde}
 
@@ -105,8 +105,8 @@ class DenoisingAutoencoder(Autoencoder):
         path, x, rng = [], self.backend.from_numpy(self._start(X)), self.backend.stream(seed, "chain")
         for _ in range(steps):
             s = self.g.forward(self.code_of(self.corrupt(x, rng)))[0]
-            path.append(self.backend.to_numpy(self.loss.mean(s)))
-            x = self.loss.sample(s, rng)
+            path.append(self.backend.to_numpy(self.shaped(self.loss.mean(s))))
+            x = self.shaped(self.loss.sample(s, rng))
         return np.stack(path)
 
     def _start(self, X):
