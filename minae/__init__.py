@@ -21,6 +21,15 @@ from minae.models import Autoencoder, Model, exports, load
 
 globals().update(exports())
 
-__all__ = ["Autoencoder", "Diverged", "InputError", "Model", "check_gradient", "data", "enumerated", "exact", "load",
-           "training",
-           *exports()]  # fmt: skip
+
+def __getattr__(name):
+    """`minae.check_effects` is loaded when it is first used."""
+    if name == "check_effects":
+        from minae.effects import check_effects
+
+        return check_effects
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["Autoencoder", "Diverged", "InputError", "Model", "check_effects", "check_gradient", "data", "enumerated",
+           "exact", "load", "training", *exports()]  # fmt: skip

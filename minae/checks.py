@@ -466,6 +466,7 @@ class Codes(Model):
     beta = options.Weight("C", 0.3, "weight of the commitment")
     codebook = options.Weight("Q", 0.5, "weight of the codebook's term")
     lam = options.Weight("N", 0.2, "weight of the number of units")
+    laws: ClassVar = {"u": lambda model, x: "uniform" if model.of == "bits" else "gumbel"}
     cases: ClassVar = {name: {"of": name} for name in of.among}
 
     def inputs(self):

@@ -117,6 +117,9 @@ def _parser(argv):
         "--verbose", action="store_true", help="every parameter and cost term, not only the worst of a case"
     )
     sub.add_argument("--exact", action="store_true", help="in numbers of 60 digits, to 1e-25; needs mpmath")
+    sub.add_argument(
+        "--effects", action="store_true", help="what differences cannot see: draws, epochs, frozen layers, resumes, …"
+    )
     _import(sub)
     _backend(sub)
     _json(sub)
@@ -342,6 +345,8 @@ def _results(args):
 def _check(args):
     """Check the gradient of every model and layer against finite differences; exit 1 where one is wrong."""
     kinds = [checks.kinds().get(name) or get_model(name) for name in args.models] or list(checks.kinds().values())
+    if args.effects:
+        return _check_effects(args, kinds)
     reports, wrong, (check_case, tolerance, numbers) = {}, 0, _kind_of_check(args)
     if not args.json:
         print(f"{'case':40} {'gradients':>9} {'largest error':>14}  at")
@@ -369,6 +374,30 @@ def _kind_of_check(args):
     from minae import exact
 
     return exact.check_case, exact.TOLERANCE, f"{exact.DIGITS} digits\n{exact.HELD}"
+
+
+def _check_effects(args, kinds):
+    from minae import effects
+
+    reports = {}
+    if not args.json:
+        print(f"{'case':40} {'statements':>10} {'seconds':>8}")
+    for kind in kinds:
+        for case in kind.cases:
+            label, report = effects.check_case(kind, case, args.backend)
+            reports[label] = report
+            if not args.json:
+                mark = _coloured("right" if report else "WRONG", GREEN if report else RED)
+                print(f"{label:40} {len(report.rows):10} {report.seconds:8.1f}  {mark}", flush=True)
+                if args.verbose or not report:
+                    print("\n".join("    " + line for line in str(report).splitlines()))
+    wrong = sum(not report for report in reports.values())
+    if args.json:
+        cases = {name: json.loads(report.to_json()) for name, report in reports.items()}
+        print(json.dumps({"passed": not wrong, "cases": cases}))
+    else:
+        print(f"{len(reports) - wrong} right, {wrong} wrong")
+    return 1 if wrong else 0
 
 
 def _print_report(label, report, verbose):

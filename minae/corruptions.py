@@ -18,6 +18,10 @@ class Gaussian:
     def __init__(self, level):
         self.level = type(self).level.checked(level)
 
+    def law(self, x):
+        """Mean and variance of x̃, given x."""
+        return x, self.level**2
+
     def __call__(self, x, rng, arena=None):
         x_tilde = kernels.noise.standard_normal(rng, out=_like(x, arena))
         x_tilde *= self.level
@@ -30,12 +34,19 @@ class Masking(Gaussian):
 
     level = Rate(doc="share of the components that are spoiled")
 
+    def law(self, x):
+        return (1 - self.level) * x, self.level * (1 - self.level) * x * x
+
     def __call__(self, x, rng, arena=None):
         return kernels.noise.mask(kernels.noise.uniform(rng, out=_like(x, arena)), x, self.level)
 
 
 class SaltAndPepper(Masking):
     """A share ν of the components is set to 0 or to 1, by a fair coin;  level ν in (0, 1)"""
+
+    def law(self, x):
+        mean = (1 - self.level) * x + self.level / 2
+        return mean, (1 - self.level) * x * x + self.level / 2 - mean * mean
 
     def __call__(self, x, rng, arena=None):
         xp, u = namespace(x), kernels.noise.uniform(rng, out=_like(x, arena))

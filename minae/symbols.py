@@ -135,6 +135,7 @@ class VectorQuantized(Layer):
         self.name, self.K, self.M, self.d, self.decay, self.restart = name, K, M, m // M, decay, restart
         self.books = M if own else 1
         self.names = (name,) if decay is None else ()
+        self.laws = {f"{name}.pick": "index"}
 
     def shapes(self):
         return {name: (self.books * self.K, self.d) for name in self.names}

@@ -291,6 +291,17 @@ def test_the_chain_is_one_of_corruption_and_draws(backend, digits):
     assert (path != model.chain(digits.train[:4], steps=3, seed=1)).any()
 
 
+def test_images_walk_and_go_through_the_chain(backend, rng):
+    """A draw from p(x | h) is a row of numbers, and f reads an image."""
+    X, form = rng.uniform(size=(6, 2, 4, 5)), dict(image=(2, 4, 5), channels=(3,), level=0.5, backend=backend, **F64)
+    flat, image = DenoisingAutoencoder((40, 3), **F64), DenoisingAutoencoder((40, 3), walks=2, **form)
+    assert flat.chain(X.reshape(6, 40), steps=3).shape == (3, 6, 40)
+    path = image.chain(X, steps=3)
+    assert path.shape == (3, *X.shape) and ((path > 0) & (path < 1)).all()
+    assert image.draw({"x": backend.from_numpy(X)}, 0, "check")["x_tilde"].shape == X.shape
+    assert len(image.fit(X, epochs=1)) == 1
+
+
 def test_a_categorical_draw_has_the_probabilities_of_the_softmax(backend):
     s = np.log(np.tile([0.1, 0.2, 0.7], (20_000, 1)))
     x = LOSSES["categorical"](Arena(backend, "float64")).sample(backend.from_numpy(s), backend.stream(0, "check"))

@@ -223,6 +223,23 @@ def test_training_learns_a_dictionary_whose_atoms_have_norm_1(code, signals, bac
     assert code == "tanh" or (backend.to_numpy(model.parameters["kappa1"]) >= 0).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [3, 64, 784, 3072])
+def test_an_atom_of_norm_1_stays_as_it_is(n, dtype, backend, rng):
+    """To divide by a norm that is 1 but for rounding moves the last bits: of a dictionary that is frozen, too."""
+    model = PredictiveSparseDecomposition((n, 40), dtype=dtype, backend=backend, seed=1)
+    V = model.parameters["V1"]
+    V *= model.backend.from_numpy(rng.uniform(0.1, 10, size=(40, 1)).astype(dtype))
+    model.project()
+    once = backend.to_numpy(V).copy()
+    model.project()
+    np.testing.assert_array_equal(backend.to_numpy(V), once)
+    np.testing.assert_allclose(np.linalg.norm(once.astype("float64"), axis=1), 1, atol=64 * np.finfo(dtype).eps)
+    X = rng.standard_normal((40, n)).astype(dtype)
+    model.fit(X, epochs=2, batch_size=10, optimizer=Adam(1e-2, rates={"g1": 0.0}))
+    np.testing.assert_array_equal(backend.to_numpy(V), once)
+
+
 def test_terms_are_those_of_14_19(backend, rng):
     model = shake(PredictiveSparseDecomposition((7, 9), lam=0.3, gamma=0.5, backend=backend, **F64), rng)
     X, h = rng.standard_normal((4, 7)), rng.standard_normal((4, 9))

@@ -8,6 +8,8 @@ A layer returns its own cache, and only its own backward reads it. `need_dW=Fals
 through a layer, as a generator's goes through its discriminator: its parameters are held fixed.
 """
 
+from typing import Any, ClassVar
+
 from minae.errors import InputError
 
 
@@ -33,12 +35,14 @@ class Layer:
     """A layer without parameters, state or noise; the base class of the others.
 
     names: of its parameters, in the order in which they lie in θ
+    laws: of its constants, see `minae.effects`
     reads_output: whether its backward needs y as it was; where it does not, the next layer may write over y
     shape, shape_out: of an example of x and of y, where the layer knows them
     """
 
     names = ()
     shape = shape_out = None
+    laws: ClassVar[dict[str, Any]] = {}
     reads_output = True
     may_overwrite = False  # set by the network: whether forward may write over x
 

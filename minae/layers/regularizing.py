@@ -25,6 +25,7 @@ class Dropout(Layer):
         self.mask, self.m, self.rate = f"{name}.mask", m, type(self).rate.checked(rate)
         if self.rate == 1:
             raise InputError("rate is 1: dropout would leave nothing; expected a share in [0, 1)")
+        self.laws = {self.mask: (1.0, self.rate / (1 - self.rate))}
 
     def constants(self, rng, B):
         u = kernels.noise.uniform(rng, self.arena.empty(B, self.m))

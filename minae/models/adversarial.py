@@ -38,6 +38,7 @@ class AdversarialAutoencoder(Autoencoder):
     penalty = Weight("R1", 0.0, "weight λ of R1, the slope of d at the draws of the prior")
     code = Choice("identity", "φ of the code layer: linear, since the prior is N(0, I)", among=Autoencoder.code.among)
     tied = Settled(False, "turn G moves f alone, and would move a tied g with it")
+    laws = {"z": "normal", "sample": "normal"}
     cases = {
         "non-saturating": dict(activation="tanh", discriminator=(4,)),
         "least squares, R1": dict(activation="tanh", discriminator=(6, 4), game="least_squares", penalty=0.1),

@@ -24,6 +24,7 @@ class ContractiveAutoencoder(Autoencoder):
     lam = Weight("Omega", 0.1, "weight λ of Ω")
     tied = Flag(True)
     probes = Count(None, "None for the exact Ω; K for the mean of K random projections", optional=True)
+    laws = {"xi": "normal"}
     cases = {
         "one layer": dict(sizes=(7, 5)),
         "one layer, untied": dict(sizes=(7, 5), tied=False),

@@ -25,6 +25,7 @@ class HigherOrderContractiveAutoencoder(Autoencoder):
     sigma = Positive(0.1, "standard deviation σ of the step from x to a nearby point")
     draws = Count(1, "nearby points an example")
     tied = Flag(True)
+    laws = {"x_near": lambda model, x: (x, model.sigma**2)}
     cases = {
         "one layer, two draws": dict(sizes=(7, 5), draws=2),
         "deep, sigmoid": dict(sizes=(7, 6, 4), activation="sigmoid", tied=False),

@@ -52,7 +52,7 @@ class DenoisingAutoencoder(Autoencoder):
     def constants(self, rng, x):
         x_tilde = self.corrupt(x, rng, self.arena)
         for _ in range(self.walks):
-            x = self.loss.sample(self.g.forward(self.code_of(x_tilde))[0], rng)
+            x = self.shaped(self.loss.sample(self.g.forward(self.code_of(x_tilde))[0], rng))
             x_tilde = self.corrupt(x, rng, self.arena)
         return {"x_tilde": x_tilde}
 
@@ -105,11 +105,35 @@ class DenoisingAutoencoder(Autoencoder):
         path, x, rng = [], self.backend.from_numpy(self._start(X)), self.backend.stream(seed, "chain")
         for _ in range(steps):
             s = self.g.forward(self.code_of(self.corrupt(x, rng)))[0]
-            path.append(self.backend.to_numpy(self.loss.mean(s)))
-            x = self.loss.sample(s, rng)
+            path.append(self.backend.to_numpy(self.shaped(self.loss.mean(s))))
+            x = self.shaped(self.loss.sample(s, rng))
         return np.stack(path)
 
     def _start(self, X):
         """The rows that a chain begins with, checked, on the host."""
         x = self.batches(X).take(np.arange(len(X)))["x"]
         return np.array(self.backend.to_numpy(x))
+
+    # ---- what is drawn, for `minae check --effects`
+
+    def _of_x_tilde(self, x):
+        """Mean and variance of x̃, given x; after walks they have no closed form."""
+        return None if self.walks else self.corrupt.law(x)
+
+    def _of_langevin(self, x):
+        """One step from x has the mean x + η/2 score(x) and the variance η = σ²."""
+        if not self.corruption == self.options["loss"] == "gaussian":
+            return None
+        return self.langevin(x, 1)[0], x + self.level**2 / 2 * self.score(x), self.level**2
+
+    def _of_chain(self, x):
+        """Two steps of the chain, less two steps by hand with other draws, have the mean 0."""
+        if not hasattr(self.loss, "sample"):
+            return None
+        rng, by_hand = self.backend.stream(0, "check"), self.backend.from_numpy(x)
+        for _ in range(2):
+            s = self.g.forward(self.code_of(self.corrupt(by_hand, rng)))[0]
+            by_hand = self.shaped(self.loss.sample(s, rng))
+        return self.chain(x, 2)[1] - self.backend.to_numpy(self.shaped(self.loss.mean(s))), 0.0, None
+
+    laws = {"x_tilde": _of_x_tilde, "langevin": _of_langevin, "chain": _of_chain}

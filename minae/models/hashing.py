@@ -29,6 +29,7 @@ class SemanticHashingAutoencoder(Autoencoder):
     section = "14.9"
     level = Positive(4.0, "standard deviation of the noise on the logits, the same throughout training")
     code = Settled("sigmoid", "the noise drives a sigmoid to 0 or 1")
+    laws = {"eps": "normal"}
     cases = {
         "one layer, tied": dict(sizes=(7, 5), level=1.0, tied=True),
         "deep, ReLU": dict(sizes=(7, 6, 5, 3), activation="relu", loss="gaussian"),

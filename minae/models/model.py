@@ -83,6 +83,7 @@ class Model:
         cost_and_grad   the page: forward, then the same lines upward
     and may have
         constants       what is drawn for a step and held fixed by its gradient
+        laws            name -> the law of what is drawn: what `minae check --effects` compares the draws with
         project         back into the set that the parameters are confined to; `constrained` says that there is one
         turns           players that move in turn: name -> names of the networks that it moves
         coupled         terms that couple the rows of a batch, such as one of the batch's mean
@@ -106,6 +107,7 @@ class Model:
     objective: ClassVar[tuple[str, ...]] = ()  # the terms whose sum is J in a history; () for all of them
     constrained: ClassVar[bool] = False
     coupled: tuple[str, ...] = ()
+    laws: ClassVar[dict[str, Any]] = {}  # name of a constant -> a law, see `minae.effects`
     cases: ClassVar[dict[str, dict[str, Any]]] = {"": {}}
     _in_file: dict[str, tuple[int, ...]] | None = None  # shapes of the arrays that `load` found
 

@@ -1,5 +1,7 @@
 from typing import Any
 
+import numpy as np
+
 from minae import kernels
 from minae.backend import namespace
 from minae.errors import InputError
@@ -73,9 +75,13 @@ class PredictiveSparseDecomposition(Autoencoder):
         self.project()
 
     def project(self):
-        """‖V_j‖ = 1: else h could shrink and V grow, which lowers Ω and changes nothing.  And κ ≥ 0."""
-        V = self.parameters["V1"]
-        V /= namespace(V).sqrt((V * V).sum(axis=1, keepdims=True)) + 1e-30  # an atom of 0 stays 0
+        """‖V_j‖ = 1: else h could shrink and V grow, which lowers Ω and changes nothing.  And κ ≥ 0.
+
+        An atom whose norm is 1 but for rounding stays as it is, so that a dictionary that is frozen keeps its bits.
+        """
+        V, xp = self.parameters["V1"], namespace(self.parameters["V1"])
+        norm = xp.sqrt((V * V).sum(axis=1, keepdims=True)) + 1e-30  # an atom of 0 stays 0
+        V /= xp.where(abs(norm - 1) <= 32 * np.finfo(V.dtype).eps, xp.ones_like(norm), norm)
         if "kappa1" in self.parameters.shapes:
             kappa = self.parameters["kappa1"]
             namespace(kappa).abs(kappa, out=kappa)

@@ -33,6 +33,7 @@ class VariationalAutoencoder(Autoencoder):
     kl = Choice("closed", "the KL in closed form, or its estimate by the same z", among=("closed", "sampled"))
     code = Settled("identity", "μ and log σ² take any real value")
     tied = Settled(False, "the encoder's last layer is twice as wide as the code, so V cannot be Wᵀ")
+    laws = {"eps": "normal", "sample": "normal"}
     cases = {
         "bernoulli": dict(activation="tanh"),
         "sampled KL": dict(activation="tanh", kl="sampled", beta=2.0),
