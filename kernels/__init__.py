@@ -10,7 +10,6 @@ import contextlib
 import functools
 import hashlib
 import importlib
-import pickle
 import warnings
 from pathlib import Path
 
@@ -83,14 +82,14 @@ def _sturdy(cache):
     A digest stands behind the machine code in its file, since one wrong bit there would be a wrong result, or a crash.
     """
     file, load, save = cache._cache_file, cache.load_overload, cache.save_overload
-    dump, digest = file._dump, lambda data: hashlib.sha256(data).digest()
+    unpickled, dump, digest = file._load_data, file._dump, lambda data: hashlib.sha256(data).digest()
 
     def load_data(name):
         with open(file._data_path(name), "rb") as opened:
             data = opened.read()
         if digest(data[:-32]) != data[-32:]:
             raise ValueError(f"{name} is damaged")
-        return pickle.loads(data[:-32])
+        return unpickled(name)  # which does not look behind the end of the pickle
 
     def loaded(signature, context):
         try:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+import minae
 from minae.data import Digits, Scaled, cache_status, digits, mnist, read
 from minae.errors import InputError
 
@@ -595,3 +596,79 @@ def test_nothing_stays_open(tmp_path):
             refuses_file(tmp_path / name)
             gc.collect()
         assert not caught
+
+
+# ------------------------------------------------------------------------------------------------- more kinds
+def test_tables_of_other_kinds(tmp_path, rng):
+    from scipy.io import savemat
+
+    X = rng.standard_normal((9, 4)).astype("float32")
+    text = "\n".join("\t".join(f"{value:.9g}" for value in row) for row in X)
+    (tmp_path / "x.tsv").write_text(text)
+    (tmp_path / "x.csv.gz").write_bytes(gzip.compress(text.replace("\t", ",").encode()))
+    savemat(tmp_path / "x.mat", {"data": X, "other": np.zeros(3)})
+    np.savez(tmp_path / "x.npz", a=X, b=X + 1)
+    for path in ("x.tsv", "x.csv.gz", "x.mat"):
+        np.testing.assert_array_equal(read(tmp_path / path), X)
+    np.testing.assert_array_equal(read(tmp_path / "x.npz", array="b"), X + 1)
+    refuses_file(tmp_path / "x.npz", "say which one", "--array")
+    with pytest.raises(InputError, match=r"has no array 'c': it holds \['a', 'b'\]"):
+        read(tmp_path / "x.npz", array="c")
+    with pytest.raises(InputError, match="holds one array: leave out the name"):
+        read(tmp_path / "x.tsv", array="a")
+
+
+def test_one_image(tmp_path, rng):
+
+    pixels = rng.integers(256, size=(6, 5)).astype("uint8")
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    np.testing.assert_array_equal(read(tmp_path / "x.png"), pixels.reshape(1, 30).astype("f") / np.float32(255))
+    assert read(tmp_path / "x.png", images=True).shape == (1, 1, 6, 5)
+
+
+def test_columns_are_left_out_by_name_and_by_number(tmp_path):
+    (tmp_path / "x.csv").write_text("id,a,b\nx1,1,2\nx2,3,4\n")
+    np.testing.assert_array_equal(read(tmp_path / "x.csv", drop=["id"]), [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(read(tmp_path / "x.csv", drop=[1, "b"]), [[1], [3]])
+    with pytest.raises(InputError, match="column 1 is 'x1'"):
+        read(tmp_path / "x.csv")
+    for drop, words in (("c", "no column 'c'"), (4, "no column 4"), (0, "no column 0"), ([1, 2, 3], "all 3 columns")):
+        with pytest.raises(InputError, match=words):
+            read(tmp_path / "x.csv", drop=drop)
+    np.save(tmp_path / "x.npy", np.arange(6.0).reshape(2, 3))
+    np.testing.assert_array_equal(read(tmp_path / "x.npy", drop=2), [[0, 2], [3, 5]])
+
+
+@pytest.mark.parametrize("first", ["0,1,2", "1,2,3"])
+def test_a_header_of_numbers_is_told(first, tmp_path):
+    (tmp_path / "x.csv").write_text(f"{first}\n.5,.2,.1\n.3,.4,.6\n")
+    with pytest.warns(UserWarning, match="as a header does, and is read as an example"):
+        assert read(tmp_path / "x.csv").shape == (3, 3)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
+def test_one_download_serves_all_who_wait(tiny, server, monkeypatch):
+    folder, address, asked = server
+    put(folder, tiny[1])
+    monkeypatch.setattr(digits, "MIRRORS", (address,))
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(read("mnist"))) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 12 and all(np.array_equal(X, found[0]) for X in found) and len(asked) == 1
+
+
+def test_a_mapped_file_that_became_shorter(tmp_path, rng):
+    """To read behind its end would be a bus error, which ends the process without a word."""
+    np.save(tmp_path / "x.npy", rng.uniform(size=(20_000, 16)).astype("f"))
+    model = minae.UndercompleteAutoencoder((16, 3))
+    X = read(tmp_path / "x.npy")
+    for part in (X, X[100:], read(tmp_path / "x.npy", scale=2)):
+        assert model.encode(part).shape[0] == len(part)
+    with open(tmp_path / "x.npy", "r+b") as file:
+        file.truncate(5000)
+    for part in (X, X[100:], X[:50]):
+        with pytest.raises(InputError, match="became shorter while it was read"):
+            model.encode(part)

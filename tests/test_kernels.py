@@ -437,6 +437,20 @@ assert abs(h - 0.73105858).max() < 1e-6
     (tmp_path / "file").write_text("")
     run({**env, "NUMBA_CACHE_DIR": str(tmp_path / "file" / "none")})
 
+    # whatever was damaged is compiled anew, and then found again
+    (index,), (code,) = (list(cache.rglob(f"activations.sigmoid_h_parallel-*.nb{kind}")) for kind in "ic")
+    for path, damage in (
+        (index, lambda data: b""),
+        (index, lambda data: data[: len(data) // 2]),
+        (code, lambda data: b""),
+        (code, lambda data: data[:-100]),
+        (code, lambda data: data[:2000] + bytes([data[2000] ^ 16]) + data[2001:]),
+    ):
+        path.write_bytes(damage(path.read_bytes()))
+        assert "data saved" in run(env), path
+        again = run(env)
+        assert "data loaded" in again and "data saved" not in again
+
 
 CUDA = """
 import numpy as np

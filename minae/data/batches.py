@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import math
+import os
 
 import numpy as np
 
@@ -124,6 +125,8 @@ class Column:
         return self.X.shape[0]
 
     def take(self, name, index):
+        if self.lazy:
+            _still_whole(self.X, self.label)
         if isinstance(self.field, Labels):
             return {name: self._one_hot(index)}
         shape, dtype = (len(index), *self.field.shape), np.dtype(self.field.dtype(self.arena.dtype))
@@ -166,9 +169,31 @@ class Column:
             X = X.X
         rows = max(1, (1 << 22) // max(1, math.prod(self.X.shape[1:])))
         for start in range(0, len(self), rows):
+            if self.lazy:
+                _still_whole(X, self.label)
             part = X[start : start + rows]
             digest.update(np.ascontiguousarray(self.backend.to_numpy(part) if self.on_device else part))
         return [*self.X.shape, str(X.dtype), digest.hexdigest()[:16]]
+
+
+def _still_whole(X, label):
+    """Refuse a memory map whose file became shorter: to read behind its end would end the process without a word."""
+    while isinstance(X, Scaled):
+        X = X.X
+    if not isinstance(X, np.memmap) or X.filename is None:
+        return
+    base = X  # a slice of a map knows the offset of the whole, and not its size
+    while isinstance(base.base, np.memmap):
+        base = base.base
+    try:
+        size = os.path.getsize(X.filename)
+    except OSError:
+        return  # deleted, and still there for those who have it open
+    if size < base.offset + base.nbytes:
+        raise InputError(
+            f"{label} is in {str(X.filename)!r}, which became shorter while it was read: leave the file alone, write "
+            "it anew and start again"
+        )
 
 
 class Ragged:

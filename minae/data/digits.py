@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import options
+from .. import files, options
 from ..errors import InputError
 from .idx import at_home, parse_idx, scaled, unpacked
 
@@ -76,7 +76,17 @@ def _full_file(name, digest):
         return raw
     path = _cache_file(name)
     raw = _checked(path, digest) if _is_file(path) else None  # a damaged one stays until a good one replaces it
-    return _download(name, digest, path) if raw is None else raw
+    if raw is not None:
+        return raw
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with files.claimed(path, "another process downloads", wait=True):
+            raw = _checked(path, digest) if _is_file(path) else None  # by the one that was waited for
+            return _download(name, digest, path) if raw is None else raw
+    except OSError as e:
+        raise InputError(
+            f"cannot write to the cache folder {str(path.parent)!r} ({e.strerror}): set MINAE_CACHE to another folder"
+        ) from e
 
 
 def _user_file(name):
@@ -118,13 +128,7 @@ def _download(name, digest, path):
     fetch = pooch.HTTPDownloader(progressbar=True)
     reasons = ["the cached file is damaged"] if path.exists() else []
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         part.touch()
-    except OSError as e:
-        raise InputError(
-            f"cannot write to the cache folder {str(path.parent)!r} ({e.strerror}): set MINAE_CACHE to another folder"
-        ) from e
-    try:
         for mirror in MIRRORS:
             try:
                 fetch(f"{mirror}{name}.gz", str(part), None)
