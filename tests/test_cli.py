@@ -814,6 +814,22 @@ def test_ctrl_c_then_resume_gives_the_same_bytes(minae, rng, tmp_path):
 
 
 @posix
+def test_ctrl_c_while_it_starts(tmp_path):
+    """At any moment from the first line of minae's own on: one line, and exit code 130."""
+    program = """
+import os, signal, sys, threading, minae_start
+threading.Timer({}, os.kill, (os.getpid(), signal.SIGINT)).start()
+sys.argv = ["minae", "run", "14.1", "--quick"]
+sys.exit(minae_start.main())
+"""
+    for delay in (0.001, 0.05, 0.1, 0.3):
+        command = [sys.executable, "-c", program.format(delay)]
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert (run.returncode, run.stderr.count("\n")) == (130, 1), run.stderr
+        assert run.stderr.startswith("minae: interrupted"), run.stderr
+
+
+@posix
 def test_two_trainings_into_one_output(X, tmp_path):
     argv = [sys.executable, "-m", "minae", *TRAIN, "--epochs", "4000"]
     first = subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -25,6 +25,7 @@ class Checkpoint:
             "model's seed": self.started["config"]["seed"],
             "batch_size": self.batch_size,
             "average": self.decay,
+            "gradient_hook": self.gradient_hook is not None,
             "optimizer": words.get("", words),
             "data": self.batches.fingerprint(),
             "validation": self.held_out and self.held_out.fingerprint(),
