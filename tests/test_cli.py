@@ -386,7 +386,8 @@ def test_doctor(minae):
     findings = json.loads(result.out)
     assert result.code == 0 and {"part", "state", "finding", "advice"} == findings[0].keys()
     assert {finding["state"] for finding in findings} <= {"ok", "missing"}
-    assert all(finding["part"] in minae("doctor").out for finding in findings[:1])
+    shown = minae("doctor").out
+    assert len(findings) > 3 and all(finding["part"] in shown for finding in findings)
 
 
 @pytest.mark.parametrize(
@@ -663,15 +664,16 @@ def test_divergence(optimizer, minae, X, tmp_path):
     argv = "train big.npy --loss gaussian --sizes 3 -o d.safetensors --optimizer".split()
     result = minae(*argv, optimizer, *([] if optimizer == "lbfgs" else ["--lr", "1e30", "--batch-size", 16]))
     line = one_line(result, 1)
-    assert optimizer == "lbfgs" or re.search(r"cost term L became \w+ at epoch 1, step \d of 3", line)
+    where = r"iteration 1 of lbfgs" if optimizer == "lbfgs" else r"epoch 1, step \d of 3"
+    assert re.search(rf"the cost (term L )?became \w+ at {where}", line), line
     assert not (tmp_path / "d.safetensors").exists()
 
 
 def test_after_a_divergence_the_advice_leads_on(minae, X):
-    """The line advises a smaller learning rate: with it the same command trains, or says what is in the way."""
+    """The line advises a smaller learning rate: with it the same command trains, and nothing is in its way."""
     one_line(minae(*TRAIN, "--loss", "gaussian", "--lr", "1e30"), 1, "smaller learning rate")
     result = minae(*TRAIN, "--loss", "gaussian", "--lr", "1e-3")
-    assert result.code == 0 or re.search("delete|--checkpoint", result.err), result.err
+    assert result.code == 0, result.err
 
 
 def test_a_model_that_diverged_in_its_last_step_is_not_saved(minae, X, tmp_path):
