@@ -116,6 +116,17 @@ def test_a_turn_moves_its_own_parameters_alone(backend, rng):
         assert moved == {name for net in nets for layer in model.nets[net].trained() for name in layer.names}
 
 
+def test_the_draws_of_the_prior_are_real_and_the_codes_are_made(rng):
+    """With the two exchanged, every gradient is right, and f learns to leave the prior."""
+    model = AdversarialAutoencoder((7, 5, 3), activation="tanh", **F64)
+    x, z = rng.uniform(size=(4, 7)), rng.standard_normal((4, 3))
+    real, made = (model.d.forward(each)[0] for each in (z, model.f.forward(x)[0]))
+    L_D = np.log1p(np.exp(-real)).mean() + np.log1p(np.exp(made)).mean()
+    assert float(model.cost_and_grad(x, z=z, turn="D")["L_D"]) == pytest.approx(L_D, rel=1e-12)
+    L_G = np.log1p(np.exp(-made)).mean()
+    assert float(model.cost_and_grad(x, z=z, turn="G")["L_G"]) == pytest.approx(L_G, rel=1e-12)
+
+
 def test_r1_is_the_slope_of_d(rng):
     model = AdversarialAutoencoder((7, 5, 3), activation="tanh", discriminator=(6, 4), penalty=2.0, **F64)
     x, z = rng.uniform(size=(4, 7)), rng.standard_normal((4, 3))
