@@ -148,12 +148,14 @@ def test_results_are_summed_up_as_a_page(minae, tmp_path):
     assert (tmp_path / "R.md").read_text() == page
 
 
+@pytest.mark.slow
 def test_check(minae):
     report = json.loads(minae("check", "--json").out)
     assert report["passed"] and len(report["cases"]) > 5
     assert all(row["passed"] for case in report["cases"].values() for row in case["rows"])
 
 
+@pytest.mark.slow
 def test_check_fails_when_a_gradient_is_wrong(minae, monkeypatch):
     monkeypatch.setattr("minae.penalties.WeightDecay.backward", lambda *_: None)
     result = minae("check")
@@ -267,6 +269,7 @@ class Mine(minae.Model):
 """
 
 
+@pytest.mark.slow
 def test_a_model_is_one_file(X, tmp_path):
     """A student's file of plain NumPy is seen by every command, and a wrong gradient in it is found."""
     (tmp_path / "mine.py").write_text(MODEL.replace("FACTOR", "1"))
@@ -760,6 +763,7 @@ def test_output_may_be_the_input(minae, model, X):
 
 
 # ---------------------------------------------------------------------------------------------- real processes
+@pytest.mark.slow
 def test_module_and_terminal_without_utf8(tmp_path):
     result = process("check", cwd=tmp_path, PYTHONIOENCODING="ascii", PYTHONWARNINGS="error")
     assert result.returncode == 0 and not result.stderr and "right" in result.stdout
@@ -788,6 +792,7 @@ def test_training_whose_output_nobody_reads_is_not_lost_silently(X, tmp_path):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 @posix
 def test_ctrl_c_then_resume_gives_the_same_bytes(minae, rng, tmp_path):
     np.save(tmp_path / "X.npy", rng.uniform(size=(3000, 16)).astype(np.float32))

@@ -154,6 +154,7 @@ def test_a_discriminator_that_moves_in_the_turn_of_the_generator_is_seen(rng):
     assert left == [False, True]
 
 
+@pytest.mark.slow
 def test_the_game_gives_the_code_its_distribution(digits):
     """After training the codes have the mean 0 and the deviation 1 of the prior, and reconstructions have been learned;
     the same network without the game learns to reconstruct alone."""
