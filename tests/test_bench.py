@@ -136,6 +136,7 @@ def test_a_turn_of_jax_moves_its_player_alone(env, monkeypatch):
     assert players == [f | g, d, f]
 
 
+@pytest.mark.slow
 def test_a_difference_is_found(env):
     pytest.importorskip("torch", reason=NO_TORCH)
     workload = WORKLOADS["784-500"].small()
@@ -146,6 +147,7 @@ def test_a_difference_is_found(env):
         run.difference(results, "784-500")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_the_floor_runs(name, env):
     workload = WORKLOADS[name].small()

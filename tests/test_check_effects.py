@@ -36,8 +36,9 @@ from minae.training.checkpoint import Checkpoint
 from minae.training.loop import _Run
 
 F64 = dict(dtype="float64", seed=1)
+QUICK = "undercomplete", "denoising", "variational"
 CASES = [
-    pytest.param(kind, name, id=f"{key} {name}".strip(), marks=[pytest.mark.slow] * (k > 0))
+    pytest.param(kind, name, id=f"{key} {name}".strip(), marks=[pytest.mark.slow] * (k > 0 or key not in QUICK))
     for key, kind in kinds().items()
     for k, name in enumerate(kind.cases)
 ]
@@ -393,6 +394,7 @@ def test_an_evaluation_that_depends_on_the_batch(fault, words, monkeypatch):
         assert failed(Evaluated(**F64)) == ([], [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["gru", "bidirectional", "attention", "embedding"])
 def test_a_padding_that_counts(case, monkeypatch):
     page = Layers.cost_and_grad

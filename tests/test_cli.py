@@ -291,6 +291,7 @@ def test_a_model_is_one_file(X, tmp_path):
     assert result.returncode == 2 and "has no `reconstruct`" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["undercomplete", "denoising", "variational"])
 def test_images_keep_their_axes_for_convolutions(kind, minae, rng, tmp_path):
     """The same command for grey and coloured images, in files and in folders; the model's file knows its shape."""
@@ -963,6 +964,7 @@ def test_a_chapter_and_all_of_them():
     assert chapters.several("all") == chapters.several("14") and chapters.several("14.1") is None
 
 
+@pytest.mark.slow
 def test_colours_only_where_a_person_watches(minae, monkeypatch):
     assert "\033" not in minae("check", "undercomplete").out
     terminal = SimpleNamespace(isatty=lambda: True)

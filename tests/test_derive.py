@@ -37,7 +37,7 @@ KINKS = [
 ]
 
 
-@pytest.mark.parametrize("model, case", SMOOTH)
+@pytest.mark.parametrize("model, case", SMOOTH[:4] + [pytest.param(*one, marks=pytest.mark.slow) for one in SMOOTH[4:]])
 def test_the_two_gradients_are_one(model, case):
     kind = get_model(model)
     derivations = derive(kind, case)

@@ -120,6 +120,7 @@ def test_a_fused_body_is_one_formula_on_every_path(name, shape, dtype, tolerance
     agree(fast[1:], strided, tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FUSED)
 def test_a_fused_body_computes_in_the_type_of_its_arrays(name):
     """The sign of a promotion: Numba's type for the results of the body."""
