@@ -30,7 +30,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS, FILES = ("minae", "kernels", "chapters", "tests"), ("pyproject.toml", "README.md")
+FOLDERS = "minae", "kernels", "chapters", "tests"
+FILES = "pyproject.toml", "README.md", *(path.name for path in ROOT.glob("*.py"))
 SECONDS = 300  # that the tests of one fault may take
 
 
@@ -244,8 +245,9 @@ MUTANTS = [
     Mutant(
         "survivor-walks",
         "minae/models/denoising.py",
-        "x = self.loss.sample(self.g.forward(self.code_of(x_tilde))[0], rng)\n            x_tilde = self.corrupt(x,",
-        "y = self.loss.sample(self.g.forward(self.code_of(self.corrupt(x, rng, self.arena)))[0], rng)\n"
+        "x = self.shaped(self.loss.sample(self.g.forward(self.code_of(x_tilde))[0], rng))\n"
+        "            x_tilde = self.corrupt(x,",
+        "y = self.shaped(self.loss.sample(self.g.forward(self.code_of(self.corrupt(x, rng, self.arena)))[0], rng))\n"
         "            x_tilde = self.corrupt(y,",
         "S7: walk-back training that begins each walk at x, so that walks=4 is walks=1",
         "tests/test_effects.py -k walk",
