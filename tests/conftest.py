@@ -34,6 +34,15 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f"no test ran on a GPU, the guard stood in for it: {NO_GPU}")
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items):
+    """Each operation of the guard passes through Python, and some thousands of differences make a slow test of it."""
+    for item in items:
+        on_guard = "callspec" in vars(item) and item.callspec.params.get("backend") == "guard"
+        if on_guard and item.get_closest_marker("slow_on_guard"):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(params=BACKENDS)
 def backend(request):
     return backends.get_backend(request.param)

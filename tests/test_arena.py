@@ -121,12 +121,13 @@ def test_a_verb_within_a_step_leaves_the_step_alone(rng):
     expected = model.parameters.grad.copy()
     with model.arena:
         h, caches = model.f.forward(X)
-        before = h.copy()
+        before, cached = h.copy(), [cache.copy() for cache in caches]
         model.encode(X), model.sample(3), model.log_likelihood(X, samples=2)
         model.cost_and_grad(**given)
         np.testing.assert_array_equal(model.parameters.grad, expected)
         np.testing.assert_array_equal(h, before)
-        assert all(cache is not None for cache in caches)
+        for cache, then in zip(caches, cached, strict=True):
+            np.testing.assert_array_equal(cache, then)
 
 
 # ---- scratch

@@ -28,6 +28,7 @@ sys.exit(minae.cli.main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["numpy", "guard"])
 @pytest.mark.parametrize("number", SECTIONS)
 def test_section(number, backend, tmp_path):

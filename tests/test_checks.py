@@ -20,6 +20,7 @@ from minae.penalties import WeightDecay
 NAMES = [f"{kind} {name}".strip() for kind, model in kinds().items() for name in model.cases]
 
 
+@pytest.mark.slow_on_guard
 @pytest.mark.parametrize("name", NAMES)
 def test_every_model(name, backend, cases):
     """Each term alone, too; a term of weight 0 is skipped, as it is in training."""

@@ -148,12 +148,14 @@ def test_results_are_summed_up_as_a_page(minae, tmp_path):
     assert (tmp_path / "R.md").read_text() == page
 
 
+@pytest.mark.slow
 def test_check(minae):
     report = json.loads(minae("check", "--json").out)
     assert report["passed"] and len(report["cases"]) > 5
     assert all(row["passed"] for case in report["cases"].values() for row in case["rows"])
 
 
+@pytest.mark.slow
 def test_check_fails_when_a_gradient_is_wrong(minae, monkeypatch):
     monkeypatch.setattr("minae.penalties.WeightDecay.backward", lambda *_: None)
     result = minae("check")
@@ -267,6 +269,7 @@ class Mine(minae.Model):
 """
 
 
+@pytest.mark.slow
 def test_a_model_is_one_file(X, tmp_path):
     """A student's file of plain NumPy is seen by every command, and a wrong gradient in it is found."""
     (tmp_path / "mine.py").write_text(MODEL.replace("FACTOR", "1"))
@@ -386,7 +389,8 @@ def test_doctor(minae):
     findings = json.loads(result.out)
     assert result.code == 0 and {"part", "state", "finding", "advice"} == findings[0].keys()
     assert {finding["state"] for finding in findings} <= {"ok", "missing"}
-    assert all(finding["part"] in minae("doctor").out for finding in findings[:1])
+    shown = minae("doctor").out
+    assert len(findings) > 3 and all(finding["part"] in shown for finding in findings)
 
 
 @pytest.mark.parametrize(
@@ -663,15 +667,16 @@ def test_divergence(optimizer, minae, X, tmp_path):
     argv = "train big.npy --loss gaussian --sizes 3 -o d.safetensors --optimizer".split()
     result = minae(*argv, optimizer, *([] if optimizer == "lbfgs" else ["--lr", "1e30", "--batch-size", 16]))
     line = one_line(result, 1)
-    assert optimizer == "lbfgs" or re.search(r"cost term L became \w+ at epoch 1, step \d of 3", line)
+    where = r"iteration 1 of lbfgs" if optimizer == "lbfgs" else r"epoch 1, step \d of 3"
+    assert re.search(rf"the cost (term L )?became \w+ at {where}", line), line
     assert not (tmp_path / "d.safetensors").exists()
 
 
 def test_after_a_divergence_the_advice_leads_on(minae, X):
-    """The line advises a smaller learning rate: with it the same command trains, or says what is in the way."""
+    """The line advises a smaller learning rate: with it the same command trains, and nothing is in its way."""
     one_line(minae(*TRAIN, "--loss", "gaussian", "--lr", "1e30"), 1, "smaller learning rate")
     result = minae(*TRAIN, "--loss", "gaussian", "--lr", "1e-3")
-    assert result.code == 0 or re.search("delete|--checkpoint", result.err), result.err
+    assert result.code == 0, result.err
 
 
 def test_a_model_that_diverged_in_its_last_step_is_not_saved(minae, X, tmp_path):
@@ -758,6 +763,7 @@ def test_output_may_be_the_input(minae, model, X):
 
 
 # ---------------------------------------------------------------------------------------------- real processes
+@pytest.mark.slow
 def test_module_and_terminal_without_utf8(tmp_path):
     result = process("check", cwd=tmp_path, PYTHONIOENCODING="ascii", PYTHONWARNINGS="error")
     assert result.returncode == 0 and not result.stderr and "right" in result.stdout
@@ -786,6 +792,7 @@ def test_training_whose_output_nobody_reads_is_not_lost_silently(X, tmp_path):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 @posix
 def test_ctrl_c_then_resume_gives_the_same_bytes(minae, rng, tmp_path):
     np.save(tmp_path / "X.npy", rng.uniform(size=(3000, 16)).astype(np.float32))

@@ -1,7 +1,11 @@
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
 from minae import InputError, UndercompleteAutoencoder, load, pretrain
+from minae.data import Preprocessing
 from minae.models import get_model, registry
 
 
@@ -215,11 +219,24 @@ def test_a_copy_has_the_weights_of_its_model(backend, tiny):
 
 
 def test_a_model_that_works_keeps_its_weights(tiny, tmp_path):
+    """λ is an option of the model and stands in its configuration, the weight of L is none: the file has both."""
     model, _ = tiny(lam=0.1)
-    model.lam = 0.25
+    model.lam, model.weights["L"] = 0.25, 0.5
     model.save(tmp_path / "m.safetensors")
     other = load(tmp_path / "m.safetensors")
-    assert other.weights == {"L": 1.0, "Omega": 0.25} and "lam=0.25" in repr(other)
+    assert other.weights == {"L": 0.5, "Omega": 0.25} and "lam=0.25" in repr(other)
+
+
+def test_every_copy_knows_how_its_data_were_prepared(tiny, tmp_path):
+    """A copy that has lost the preprocessing encodes other numbers than its model, as soon as it comes from a file."""
+    model, X = tiny()
+    model.preprocessing = Preprocessing(scale=255, drop=["row"]).standardised(X)
+    model.save(tmp_path / "m")
+    copies = model.copy(), copy.deepcopy(model), pickle.loads(pickle.dumps(model)), load(tmp_path / "m")
+    for other in copies:
+        assert other.preprocessing.described() == model.preprocessing.described() != Preprocessing().described()
+        other.save(tmp_path / "again")
+        assert load(tmp_path / "again").preprocessing.described() == model.preprocessing.described()
 
 
 # ---- images

@@ -275,6 +275,7 @@ def threads_of_numpy():
     return blas["num_threads"]
 
 
+@pytest.mark.slow
 @needs_openblas
 def test_limits_of_threadpoolctl_are_exact_beside_a_thread_that_computes(rng):
     a, done = rng.random((300, 300)), threading.Event()
@@ -382,6 +383,7 @@ sys.exit(failed)
 """
 
 
+@pytest.mark.slow
 @needs_fork
 def test_a_fork_beside_a_busy_thread_does_not_hang():
     subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], check=True, timeout=300)
@@ -413,6 +415,7 @@ sys.exit(failed)
 """
 
 
+@pytest.mark.slow
 @needs_fork
 def test_a_fork_beside_a_thread_that_compiles_does_not_hang():
     subprocess.run([sys.executable, "-W", "ignore", "-c", COMPILES], check=True, timeout=300)

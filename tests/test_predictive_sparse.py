@@ -240,6 +240,15 @@ def test_an_atom_of_norm_1_stays_as_it_is(n, dtype, backend, rng):
     np.testing.assert_array_equal(backend.to_numpy(V), once)
 
 
+def test_a_threshold_below_0_is_put_back(backend, rng):
+    """κ ≥ 0: with a κ below 0, shrink would move each a away from 0 and make no code sparse."""
+    model = PredictiveSparseDecomposition((7, 9), backend=backend, **F64)
+    kappa = rng.standard_normal(9)
+    model.parameters["kappa1"][...] = backend.from_numpy(kappa)
+    model.project()
+    np.testing.assert_array_equal(backend.to_numpy(model.parameters["kappa1"]), abs(kappa))
+
+
 def test_terms_are_those_of_14_19(backend, rng):
     model = shake(PredictiveSparseDecomposition((7, 9), lam=0.3, gamma=0.5, backend=backend, **F64), rng)
     X, h = rng.standard_normal((4, 7)), rng.standard_normal((4, 9))

@@ -466,6 +466,27 @@ def test_a_game_says_what_it_wants(tmp_path):
     assert len(Game().fit(X, epochs=2, optimizer="sgd")) == 2  # one for all
 
 
+class Centring(Game):
+    """Its discriminator has a running mean, which the turn of the generator does not move."""
+
+    def networks(self):
+        d = Network([Affine("U1", "a1", 2, 4), BatchMean("d.mean", 4), Activation("tanh"), Affine("U2", "a2", 4, 1)])
+        return super().networks() | {"d": d}
+
+    def cost_and_grad(self, x, z, turn, mode="train", need_grad=True):
+        cost = super().cost_and_grad(x, z, turn, mode=mode, need_grad=need_grad)
+        if turn == "G":
+            mode.statistics.clear()
+        return cost
+
+
+def test_the_state_moves_by_the_turn_that_has_statistics():
+    """Also where a later turn of the same step has none: what the first one found is not lost."""
+    model, X = Centring(dtype="float64", seed=1), data()
+    model.fit(X, epochs=1, batch_size=16, optimizer=SGD(1e-300))
+    assert abs(model.state["d.mean"]).min() > 1e-4
+
+
 def test_a_term_that_both_turns_report_is_counted_once():
     """As the history has it: its value, and not twice its value."""
 

@@ -69,6 +69,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow_on_guard
 @pytest.mark.parametrize("name", CASES)
 def test_gradients(name, backend, rng):
     model = small(*CASES[name], backend)

@@ -231,5 +231,15 @@ def test_the_largest_of_the_batch(backend, rng):
     assert h[support == 1].min() > h[support == 0].max()
     np.testing.assert_array_equal(backend.to_numpy(kept), h * support)
     layer.threshold[...] = mode.statistics["threshold"]
-    alone = layer.forward(backend.from_numpy(h[:1]))[1]  # outside of training a row does not depend on the others
-    np.testing.assert_array_equal(backend.to_numpy(alone)[0], h[0] > h[support == 1].min())
+    for row in h:  # outside of training a row does not depend on the others, and may keep any number of units
+        alone = layer.forward(backend.from_numpy(row[None]))[1]
+        np.testing.assert_array_equal(backend.to_numpy(alone)[0], row > h[support == 1].min())
+
+
+def test_the_threshold_of_a_batch_is_a_running_mean(rng):
+    """It moves by 1 − γ of the way to the smallest number that the batch kept, from where it was."""
+    layer, _ = bound(BatchTopK(2, decay=0.9))
+    layer.threshold[...] = 0.5
+    h, mode = rng.standard_normal((6, 9)), Mode("train")
+    _, support = layer.forward(h, mode=mode)
+    np.testing.assert_allclose(mode.statistics["threshold"], 0.9 * 0.5 + 0.1 * h[support == 1].min(), rtol=1e-14)

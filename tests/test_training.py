@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 import guard
-from minae import ContractiveAutoencoder, Diverged, InputError, SparseAutoencoder, UndercompleteAutoencoder, data, load
+from minae import (
+    ContractiveAutoencoder,
+    Diverged,
+    InputError,
+    SparseAutoencoder,
+    UndercompleteAutoencoder,
+    data,
+    files,
+    load,
+)
 from minae.models import get_model, registry
 from minae.training import LBFGS, OPTIMIZERS, SGD, Adam, Cosine, Momentum, Nesterov
 
@@ -389,10 +398,12 @@ def test_ctrl_c_saves_between_steps_and_a_resume_continues_bit_for_bit(optimizer
 
 
 def test_ctrl_c_without_a_checkpoint_leaves_a_whole_model(rng):
-    model, X = make(rng)
+    """The model has the first epoch and the step in which the signal was seen, and no more."""
+    (model, X), (other, _) = make(rng), make(rng)
     with pytest.raises(KeyboardInterrupt, match="no checkpoint"):
         model.fit(X, epochs=3, callbacks=[lambda *_: signal.raise_signal(signal.SIGINT)])
-    assert np.isfinite(flat(model)).all()
+    other.fit(X, epochs=2)  # of one step each
+    np.testing.assert_array_equal(flat(model), flat(other))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -644,8 +655,6 @@ def test_any_flipped_bit_of_a_file_is_seen(rng, tmp_path):
 
 def forged(path, change):
     """The file after change(tensors, metadata), with a checksum that fits: what another program might write."""
-    from minae import files
-
     tensors, metadata = files.read(path)
     tensors = {name: array.copy() for name, array in tensors.items()}
     change(tensors, metadata)
@@ -662,6 +671,7 @@ def forged(path, change):
         (lambda t, m: t.pop("run.recorded"), "run.recorded"),
         (lambda t, m: t.update({"more": np.zeros(2)}), "more"),
         (lambda t, m: m["run"].update(epoch=-1), "epoch"),
+        (lambda t, m: m["run"].update(stale=-1), "stale is -1"),
         (lambda t, m: m["run"].update(position=10**9), "steps"),
         (lambda t, m: m["run"].update(history=None), "no whole checkpoint"),
         (lambda t, m: m["run"].update(t=3), "no whole checkpoint"),
@@ -681,6 +691,39 @@ def test_a_checkpoint_is_verified_before_anything_is_touched(change, words, rng,
     with pytest.raises(InputError, match=words) as error:
         fresh.fit(X, epochs=2, checkpoint=tmp_path / "c", resume=True, optimizer=optimizer)
     assert "\n" not in str(error.value) and flat(fresh).tobytes() == before and optimizer == Adam()
+
+
+def test_the_best_parameters_of_a_checkpoint_are_verified(rng, tmp_path):
+    """They are read when the run ends: a wrong shape that is found only then costs the whole run."""
+    settings = dict(validation=0.2, patience=9, checkpoint=tmp_path / "c")
+    model, X = make(rng)
+    model.fit(X, epochs=1, **settings)
+    forged(tmp_path / "c", lambda t, m: t.update({"run.best": t["run.best"][:-1]}))
+    fresh, _ = make(rng)
+    before = flat(fresh).tobytes()
+    with pytest.raises(InputError, match=r"run\.best is float32 \(\d+,\), expected float32"):
+        fresh.fit(X, epochs=2, resume=True, **settings)
+    assert flat(fresh).tobytes() == before
+
+
+def test_a_checkpoint_is_written_every_so_many_epochs_and_at_the_end(rng, tmp_path, monkeypatch):
+    model, X = make(rng)
+    written, write = [], files.write
+
+    def watch(path, tensors, metadata):
+        written.append(metadata["run"]["epoch"])
+        write(path, tensors, metadata)
+
+    monkeypatch.setattr(files, "write", watch)
+    model.fit(X, epochs=7, checkpoint=tmp_path / "c", every=3)
+    assert written == [3, 6, 7]
+
+
+def test_a_cost_that_stays_the_same_is_no_progress(rng):
+    """On a plateau patience runs out, and the best epoch is the first one of those that are alike."""
+    model, X = make(rng, dtype="float64")
+    history = model.fit(X, epochs=30, optimizer=SGD(1e-300), validation=X, patience=3)
+    assert len(history) == 4 and len(set(history["validation.J"])) == 1
 
 
 def test_a_small_file_that_promises_much_is_refused_at_once(rng, tmp_path):
