@@ -879,6 +879,11 @@ def test_a_table_in_0_1_is_taken_as_it_is_by_a_model_of_images(minae, X):
     for name in ("floats", "bytes"):
         assert minae("encode", "d.safetensors", f"{name}.npy", "-o", f"{name}.h.npy").code == 0
     np.testing.assert_allclose(np.load("floats.h.npy"), np.load("bytes.h.npy"), atol=1e-6)
+    np.save("pixels.npy", digits * 255)
+    one_line(minae("encode", "d.safetensors", "pixels.npy", "-o", "h.npy"), 2, "values up to 255", "--scale 255")
+    assert minae("encode", "d.safetensors", "pixels.npy", "--scale", 255, "-o", "h.npy").code == 0
+    np.testing.assert_allclose(np.load("floats.h.npy"), np.load("h.npy"), atol=1e-6)
+    assert minae("encode", "d.safetensors", "pixels.npy", "--scale", 1, "-o", "h.npy").code == 0
 
 
 def test_standardised_columns_are_remembered(minae, rng, tmp_path):

@@ -408,7 +408,7 @@ def test_one_channel_is_not_copied(backend, rng):
         (lambda: Convolution("W", "b", (9, 9, 1), 2, 3, padding=-1), "padding is -1: expected a whole number ≥ 0"),
         (lambda: Convolution("W", "b", (9, 1), 2, (3, 3)), r"kernel is \(3, 3\): expected .* each of 1 axes"),
         (lambda: MaxPool((784,), 2), r"shape is \(784,\): expected \(H, W, C\) or \(T, C\)"),
-        (lambda: Convolution("W", "b", (9, 9, 1), 0, 3), "and channels 0: expected"),
+        (lambda: Convolution("W", "b", (9, 9, 1), 0, 3), "channels is 0: expected"),
         (
             lambda: UpConvolution("W", "b", (9, 9, 1), 2, 3, 2, output_padding=2),
             "output_padding is 2: expected less than",

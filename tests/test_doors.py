@@ -186,6 +186,29 @@ def test_every_declared_argument_of_every_verb(X, tmp_path):
     assert seen >= {Count, Flag, Function, Functions, File, Instance}
 
 
+LAYERS = {
+    "Affine": dict(W="W", b="b", n=3, m=2), "Convolution": dict(W="W", b="b", shape=(5, 4, 2), channels=3, kernel=2),
+    "Attention": dict(k="1", n=4, heads=2), "GRU": dict(W="W", U="U", b="b", u="u", n=3, m=2),
+    "LSTM": dict(W="W", U="U", b="b", n=3, m=2), "Embedding": dict(E="E", vocabulary=5, n=2),
+    "Positions": dict(most=5, n=4), "Times": dict(n=4), "BatchNorm": dict(m=3, G="G", b="b"), "AdaIN": dict(m=3),
+    "InstanceNorm": dict(m=3), "LayerNorm": dict(m=3, G="G", b="b"), "Dropout": dict(name="f", m=3, rate=0.5),
+    "Gain": dict(G="G", m=3), "Shrink": dict(kappa="k", m=3), "MaxPool": dict(shape=(4, 4, 2), kernel=2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_arguments_of_layers(name):
+    kind, fitting = getattr(minae.layers, name), LAYERS[name]
+    kind(**fitting)
+    assert kind.__init__.declared
+    for key, option in kind.__init__.declared.items():
+        for value in wrong_values(option):
+            if not (isinstance(option, Widths) and value == [3]):
+                refused(functools.partial(kind, **{**fitting, key: value}), f"{name}({key}={value!r:.40})")
+    refused(lambda: kind(**fitting, nonsense=1), f"{name}(nonsense=1)")
+    refused(kind, f"{name}()")
+
+
 @pytest.mark.parametrize("batch_size", [13, 0, -5, "x", 1.5, True, math.nan])
 def test_a_batch_size_that_does_not_fit(batch_size, X):
     model = minae.UndercompleteAutoencoder((7, 3))

@@ -43,13 +43,22 @@ class Preprocessing:
 
     def read(self, path, scale=None, images=False, array=None, drop=()):
         """Read data as those were read that the model learned from. What is asked for again has to be the same."""
+        scale = None if scale is None else SCALE.checked(scale)
         for name, asked, own in (("--scale", scale, self.scale), ("--drop", list(drop) or None, self.drop)):
-            if asked is not None and asked != own:
+            if asked is not None and asked != own and not (asked == 1 and self.by_kind):
                 raise InputError(f"{name} is {asked}, and the model learned from data {self!r}: leave {name} out")
         X, usual = raw(path, images, array, self.drop)
         own = self.scale
-        if self.by_kind and usual is None and X.dtype != np.uint8:
-            own = None  # numbers of a table are not pixels, whatever the model learned from
+        if (
+            self.by_kind and own is not None and usual is None and X.dtype != np.uint8
+        ):  # a table: pixels, or shares of 1
+            largest = float(np.max(X[:1000]))
+            if scale is None and largest > 2:
+                raise InputError(
+                    f"{path} has values up to {largest:g}, and the model learned from pixels that were divided by "
+                    f"{own:g}: give --scale {own:g}, or --scale 1 for values that are to be taken as they are"
+                )
+            own = None if scale in (None, 1) else scale
         return self.standardise(divided(X, own))
 
     def standardised(self, X):

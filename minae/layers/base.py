@@ -8,8 +8,11 @@ A layer returns its own cache, and only its own backward reads it. `need_dW=Fals
 through a layer, as a generator's goes through its discriminator: its parameters are held fixed.
 """
 
+import copy
+import inspect
 from typing import Any, ClassVar
 
+from minae import options
 from minae.errors import InputError
 
 
@@ -30,6 +33,14 @@ class Mode:
 
 EVAL = Mode()
 
+ARGUMENTS = dict.fromkeys(("W", "U", "b", "u", "G", "E", "P", "kappa", "name"), options.Word(optional=True))
+ARGUMENTS |= dict.fromkeys(("n", "m", "M", "K", "heads", "channels", "vocabulary", "most"), options.Count())
+ARGUMENTS |= dict.fromkeys(("causal", "reverse", "hard", "own", "transposed", "columns"), options.Flag())
+ARGUMENTS |= dict.fromkeys(("tau", "width", "scale"), options.Positive())
+ARGUMENTS |= dict.fromkeys(("shape", "shape_out"), options.Widths())
+ARGUMENTS |= {"decay": options.Number(low=0, high=1, optional=True), "source": options.Count(optional=True)}
+ARGUMENTS |= {"restart": options.Number(low=0), "gain": options.Positive(optional=True)}
+
 
 class Layer:
     """A layer without parameters, state or noise; the base class of the others.
@@ -45,6 +56,12 @@ class Layer:
     laws: ClassVar[dict[str, Any]] = {}
     reads_output = True
     may_overwrite = False  # set by the network: whether forward may write over x
+
+    def __init_subclass__(cls):
+        """The arguments of a layer pass the option of their name in `ARGUMENTS`."""
+        if "__init__" in vars(cls):
+            names = [name for name in inspect.signature(cls.__init__).parameters if name in ARGUMENTS]
+            cls.__init__ = options.door(**{name: copy.copy(ARGUMENTS[name]) for name in names})(cls.__init__)
 
     def shapes(self):
         """Parameter -> shape, or `Columns`."""
