@@ -21,7 +21,9 @@ NAMES = [f"{kind} {name}".strip() for kind, model in kinds().items() for name in
 
 
 @pytest.mark.slow_on_guard
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if "convolutional" in n else ()) for n in NAMES]
+)
 def test_every_model(name, backend, cases):
     """Each term alone, too; a term of weight 0 is skipped, as it is in training."""
     model, batch = cases(backend.name)[name]

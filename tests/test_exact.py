@@ -12,7 +12,7 @@ from minae import UndercompleteAutoencoder, check_gradient, cli, losses
 from minae.errors import InputError
 from minae.exact import TOLERANCE, ExactBackend, check_case, check_exact
 
-SLOW = [name for name in NAMES if "convolution" in name]  # each of the others takes a second at most
+SLOW = [name for name in NAMES if "convolution" in name or "deep" in name]  # each of the others takes half a second
 
 
 @pytest.fixture(scope="module")

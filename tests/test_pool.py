@@ -72,6 +72,7 @@ def matrix(rng, shape, dtype, transposed):
     return rng.standard_normal(shape[::-1]).astype(dtype).T if transposed else rng.standard_normal(shape).astype(dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", WIDTHS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("m, k, n", [(128, 784, 500), (65, 1001, 77), (1, 2000, 2000), (2000, 2000, 1), (7, 70_000, 3)])
@@ -438,6 +439,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or not same)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "end", ["", "time.sleep(0.05)", pytest.param(FORK, marks=needs_fork)], ids=["awake", "asleep", "fork"]
 )

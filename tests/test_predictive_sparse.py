@@ -224,7 +224,7 @@ def test_training_learns_a_dictionary_whose_atoms_have_norm_1(code, signals, bac
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("n", [3, 64, 784, 3072])
+@pytest.mark.parametrize("n", [3, 64, 784, pytest.param(3072, marks=pytest.mark.slow)])
 def test_an_atom_of_norm_1_stays_as_it_is(n, dtype, backend, rng):
     """To divide by a norm that is 1 but for rounding moves the last bits: of a dictionary that is frozen, too."""
     model = PredictiveSparseDecomposition((n, 40), dtype=dtype, backend=backend, seed=1)
