@@ -10,6 +10,8 @@ import contextlib
 import functools
 import hashlib
 import importlib
+import os
+import threading
 import warnings
 from pathlib import Path
 
@@ -22,9 +24,17 @@ MODULES = """activations adam atomics bernoulli contraction convolution exponent
 FOLDER = Path(__file__).parent
 
 
+# A child of a fork has no thread but one. A module that another thread was importing would stay locked in it for ever,
+# so a fork waits until no kernel is being loaded.
+LOADING = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=LOADING.acquire, after_in_parent=LOADING.release, after_in_child=LOADING.release)
+
+
 def __getattr__(name):
     if name in MODULES:
-        return importlib.import_module(f"minae.kernels.{name}")
+        with LOADING:
+            return importlib.import_module(f"minae.kernels.{name}")
     raise AttributeError(f"module 'minae.kernels' has no attribute {name!r}")
 
 

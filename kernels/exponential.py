@@ -20,7 +20,7 @@ from numba.extending import overload
 
 f = np.float32
 LOG2E, LOG2_HI, LOG2_LO = f(1.4426950408889634), f(0.693359375), f(-2.12194440e-4)
-LOWEST, HALF, ONE = f(-87.0), f(0.5), f(1.0)  # e⁻⁸⁷ is about the smallest normal float32
+LOWEST, HALF, ONE = f(-88.0), f(0.5), f(1.0)  # n = −127 there, whose bits are those of 0: eˣ is 0 from x = −87.7 on
 BIAS, SHIFT = np.int32(127), np.int32(23)  # a float32 is 2^(bits 23–30 − 127) · (1 + bits 0–22)
 
 
@@ -60,7 +60,8 @@ def parts(x):
     n = np.floor(x * LOG2E + HALF)
     r = (x - n * LOG2_HI) - n * LOG2_LO
     q = (((((E4 * r + E3) * r + E2) * r + E1) * r + E0) * r + ONE) * r
-    return q, np.int32((np.int32(n) + BIAS) << SHIFT).view(np.float32)
+    power = np.int32((np.int32(n) + BIAS) << SHIFT).view(np.float32)
+    return q, power
 
 
 @overload(exp, inline="always")

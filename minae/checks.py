@@ -155,14 +155,13 @@ def check_gradient(
     Raises InputError for x of the wrong shape, for a term or a turn that the model does not have, for a cost that is
     random, and for a model whose copy has another cost than it has itself.
     """
-    if turn not in (model.turns or [None]):
+    if not isinstance(turn, str | None) or turn not in (model.turns or [None]):
         raise InputError(f"turn is {turn!r}: this model has {', '.join(model.turns) or 'no turns, leave it out'}")
     original, model = model, model.copy(dtype="float64")
     backend, rng, weights = model.backend, np.random.default_rng(seed), dict(model.weights)
     how = {"mode": mode} | ({} if turn is None else {"turn": turn})
     as_host = {name: _host(array, backend) for name, array in {"X": x, "y": y, **inputs}.items() if array is not None}
-    if original.dtype == model.dtype or constants is None:  # constants that are given have one type
-        _compare_with_a_copy(original, as_host, seed, constants, how)
+    fields = dict(as_host)
     batches = model.batches(as_host.pop("X", None), as_host.pop("y", None), as_host)
     batch = batches.take(np.arange(len(batches)))
     given = batch | model.draw(batch, seed, "check") | (constants or {})
@@ -174,10 +173,16 @@ def check_gradient(
             f"the cost is random: J is {J0:.17g} and {again:.17g} at the same parameters and rows; draw noise in "
             "`constants`, so that a step and its gradient hold it fixed"
         )
+    if original.dtype == model.dtype or constants is None:  # constants that are given have one type
+        _compare_with_a_copy(original, fields, seed, constants, how)
     if terms is None:
         names = [name for name in cost if weights[name]]
         terms = [tuple(names)] + ([(name,) for name in names] if len(names) > 1 else [])
-    for name in {name for group in terms for name in group} - set(weights):
+    elif (
+        not isinstance(terms, list | tuple) or not terms or not all(isinstance(group, list | tuple) for group in terms)
+    ):
+        raise InputError(f"terms is {terms!r}: expected costs to check, each a tuple of names, such as [('L',)]")
+    for name in {str(name) for group in terms for name in group} - set(weights):
         raise InputError(f"unknown cost term {name!r}: this model has {', '.join(weights)}")
     moved = list(model.parameters) if turn is None else _of_turn(model, turn)
 
@@ -212,7 +217,7 @@ def _compare_with_a_copy(model, as_host, seed, constants, how):
     if not math.isclose(*costs, rel_tol=1e-4) and math.isfinite(costs[0]):
         raise InputError(
             f"J is {costs[0]:.6g}, and that of the model's copy {costs[1]:.6g}: the copy is built from the declared "
-            "options, so declare what makes the difference as an option (or the cost is random: draw in `constants`)"
+            "options, so declare what makes the difference as an option"
         )
 
 

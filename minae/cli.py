@@ -1,6 +1,7 @@
 """The `minae` command. Exit codes: 0 done, 1 a check or claim failed or training diverged, 2 bad input, 130 Ctrl-C."""
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -16,25 +17,39 @@ from minae.training import LBFGS, OPTIMIZERS
 
 
 def main(argv=None):
+    """Run a command; returns its exit code. What it wrote has reached its reader, or there is a line that says so."""
+    try:
+        code = _main(argv)
+    except SystemExit as stop:  # argparse: --help, --version, a wrong option
+        code = stop.code or 0
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError):  # what is left in the buffer would fail once more at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            return _stop(f"the output: {error.strerror or error}", 2)
+    return code
+
+
+def _main(argv):
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal without σ shows ? instead of failing
     warnings.formatwarning = lambda message, *_, **__: f"minae: warning: {message}\n"
     argv = sys.argv[1:] if argv is None else [str(word) for word in argv]
     try:
         parser = _parser(argv)
-        if not argv:
+        if argv in ([], ["help"]):
             parser.print_help()
             return 0
         args = parser.parse_args(argv)
-        code = args.run(args) or 0
-        sys.stdout and sys.stdout.flush()  # here a full device, or a closed pipe, is an error with one line
-        return code
+        return args.run(args) or 0
     except InputError as error:
         return _stop(error, 2)
     except (Diverged, AssertionError) as error:
         return _stop(error, 1)
     except BrokenPipeError:  # `minae list | head`
-        sys.stderr.close()
         return 0
     except OSError as error:
         return _stop(f"{error.filename or 'a file'}: {error.strerror or error}", 2)
@@ -222,10 +237,9 @@ def _model_options(parser, argv):
             name = argv[k + 1]
         elif word.startswith("--model="):
             name = word.partition("=")[2]
-    try:
-        name = full_name(name)
-    except InputError:
-        return  # `_train` says so
+    if argv[:1] != ["train"]:
+        return
+    name = full_name(name)
     group = parser.add_argument_group(f"options of {name}")
     for key, option in options.of(get_model(name)).items():
         default = TRAIN_DEFAULTS.get(name, {}).get(key, option.default)

@@ -6,6 +6,9 @@ import difflib
 class InputError(ValueError):
     """What the user gave cannot be used. The message is one line: what was given, what was expected, what to do."""
 
+    def __init__(self, message=""):
+        super().__init__(" ".join(str(message).split()))  # a value that is shown may have had several lines
+
 
 def meant(word, among):
     """ "; did you mean 'sparse'?", or nothing: for the end of a message about a word that is none of these."""

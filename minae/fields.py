@@ -30,7 +30,9 @@ ADVICE = {  # kind of a dtype -> what makes numbers of it
 
 def host_array(X, name, expected="an array (rows, …) of numbers"):
     """X as a plain array of the host, and a memory map as it is. Whatever NumPy would read in part is refused."""
-    if isinstance(X, np.ma.MaskedArray):
+    if isinstance(X, np.ma.MaskedArray) or (
+        isinstance(X, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in X)
+    ):
         raise InputError(
             f"{name} is a masked array, and what lies under the mask would be used: fill it, {name}.filled(value), or "
             "leave those rows out"

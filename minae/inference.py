@@ -55,6 +55,9 @@ class SparseCoding:
     def __init__(self, V, c=None, lam=0.5, gamma=0.0):
         if not (0 <= lam < math.inf and 0 <= gamma < math.inf):
             raise InputError(f"lam is {lam!r} and gamma {gamma!r}: the weights of E are numbers ≥ 0")
+        if getattr(V, "ndim", None) != 2 or V.dtype.kind != "f":
+            given = f"{getattr(V, 'dtype', type(V).__name__)} {getattr(V, 'shape', '')}"
+            raise InputError(f"V is {given}: expected a dictionary of atoms, an array (m, n) of floats")
         xp, m = namespace(V), V.shape[0]
         self.V, self.c, self.lam, self.gamma = V, c, float(lam), float(gamma)
         self.lipschitz = largest_eigenvalue(V) + self.gamma  # ℓ

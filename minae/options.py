@@ -220,7 +220,7 @@ class Settled(Option):
     """An option that other models have and that has one value here; `doc` says why."""
 
     def checked(self, value):
-        if value != self.default:
+        if not isinstance(value, str | int | float | None) or value != self.default:
             raise InputError(f"{self.name} is {_short(value)}: {self.doc}, so leave {self.name} out")
         return value
 

@@ -11,7 +11,7 @@ FORMS = [(path, dtype) for path in ("cpu", "plain") for dtype in ("float32", "fl
 
 
 def near(ours, truth, ulps):
-    """Relative to the truth; below the smallest normal number the CPU's exponential stops at e⁻⁸⁷."""
+    """Relative to the truth; below the smallest normal number the CPU's exponential is 0."""
     info = np.finfo(ours.dtype)
     assert np.isfinite(ours).all()
     off = abs(ours.astype(np.longdouble) - truth) - 2 * info.tiny

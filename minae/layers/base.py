@@ -25,7 +25,7 @@ class Mode:
     """
 
     def __init__(self, name="eval", constants=None, length=None):
-        if name not in ("train", "eval"):
+        if not isinstance(name, str) or name not in ("train", "eval"):
             raise InputError(f"mode is {name!r}: choose 'train' or 'eval'")
         self.train, self.constants, self.statistics = name == "train", constants or {}, {}
         self.length = length

@@ -61,7 +61,7 @@ def import_file(path: str | Path) -> None:
 
 def full_name(name: str) -> str:
     """The name of a model that is given by its name or by a short one, such as vae."""
-    models = registry()
+    models, name = registry(), str(name)
     short = {alias: model.name for model in models.values() for alias in model.short}
     if name not in models and name not in short:
         close = meant(name, [*models, *short])
@@ -82,7 +82,7 @@ def load(path: str | Path, *, backend: str | Backend | None = None, dtype: str |
     """
     tensors, metadata = files.read(path)
     backend, name = get_backend(backend), metadata.get("model")
-    if name not in registry():
+    if not isinstance(name, str) or name not in registry():
         raise InputError(
             f"{path} holds a model of kind {name!r}, and there are {', '.join(MODELS)}: import the file that "
             "defines it first (--import FILE)"
@@ -95,7 +95,7 @@ def load(path: str | Path, *, backend: str | Backend | None = None, dtype: str |
         model.weights.update(metadata["weights"])
         model.preprocessing = Preprocessing(**metadata["preprocessing"])
         model.restore(tensors)
-    except (KeyError, TypeError, ValueError) as error:  # InputError is a ValueError
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # InputError is a ValueError
         raise InputError(f"{path} does not hold a whole model of kind {name!r}: {error}; train it again") from error
     return model
 

@@ -58,6 +58,8 @@ class Weights(dict):
         super().__setitem__(term, option.checked(weight))
 
     def update(self, weights):
+        if not isinstance(weights, dict):
+            raise InputError(f"weights is {weights!r}: expected a dict of weights by the name of their term")
         for term, weight in weights.items():
             self[term] = weight
 
@@ -91,7 +93,7 @@ class Model:
 
     `cost_and_grad(x, …, mode="train", need_grad=True)` takes the fields and constants by name. Before its first line,
     the arrays are checked, `mode` becomes a `Mode` and ∂J/∂θ becomes 0. It adds to the gradients and returns
-    `self.cost(…)`.
+    `self.cost(…)`. What a page computes lies in memory that the next step uses again: copy what you keep.
 
     backend: "numpy", "cupy" or "auto"; without it MINAE_BACKEND decides, else "numpy"
     dtype:   "float32", or "float64" as the gradient check needs it
@@ -368,6 +370,8 @@ class Model:
         """Take parameters and state from arrays of the host. Raises InputError where one is missing, or has another
         shape or type, before any is changed."""
         own = self.tensors()
+        if not isinstance(tensors, dict):
+            raise InputError(f"tensors is {tensors!r}: expected a dict of arrays by name")
         for name, array in own.items():
             given = tensors.get(name)
             if given is None or given.shape != array.shape or given.dtype.kind != np.dtype(array.dtype).kind:
@@ -401,10 +405,15 @@ def _rebuilt(kind, config, settings, weights, tensors, preprocessing):
 def _entered(page):
     """`cost_and_grad` as it is called: inputs are checked, mode is a `Mode`, and ∂J/∂θ starts at 0; see `Model`."""
     names = list(inspect.signature(page).parameters)[1:]
-    takes_mode = "mode" in names
+    takes_mode, known = "mode" in names, set(names)
+    any_name = any(each.kind is each.VAR_KEYWORD for each in inspect.signature(page).parameters.values())
 
     @functools.wraps(page)
     def cost_and_grad(self, *positional, mode="train", need_grad=True, **inputs):
+        if not any_name and not inputs.keys() <= known:
+            unknown = [name for name in inputs if name not in known and "." not in name]
+            if unknown:
+                raise InputError(f"cost_and_grad was given {', '.join(unknown)}: it takes {', '.join(names)}")
         if positional:
             inputs.update(zip(names, positional, strict=False))
         if isinstance(mode, Mode):  # a subclass's page that calls this one
@@ -423,6 +432,12 @@ def _entered(page):
         if need_grad:
             self.parameters.zero_grad()
         cost = page(self, **inputs, need_grad=need_grad)
+        if not isinstance(cost, Cost) or not cost.keys() <= self.weights.keys():
+            words = f"the terms {', '.join(cost)}" if isinstance(cost, dict) else f"a {type(cost).__name__}"
+            raise InputError(
+                f"cost_and_grad of {type(self).__name__} gave {words}: expected self.cost(…) with the terms "
+                f"{', '.join(self.weights)}"
+            )
         cost.statistics |= mode.statistics  # of this page, and of one that it called
         return cost
 

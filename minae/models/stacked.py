@@ -45,6 +45,8 @@ def pretrain(
 
     Raises InputError for a model without layers to fill.
     """
+    if not (isinstance(layer, type) and issubclass(layer, Model)):
+        raise InputError(f"layer is {layer!r}: expected a class of models, such as DenoisingAutoencoder")
     f, g = stages(model.f), stages(model.g)[::-1]
     if not f or getattr(model, "code_parts", 1) != 1:
         raise InputError(f"pretrain fills layers h = φ(x W + b), and {model!r} has none: build it with a code layer")

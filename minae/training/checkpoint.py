@@ -82,9 +82,10 @@ class Checkpoint:
     def _verify(self, tensors, metadata, epochs):
         """Every array that is going to be read is there, and has its shape and type; so has what counts."""
         model, run = self.model, metadata["run"]
-        for name in ("epoch", "position", "stale"):
-            if not isinstance(run[name], int) or run[name] < 0:
-                raise TypeError(f"{name} is {run[name]!r}")
+        counts = {name: run[name] for name in ("epoch", "position", "stale")} | run["t"]
+        for name, count in counts.items():
+            if not isinstance(count, int) or not 0 <= count < 1 << 53:
+                raise TypeError(f"{name or 't'} is {count!r}")
         if run["position"] > self.steps or len(run["history"]) != run["epoch"]:
             raise TypeError(f"it has {run['epoch']} epochs and {run['position']} steps of {self.steps}")
         numbers = [*metadata["weights"].values(), *(value for now in run["now"].values() for value in now.values())]

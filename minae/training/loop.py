@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -128,6 +129,12 @@ def _fit(model, X, y, epochs, batch_size, optimizer, validation, patience, callb
 
     if resume:
         run.restore(epochs, patience)
+        if run.stopped and run.epoch < epochs:
+            warnings.warn(
+                f"patience={patience} had stopped the run of {checkpoint} at epoch {run.epoch}, and it stays stopped: "
+                "resume with more patience to train on",
+                stacklevel=4,
+            )
     elif checkpoint is not None and checkpoint.exists():
         raise InputError(
             f"{checkpoint} exists: go on from it with resume=True (--resume), delete it, or give another path"
@@ -247,8 +254,7 @@ class _Run(Checkpoint):
                     cost = model.cost_and_grad(**given, **({} if turn is None else {"turn": turn}))
                     statistics |= {name: array.copy() for name, array in cost.statistics.items()}
                     self._record(k, cost, count)
-                    if self.gradient_hook is not None:
-                        self.gradient_hook(model.parameters.grad)
+                    self.hook(model.parameters.grad)
                     optimizer.step(model.parameters, self.players[turn])
             model.after_step(statistics)
             if self.decay is not None:
@@ -259,6 +265,13 @@ class _Run(Checkpoint):
                 )
         self.position = k + 1
         return count
+
+    def hook(self, gradient):
+        if self.gradient_hook is not None and (given := self.gradient_hook(gradient)) is not None:
+            raise InputError(
+                f"gradient_hook gave a {type(given).__name__}, which nobody reads: change the gradient in place, and "
+                "return nothing"
+            )
 
     def _inputs(self, k):
         part = slice(k * self.batch_size, (k + 1) * self.batch_size)
@@ -390,8 +403,7 @@ class _Run(Checkpoint):
             flat[...] = from_numpy(theta.astype(model.dtype))
             with model.arena:
                 cost = model.cost_and_grad(**batch)
-                if self.gradient_hook is not None:
-                    self.gradient_hook(model.parameters.grad)
+                self.hook(model.parameters.grad)
                 gradient = to_numpy(model.parameters.grad).astype(np.float64)
                 last.update(self.with_J({name: float(term) for name, term in cost.items()}))
             if not math.isfinite(last["J"]):

@@ -1,8 +1,10 @@
 """What a person at the terminal sees of a training run, and how they stop it."""
 
 import contextlib
+import os
 import signal
 import sys
+import threading
 import time
 
 
@@ -14,36 +16,47 @@ class Bar:
         self.next = time.monotonic() + 0.1
 
     def __enter__(self):
-        from tqdm.auto import tqdm
+        self.bar, watched = None, self.progress
+        if watched is None:
+            watched = (sys.stderr is not None and sys.stderr.isatty()) or "ipykernel" in sys.modules
+        if watched:  # else there is nothing to draw, and no lock of tqdm's that a fork could find taken
+            from tqdm.auto import tqdm
 
-        disable = None if self.progress is None else not self.progress
-        self.bar = tqdm(
-            total=self.total,
-            initial=self.done,
-            unit=" examples",
-            unit_scale=True,
-            disable=disable,
-            delay=0.5,
-            leave=False,
-        )
+            shown = dict(total=self.total, initial=self.done, unit=" examples", unit_scale=True)
+            self.bar = tqdm(**shown, disable=False, delay=0.5, leave=False)
         return self
 
     def __exit__(self, *_):
-        self.bar.close()
+        if self.bar is not None:
+            self.bar.close()
 
     def advance(self, count):
         """True about five times a second where a person watches: time to look at the cost, for which a GPU has to be
         waited for."""
+        if self.bar is None:
+            return False
         self.bar.update(count)
         now = time.monotonic()
-        if self.bar.disable or now < self.next:
+        if now < self.next:
             return False
         self.next = now + 0.2
         return True
 
     def show(self, run, epochs):
+        if self.bar is None:
+            return
         terms = " ".join(f"{name} {value:.4g}" for name, value in run.terms().items())
         self.bar.set_description_str(f"epoch {run.epoch + 1}/{epochs} {terms}", refresh=False)
+
+
+def _after_fork():
+    """A child has no thread but one, and a lock of tqdm's that another thread held would stay taken."""
+    if "tqdm" in sys.modules:
+        sys.modules["tqdm"].tqdm.set_lock(threading.RLock())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class CtrlC:
