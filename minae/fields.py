@@ -12,6 +12,7 @@ A field knows what is valid and how an example reaches a step. `minae.data.batch
 
 import copy
 import math
+import sys
 
 import numpy as np
 
@@ -28,11 +29,15 @@ ADVICE = {  # kind of a dtype -> what makes numbers of it
 }
 
 
+def masked(X):
+    """Whether X is a masked array. Who has one has loaded numpy.ma; to load it here would be beside others' forks."""
+    kind = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
+    return kind is not None and isinstance(X, kind)
+
+
 def host_array(X, name, expected="an array (rows, …) of numbers"):
     """X as a plain array of the host, and a memory map as it is. Whatever NumPy would read in part is refused."""
-    if isinstance(X, np.ma.MaskedArray) or (
-        isinstance(X, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in X)
-    ):
+    if masked(X) or (isinstance(X, list | tuple) and any(map(masked, X))):
         raise InputError(
             f"{name} is a masked array, and what lies under the mask would be used: fill it, {name}.filled(value), or "
             "leave those rows out"

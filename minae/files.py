@@ -7,6 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from minae import kernels
 from minae.errors import InputError
 
 FORMAT = 2  # of what `write` writes; 1 had no checksum
@@ -76,8 +77,9 @@ def write(path, tensors, metadata):
     Raises InputError for a NaN or an infinity, and where nothing can be written.
     """
     import numpy as np
-    from safetensors.numpy import save
 
+    with kernels.LOADING:
+        from safetensors.numpy import save
     tensors, metadata = {name: np.ascontiguousarray(a) for name, a in tensors.items()}, json.loads(json.dumps(metadata))
     if name := _not_finite(tensors):
         raise InputError(f"cannot write {path}: {name} has NaN or infinite values; train again from finite ones")
@@ -88,9 +90,10 @@ def write(path, tensors, metadata):
 def read(path):
     """(tensors, metadata) of a file of `write`, found whole: its checksum fits, and all numbers are finite."""
     import numpy as np
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
 
+    with kernels.LOADING:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
     path = Path(path)
     if not path.is_file():
         raise InputError(f"no file {path}: give the path of a model or checkpoint that minae wrote")

@@ -14,7 +14,7 @@ from minae import (
 )
 from minae.checks import TOLERANCE, case, check_case, kinds
 from minae.errors import InputError
-from minae.models import Model, get_model
+from minae.models import Cost, Model, get_model
 from minae.penalties import WeightDecay
 
 NAMES = [f"{kind} {name}".strip() for kind, model in kinds().items() for name in model.cases]
@@ -391,3 +391,13 @@ def test_a_term_without_a_weight_has_a_sentence_of_its_own():
 
     with pytest.raises(InputError, match="'Saturation' has no weight"):
         check_gradient(build(page), np.ones((4, 3)))
+
+
+@pytest.mark.parametrize("given", [None, 1.5, {"L": 1.0}, lambda self: Cost({"Other": 1.0}, {"Other": 1.0})])
+def test_a_page_that_gives_no_cost_is_refused(given):
+    def page(self, x, need_grad=True):
+        return given(self) if callable(given) else given
+
+    for verb in (lambda model: check_gradient(model, np.ones((4, 3))), lambda model: model.fit(np.eye(3), epochs=1)):
+        with pytest.raises(InputError, match=r"cost_and_grad of Mine gave .* expected self\.cost\(…\)"):
+            verb(build(page))

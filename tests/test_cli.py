@@ -96,7 +96,7 @@ def refuses(minae, tmp_path):
 def process(*argv, cwd, shell="exec {}", **environment):
     """The command as a real process."""
     command = shlex.join([sys.executable, "-m", "minae", *argv])
-    env = {k: v for k, v in os.environ.items() if k != "MINAE_BACKEND"} | environment
+    env = {k: v for k, v in os.environ.items() if k not in ("MINAE_BACKEND", "PYTHONUNBUFFERED")} | environment
     return subprocess.run(
         ["bash", "-c", shell.format(command)], cwd=cwd, env=env, capture_output=True, text=True, timeout=60
     )
@@ -781,8 +781,9 @@ def test_nobody_reads_the_output(shell, code, tmp_path):
 
 @posix
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_output_to_a_full_disk(tmp_path):
-    result = process("list", cwd=tmp_path, shell="exec {} >/dev/full")
+@pytest.mark.parametrize("argv", ["list", "--version", "--help", "options vae"])
+def test_output_to_a_full_disk(argv, tmp_path):
+    result = process(*argv.split(), cwd=tmp_path, shell="exec {} >/dev/full")
     one_line(SimpleNamespace(code=result.returncode, out="", err=result.stderr), 2, "[Nn]o space")
 
 
@@ -922,7 +923,7 @@ def test_without_a_command_the_help_is_shown(minae):
     [
         ("trian X.npy", "did you mean 'train'"),
         ("train X.npy --sizess 3 -o m.safetensors", "did you mean '--sizes'"),
-        ("train X.npy --model denoisng -o m.safetensors", "did you mean 'denoising'"),
+        ("train X.npy --model denoisng --sizes 8 4 -o m.safetensors", "did you mean 'denoising'"),
         ("train X.npy --optimizer adm -o m.safetensors", "did you mean 'adam'"),
         ("train X.npy --activation sigmod -o m.safetensors", "did you mean 'sigmoid'"),
         ("run 14.11", "did you mean '14.1'"),

@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -746,3 +747,58 @@ def test_a_file_of_the_former_format_gets_one_line(rng, tmp_path):
     save_file({"W1": np.zeros((3, 2), "f")}, tmp_path / "m", {"minae": json.dumps({"model": "undercomplete"})})
     with pytest.raises(InputError, match="format of an earlier minae, and this minae reads format 2"):
         load(tmp_path / "m")
+
+
+def test_a_resume_that_stays_stopped_says_so(rng, tmp_path):
+    model, X = make(rng, dtype="float64")
+    settings = dict(optimizer=SGD(0.1), validation=1 - X**4, patience=2, checkpoint=tmp_path / "c")
+    epochs = len(model.fit(X**4, epochs=30, **settings))
+    fresh, _ = make(rng, dtype="float64")
+    with pytest.warns(UserWarning, match=f"patience=2 had stopped the run of .* at epoch {epochs}"):
+        fresh.fit(X**4, epochs=40, resume=True, **settings)
+
+
+def test_a_hook_that_returns_a_gradient_is_refused(rng):
+    model, X = make(rng)
+    with pytest.raises(InputError, match="gradient_hook gave a ndarray, which nobody reads"):
+        model.fit(X, epochs=1, gradient_hook=lambda gradient: 2 * gradient)
+
+
+FORKS = """
+import os, sys, threading, time, warnings
+warnings.simplefilter("ignore")
+import numpy as np
+import minae
+X = np.random.default_rng(0).uniform(size=(50, 12)).astype("f")
+
+def work():
+    minae.UndercompleteAutoencoder((12, 6, 3), seed=3).fit(X, epochs=3, progress=True)
+
+threads = [threading.Thread(target=work) for _ in range(2)]
+for thread in threads:
+    thread.start()
+hung = 0
+for k in range(12):  # while kernels are loaded for the first time, and while bars are drawn
+    child = os.fork()
+    if child == 0:
+        work()
+        os._exit(0)
+    deadline = time.monotonic() + 60
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(child, 9)
+            os.waitpid(child, 0)
+            hung += 1
+            break
+        time.sleep(0.01)
+for thread in threads:
+    thread.join()
+sys.exit(hung)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks of POSIX")
+def test_a_fork_beside_a_training_does_not_hang():
+    result = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stderr[-2000:]

@@ -9,7 +9,7 @@ import numpy as np
 
 from minae.data.readers import Scaled
 from minae.errors import InputError
-from minae.fields import Labels, host_array
+from minae.fields import Labels, host_array, masked
 
 
 class Batches:
@@ -246,7 +246,7 @@ def checked_batch(fields, inputs, backend, dtype):
         if x is None and field.optional:
             continue
         batch[name] = x
-        if isinstance(x, np.ma.MaskedArray):
+        if masked(x):
             host_array(x, name)
         if not backend.owns(x):
             raise InputError(

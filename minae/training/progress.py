@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 
+from minae import kernels
+
 
 class Bar:
     """A progress bar of examples that appears after half a second, with every cost term; quiet where nobody watches."""
@@ -20,7 +22,8 @@ class Bar:
         if watched is None:
             watched = (sys.stderr is not None and sys.stderr.isatty()) or "ipykernel" in sys.modules
         if watched:  # else there is nothing to draw, and no lock of tqdm's that a fork could find taken
-            from tqdm.auto import tqdm
+            with kernels.LOADING:
+                from tqdm.auto import tqdm
 
             shown = dict(total=self.total, initial=self.done, unit=" examples", unit_scale=True)
             self.bar = tqdm(**shown, disable=False, delay=0.5, leave=False)
