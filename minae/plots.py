@@ -151,7 +151,10 @@ def curves(histories, term="J", lines=None, ylabel=None, title=None):
         axis.annotate(label, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
     axis.set(xlabel="epoch", ylabel=ylabel or term, title=title)
     axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.legend(fontsize=8)
+    if len(histories) > 2:  # so many entries would lie on the curves
+        fig.legend(fontsize=8, loc="outside lower center", ncols=2)
+    else:
+        axis.legend(fontsize=8)
     return fig
 
 

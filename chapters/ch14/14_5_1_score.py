@@ -101,8 +101,8 @@ section.figure(
     caption="Left, the arrows r(x) − x of the trained denoiser; right, σ² times the exact score of the smoothed "
     "density p_σ. The data lie on the grey spiral. Arrows are drawn where training saw points, within 1 of the "
     "spiral. They point to it from both sides and vanish on it.",
-    alt="Two panels with a grey spiral. In both, arrows around the spiral point towards its nearest arm and grow with "
-    "the distance from it; the panels look alike.",
+    alt="Two panels with a grey arc of about three quarters of a turn. In both, arrows on either side of the arc point "
+    "to its nearest point and are longer further away; the panels look alike.",
 )
 
 # %% [markdown]
