@@ -1,20 +1,6 @@
-"""Classical methods that a chapter sets beside an autoencoder. Each is fitted to the rows of x when it is made.
-
-`probe_error` is the softmax regression that measures how much a code says of a label.
-"""
+"""Classical methods that a chapter sets beside an autoencoder. Each is fitted to the rows of x when it is made."""
 
 import numpy as np
-
-from minae import Classifier
-from minae.training import Adam, Cosine
-
-
-def probe_error(h, h_test, digits, seed=0, backend=None, epochs=10):
-    """Error in % on h_test of a softmax regression that is trained on h: codes of the digits, in their order."""
-    probe = Classifier((h.shape[1],), seed=seed, backend=backend)
-    y, optimizer = digits.train_labels.astype(int), Adam(Cosine(3e-3, steps=epochs * -(-len(h) // 128)))
-    probe.fit(h, y, epochs=epochs, optimizer=optimizer, seed=seed)
-    return 100 * float((probe.predict(h_test) != digits.test_labels).mean())
 
 
 class PCA:

@@ -121,6 +121,10 @@ def _parser(argv):
     )
     chapters.options(sub)
 
+    sub = command(_notebook, "minae notebook 14.1 -o undercomplete.ipynb")
+    sub.add_argument("section", metavar="SECTION", help="a section as `minae list` shows it")
+    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: the name of the script, .ipynb")
+
     sub = command(_results, "minae results out -o RESULTS.md")
     sub.add_argument("folder", type=Path, metavar="FOLDER", help="folder of runs: FOLDER/SECTION/results.json")
     sub.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the page, .md")
@@ -295,7 +299,9 @@ def _list(args):
         return
     for section in sections:
         print(f"{section['number']:6} {section['title']}")
-        print(f"       equations {section['equations']};  figures: {section['figures']}")
+        print(f"       equations: {section['equations']};  figures: {section['figures']}")
+        if section["data"]:
+            print(f"       with --data: {section['data']}")
         print(f"       {section['path']}")
     print("\nequations of the book, and the docstrings that name them")
     for equation, places in equations.items():
@@ -330,8 +336,9 @@ def _run_one(args, number, out):
     import runpy
 
     script = str(chapters.find(number)["path"])
-    argv = [] if args.size == "default" else [f"--{args.size}"]
+    argv = [f"--{args.size}"] if args.size else []
     argv += ["--backend", args.backend] if args.backend else []
+    argv += ["--data", args.data] if args.data else []
     argv += ["--seed", str(args.seed)] + (["--out", str(out)] if out else [])
     former, sys.argv = sys.argv, [script, *argv]
     try:
@@ -340,20 +347,40 @@ def _run_one(args, number, out):
         sys.argv = former
 
 
+def _notebook(args):
+    """Write a section as a Jupyter notebook: its prose with formulas typeset, its code, and no results yet."""
+    section = chapters.find(args.section)
+    output = args.output or Path(section["path"].with_suffix(".ipynb").name)
+    if output.suffix != ".ipynb":
+        raise InputError(f"cannot write {str(output)!r}: its name must end in .ipynb")
+    files.replace(output, (json.dumps(chapters.notebook(section["path"]), indent=1) + "\n").encode())
+    print(f"saved {output}: open it in Jupyter, VS Code or Colab; MINAE_SIZE=quick makes it fast")
+
+
 def _results(args):
-    """Sum up the results.json of runs as one Markdown page, with the published numbers beside them."""
+    """Sum up the results.json of runs as one Markdown page, with their pictures and the published numbers."""
     paths = sorted(args.folder.glob("*/results.json"))
     if not paths:
         raise InputError(f"no {args.folder}/SECTION/results.json: run sections first, with --out {args.folder}/SECTION")
     if args.output.suffix != ".md":
         raise InputError(f"cannot write {str(args.output)!r}: its name must end in .md")
+    pictures = args.output.parent / "pictures"
     try:
         results = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-        page = chapters.summary(results, args.note)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        page = chapters.summary(results, pictures.name, args.note)
+        copied = {
+            pictures / chapters.picture(result, figure): (path.parent / figure["file"]).read_bytes()
+            for path, result in zip(paths, results, strict=True)
+            for figure in result["figures"]
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError) as error:
         raise InputError(f"a results.json under {args.folder} is damaged ({error}): run its section again") from error
+    if copied:
+        pictures.mkdir(parents=True, exist_ok=True)
+    for path, png in copied.items():
+        files.replace(path, png)
     files.replace(args.output, page.encode())
-    print(f"saved {args.output}: {len(results)} sections")
+    print(f"saved {args.output}: {len(results)} sections, {len(copied)} figures in {pictures}")
 
 
 def _check(args):

@@ -1,10 +1,82 @@
-"""Every picture that the chapters draw. Each function returns a Matplotlib Figure and shows nothing by itself."""
+"""Every picture that the chapters draw. Each function returns a Matplotlib Figure and shows nothing by itself.
+
+One method has one look in the whole book, `METHODS`: a colour (of Okabe and Ito's eight, which colour-blind readers can
+part), a line and a marker, so that it is told apart without colour too. A label says its method by its first word:
+"PCA, k = 30" looks as PCA does. Other labels get a look by their place.
+"""
 
 from io import BytesIO
+from typing import NamedTuple
 
 import numpy as np
 
 from minae import files
+
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, RED, PURPLE, GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#767676"
+
+
+class Look(NamedTuple):
+    """How a method is drawn."""
+
+    color: str
+    linestyle: str
+    marker: str
+
+
+METHODS = {  # first words of a label -> its look
+    "pixels": Look(GREY, ":", "."),
+    "PCA": Look(BLACK, "--", "s"),
+    "linear filter": Look(BLACK, "-.", "P"),
+    "local PCA": Look(GREY, "-.", "p"),
+    "autoencoder": Look(BLUE, "-", "o"),
+    "plain": Look(BLUE, "-", "o"),
+    "identity": Look(GREY, ":", "."),
+    "sparse": Look(GREEN, "-", "^"),
+    "k-sparse": Look(GREEN, "--", "v"),
+    "denoising": Look(ORANGE, "-", "D"),
+    "contractive": Look(RED, "-", "X"),
+    "variational": Look(PURPLE, "-", "*"),
+    "hashing": Look(SKY, "-", "h"),
+    "ITQ": Look(RED, "--", "d"),
+    "LSH": Look(GREY, "-.", "<"),
+    "random weights": Look(GREY, "-", "x"),
+    "pretrained": Look(SKY, "--", "p"),
+    "frozen": Look(ORANGE, "--", "d"),
+    "fine-tuned": Look(GREEN, "-.", ">"),
+    "softmax on pixels": Look(BLACK, ":", "s"),
+    "ISTA": Look(GREY, ":", "<"),
+    "FISTA": Look(BLACK, "--", ">"),
+    "f(x)": Look(BLUE, "--", "s"),
+    "LISTA": Look(PURPLE, "--", "h"),
+    "exact": Look(BLACK, ":", "D"),
+}
+OTHERS = [
+    Look(*parts)
+    for parts in zip([BLUE, RED, GREEN, ORANGE, PURPLE, SKY], "- -- -. : - --".split(), "osD^vX", strict=True)
+]
+
+
+def look(label: str, place: int = 0) -> Look:
+    """The look of what a label names: of the method with which it begins, else of its place in the picture."""
+    names = [name for name in METHODS if label.startswith(name)]
+    return METHODS[max(names, key=len)] if names else OTHERS[place % len(OTHERS)]
+
+
+def missing(fig):
+    """What a reader lacks in a Figure: a title, or the label of an axis that shows numbers. [] where all is there."""
+    from matplotlib.ticker import FixedFormatter, FuncFormatter
+
+    lacks = [] if fig.get_suptitle() or any(axes.get_title() for axes in fig.axes) else ["a title"]
+    for axes in fig.axes:
+        for axis, side in ((axes.xaxis, "bottom"), (axes.yaxis, "left")):
+            shown = axes.axison and axis.get_visible() and len(axis.get_ticklocs())
+            ticks = axis.get_tick_params()
+            shown = shown and any(ticks.get(f"label{one}") for one in (side, {"bottom": "top", "left": "right"}[side]))
+            words = isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter)  # the ticks say it all
+            if shown and not words and not axis.get_label_text():
+                lacks.append(f"the label of an {axis.axis_name} axis")
+    return lacks
 
 
 def _figure(width, height):
@@ -29,7 +101,12 @@ def images(rows, title=None, shape=(28, 28), columns=12):
         for j in range(columns):
             top, left = i * (height + gap), j * (width + gap)
             canvas[top : top + height, left : left + width] = np.reshape(x[j], shape)
-    fig = _figure(0.62 * columns + 1.2, 0.66 * len(rows) + (0.4 if title else 0.1))
+    inch = 0.55 / max(height, width)  # an image takes 0.55 inches
+    names = 0.09 * max(map(len, rows)) + 0.2
+    fig = _figure(
+        max(inch * canvas.shape[1] + names, 0.1 * len(title or "") + 2 * names),
+        inch * canvas.shape[0] + (0.4 if title else 0.1),
+    )
     axis = fig.subplots()
     axis.imshow(canvas, cmap="gray_r", vmin=0, vmax=1)
     axis.set_yticks([i * (height + gap) + height / 2 for i in range(len(rows))], list(rows))
@@ -40,10 +117,19 @@ def images(rows, title=None, shape=(28, 28), columns=12):
 
 
 def codes(panels, labels, title=None):
-    """2-D codes as points, coloured by class.     panels: label -> (k, 2); labels: (k,) integers 0–9."""
+    """2-D codes as points, coloured by class, with the class at its median.
+
+    panels: label -> (k, 2);  labels: (k,) integers 0–9
+    """
+    from matplotlib import patheffects
+
     fig = _figure(5.2 * len(panels), 4.8)
     for axis, (label, h) in zip(fig.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         points = axis.scatter(*h.T, c=labels, cmap="tab10", s=4, linewidths=0, vmin=-0.5, vmax=9.5)
+        for one in np.unique(labels):  # two hues of ten look alike to many eyes
+            middle = np.median(h[labels == one], axis=0)
+            text = axis.text(*middle, str(one), fontsize=13, weight="bold", ha="center", va="center")
+            text.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
         axis.set(title=label, xlabel="$h_1$", ylabel="$h_2$")
     fig.colorbar(points, ax=fig.axes, ticks=range(10), label="digit (not seen in training)")
     if title:
@@ -56,25 +142,36 @@ def curves(histories, term="J", lines=None, ylabel=None, title=None):
     fig = _figure(6.4, 4)
     axis = fig.subplots()
     for k, (label, history) in enumerate(histories.items()):
-        epochs = history["epoch"]
-        axis.plot(epochs, history[term], "--", color=f"C{k}", linewidth=1, label=f"{label}, training")
+        epochs, color = history["epoch"], look(label, k).color
+        axis.plot(epochs, history[term], "--", color=color, linewidth=1, label=f"{label}, training")
         if "validation" in history[0]:
-            axis.plot(epochs, history[f"validation.{term}"], color=f"C{k}", label=f"{label}, test")
+            axis.plot(epochs, history[f"validation.{term}"], color=color, label=f"{label}, test")
     for label, level in (lines or {}).items():
         axis.axhline(level, color="0.4", linewidth=1, linestyle=":")
         axis.annotate(label, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
     axis.set(xlabel="epoch", ylabel=ylabel or term, title=title)
     axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.legend(fontsize=8)
+    if len(histories) > 2:  # so many entries would lie on the curves
+        fig.legend(fontsize=8, loc="outside lower center", ncols=2)
+    else:
+        axis.legend(fontsize=8)
     return fig
 
 
 def levels(series, xlabel, ylabel, title=None, xscale="linear", yscale="linear", markers=()):
-    """Lines.     series: label -> (x values, y values);  markers: labels that are drawn as points instead."""
+    """Lines, with markers where the points are few.
+
+    series: label -> (x values, y values);  markers: labels that are drawn as points alone
+    """
     fig = _figure(6.4, 4)
     axis = fig.subplots()
-    for label, (x, y) in series.items():
-        axis.plot(x, y, "o" if label in markers else "-", label=label)
+    for k, (label, (x, y)) in enumerate(series.items()):
+        style = look(label, k)._asdict()
+        if label in markers:
+            style["linestyle"] = "none"
+        elif len(x) > 12:
+            style["marker"] = "none"
+        axis.plot(x, y, **style, label=label)
     axis.set(xlabel=xlabel, ylabel=ylabel, title=title, xscale=xscale, yscale=yscale)
     axis.legend(fontsize=8)
     return fig
@@ -88,14 +185,14 @@ def fields(panels, points, title=None):
         fig.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
         axis.scatter(*np.transpose(points), s=3, color="0.75", linewidths=0, label="data")
-        axis.quiver(*places.T, *vectors.T, angles="xy", scale_units="xy", scale=1, width=0.003, color="C0")
+        axis.quiver(*places.T, *vectors.T, angles="xy", scale_units="xy", scale=1, width=0.003, color=BLUE)
         axis.set(title=label, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
     if title:
         fig.suptitle(title, fontsize=10)
     return fig
 
 
-def plane(points, title=None, edges=None, thumbnails=None, ellipses=None, shape=(28, 28)):
+def plane(points, title=None, edges=None, thumbnails=None, ellipses=None, shape=(28, 28), labels=("$x_1$", "$x_2$")):
     """Points of the plane, (k, 2).     edges: (e, 2) pairs of indices;  thumbnails: index -> image drawn at the point;
     ellipses: a covariance a point, (k, 2, 2), drawn at one standard deviation."""
     from matplotlib.collections import EllipseCollection, LineCollection
@@ -109,14 +206,14 @@ def plane(points, title=None, edges=None, thumbnails=None, ellipses=None, shape=
         variance, vectors = np.linalg.eigh(ellipses)  # ascending: the last column is the long axis
         width, height = 2 * np.sqrt(variance[:, 1]), 2 * np.sqrt(variance[:, 0])
         angle = np.degrees(np.arctan2(vectors[:, 1, 1], vectors[:, 0, 1]))
-        options = dict(units="xy", offsets=points, offset_transform=axis.transData, facecolors="none", edgecolors="C0")
+        options = dict(units="xy", offsets=points, offset_transform=axis.transData, facecolors="none", edgecolors=BLUE)
         axis.add_collection(EllipseCollection(width, height, angle, **options))
         axis.set_aspect("equal")
-    axis.scatter(*points.T, s=6, color="C1", linewidths=0, zorder=2)
+    axis.scatter(*points.T, s=6, color=RED, linewidths=0, zorder=2)
     for index, image in (thumbnails or {}).items():
         picture = OffsetImage(np.reshape(image, shape), cmap="gray_r", zoom=1.0)
         axis.add_artist(AnnotationBbox(picture, points[index], pad=0.1, bboxprops=dict(linewidth=0.4)))
-    axis.set(title=title, xlabel="first", ylabel="second")
+    axis.set(title=title, xlabel=labels[0], ylabel=labels[1])
     axis.title.set_fontsize(10)
     return fig
 

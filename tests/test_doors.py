@@ -12,7 +12,7 @@ import scipy.sparse
 import minae
 from minae import InputError, data, training
 from minae.inference import SparseCoding
-from minae.metrics import retrieval
+from minae.metrics import probe, retrieval
 from minae.models import get_model, registry
 from minae.options import (
     Choice,
@@ -167,6 +167,8 @@ def verbs(X, folder):
         (retrieval.ball, dict(codes=codes, queries=codes[:2], radius=2)),
         (retrieval.nearest, dict(codes=codes, queries=codes[:2], k=2)),
         (retrieval.precision_within, dict(distances=distances, labels=labels, query_labels=labels[:3], radius=3)),
+        (probe.probe_error, dict(h=X, labels=np.arange(12) % 2, h_test=X, test_labels=np.arange(12) % 2, epochs=1)),
+        (probe.knn_accuracy, dict(h=X, labels=np.arange(12) % 2, h_test=X, test_labels=np.arange(12) % 2, k=3)),
         (kept.encode, dict(X=X)),
     ]
 

@@ -1,7 +1,8 @@
 """14.0 Checking a Gradient
 
 Equations: none
-Figures: none in the book; the error of a difference against its step, and a table of what each test catches
+Figures: steps_float64 (the error of a difference against its step); steps_float32 (the same in float32); faults (what
+each layer of tests catches)
 
 Every gradient in minae is derived by hand, and every one is held against differences of the cost that it belongs to, as
 the book advises (section 11.5, Debugging Strategies):
@@ -25,7 +26,7 @@ from minae.chapters import Section
 from minae.chapters.ch14.faults import FAMILIES, FAULTS, Steps, mutate
 from minae.chapters.ch14.safeguards import LAYERS, X, tiny
 
-section = Section(__doc__)  # all sizes do the same work, and NumPy does it: this is about numbers, not devices
+section = Section("14.0")  # all sizes do the same work, and NumPy does it: this is about numbers, not devices
 x = X[:4]
 
 # %% [markdown]
@@ -64,14 +65,22 @@ for dtype, lowest in {"float64": -12, "float32": -7}.items():
     other, steps = model.copy(dtype=dtype), np.logspace(lowest, 0, 37)
     error = np.median([abs(differences(other, x, v, h) / (v @ gradient) - 1) for h in steps], axis=2).T
     for name, power, row in zip(POWER, POWER.values(), error, strict=True):
-        h = section.number(f"{dtype}, {name}: best step h", steps[row.argmin()])
-        section.number("  its error", row.min())
+        h = section.number("best step h", steps[row.argmin()], of=f"{name} difference, {dtype}")
+        section.number("relative error at the best step", row.min(), of=f"{name} difference, {dtype}")
         predicted = float(np.finfo(dtype).eps) ** power
         text = f"{dtype}, {name}: the best h is {predicted:.0e} within a decade, decades off"
         section.claim(text, abs(np.log10(h / predicted)), "<=", 1)
     series = {name: (steps, row) for name, row in zip(POWER, error, strict=True)}
     title = f"Error of a difference, {dtype}"
-    section.figure(plots.levels(series, "step h", "relative error", title, "log", "log"), f"steps_{dtype}")
+    section.figure(
+        plots.levels(series, "step h", "relative error", title, "log", "log"),
+        f"steps_{dtype}",
+        caption=f"The relative error of three differences against their step, in {dtype}. From right to left each line "
+        "first falls, because truncation shrinks with the step, and then rises, because rounding is divided by it. The "
+        "higher the order of the difference, the larger is its best step and the smaller the error there.",
+        alt=f"Three curves on logarithmic axes, in {dtype}, each with one minimum. The minimum of the one-sided "
+        "difference is highest and furthest to the left, that of Richardson's is lowest and furthest to the right.",
+    )
 
 # %% [markdown]
 # ## float32 cannot tell
@@ -88,8 +97,9 @@ entries, analytic = (np.arange(size) == chosen[:, None]).astype(float), large.pa
 for dtype in ("float64", "float32"):
     _, numeric, _ = differences(large.copy(dtype=dtype), digits, entries, float(np.finfo(dtype).eps) ** (1 / 3))
     error = np.linalg.norm(analytic - numeric) / np.linalg.norm(analytic + numeric)
-    largest[dtype] = section.number(f"a right gradient, checked in {dtype}: error", error)
-worst = section.number("  by check_gradient, largest error", check_gradient(large, digits, entries=40).worst.error)
+    largest[dtype] = section.number("error of the check", error, of=f"a right gradient, plain differences in {dtype}")
+worst = check_gradient(large, digits, entries=40).worst.error
+worst = section.number("error of the check", worst, of="a right gradient, by check_gradient")
 section.claim("float64 passes a right gradient at 1e-6, with h = eps^(1/3)", largest["float64"], "<=", 1e-6)
 section.claim("check_gradient passes it at 1e-7", worst, "<=", 1e-7)
 section.claim("float32 would hide a fault of one part in a thousand", largest["float32"], ">", 1e-3)
@@ -101,9 +111,12 @@ section.claim("float32 would hide a fault of one part in a thousand", largest["f
 
 # %%
 wrong = next(fault.make for fault in FAULTS if fault.name == "KL sparsity, gradient example by example")
-error = {B: section.number(f"no coupling, B = {B}: error", check_gradient(wrong(), X[:B]).worst.error) for B in (1, 4)}
-section.claim("it passes with one example", error[1], "<=", 1e-7)
-section.claim("and fails with four", error[4], ">", 1e-3)
+error = {}
+for B in (1, 4):
+    worst = check_gradient(wrong(), X[:B]).worst.error
+    error[B] = section.number("error of the check", worst, of=f"KL without its coupling, B = {B}")
+section.claim("a gradient without the coupling passes with one example", error[1], "<=", 1e-7)
+section.claim("a gradient without the coupling fails with four", error[4], ">", 1e-3)
 
 # %% [markdown]
 # ## A step has no gradient to check
@@ -118,11 +131,16 @@ error = {}
 for name, slope in {"straight-through": None, "a gradient of 0": 0.0}.items():
     for held, label in {False: "hard step", True: "hard step, c held fixed"}.items():
         model = tiny(mutate(Steps, slope=slope, held=held), loss="gaussian")()
-        error[name, held] = section.number(f"{name}, {label}, error", check_gradient(model, x).worst.error)
+        worst = check_gradient(model, x).worst.error
+        error[name, held] = section.number("error of the check", worst, of=f"{name}, {label}")
 section.claim("differences of the hard step refuse the surrogate", error["straight-through", False], ">", 1e-3)
-section.claim("and accept the gradient that trains nothing", error["a gradient of 0", False], "<=", 1e-7)
-section.claim("with c held fixed they accept the surrogate", error["straight-through", True], "<=", 1e-7)
-section.claim("and refuse the gradient that trains nothing", error["a gradient of 0", True], ">", 1e-3)
+section.claim(
+    "differences of the hard step accept the gradient that trains nothing", error["a gradient of 0", False], "<=", 1e-7
+)
+section.claim("with c held fixed, differences accept the surrogate", error["straight-through", True], "<=", 1e-7)
+section.claim(
+    "with c held fixed, differences refuse the gradient that trains nothing", error["a gradient of 0", True], ">", 1e-3
+)
 
 # %% [markdown]
 # ## What catches what
@@ -144,7 +162,15 @@ for name, row in (table | right).items():
     words[name] = {heads[layer]: word[caught] for layer, caught in row.items()}
 colours = {"caught": "#7fb3d5", "unseen": "#f5cba7", "passes": "#d5e8d4", "–": "#f4f4f4"}
 framed = [(fault.name, heads[fault.layer]) for fault in FAULTS]
-section.figure(plots.table(words, colours, framed, "Faults, and the layers of tests that catch them"), "faults")
+section.figure(
+    plots.table(words, colours, framed, "Faults, and the layers of tests that catch them"),
+    "faults",
+    caption="Each row is a fault that a public implementation had, and each column is a layer of tests. The frame "
+    "marks the layer that is named for the fault. A dash says that the layer does not apply to the model. Finite "
+    "differences, in the first column, miss every fault that is in the cost itself.",
+    alt="A table of faults against layers of tests, each cell coloured by whether the layer caught the fault. Every "
+    "framed cell says caught; many cells of the first column, finite differences, say unseen.",
+)
 
 # %%
 named, seen = sum(table[fault.name][fault.layer] for fault in FAULTS), sum(row["1"] for row in table.values())

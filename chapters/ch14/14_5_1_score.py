@@ -1,7 +1,8 @@
 """14.5.1 Estimating the Score
 
 Equations: 14.15, 14.16, 14.17
-Figures: 14.5 (the vector field of a denoising autoencoder around a curved 1-D manifold); samples of two chains
+Figures: vector_field (14.5: the field of a denoising autoencoder around a curved 1-D manifold); chains (digits drawn by
+a Markov chain)
 
 The score of a density is the gradient of its logarithm,
 
@@ -9,9 +10,13 @@ The score of a density is the gradient of its logarithm,
 
 and to learn it is one way to learn p. A denoising autoencoder trained with
 
-    ‖g(f(x̃)) − x‖²     (14.16)     and     C(x̃ | x) = N(x̃; x, σ² I)     (14.17)
+    ‖g(f(x̃)) − x‖²     (14.16)
 
-it does: the best r = g∘f is r(x̃) = E[x | x̃] = x̃ + σ² ∇ log p_σ(x̃), where p_σ is the density of x̃ (Miyasawa 1961;
+and the corruption
+
+    C(x̃ | x) = N(x̃; x, σ² I)     (14.17)
+
+does so: the best r = g∘f is r(x̃) = E[x | x̃] = x̃ + σ² ∇ log p_σ(x̃), where p_σ is the density of x̃ (Miyasawa 1961;
 Vincent 2011; Alain and Bengio 2014). So (r(x) − x)/σ² is a vector field, and here we know the true one.
 
 14.5.1.1: MLPs denoise since 1987 (LeCun; Gallinari et al.); to get a code by it came with Vincent et al. 2008, 2010.
@@ -28,7 +33,7 @@ from minae.chapters import Section
 from minae.chapters.classical import PCA, KMeans
 from minae.training import Adam, Cosine
 
-section = Section(__doc__)
+section = Section("14.5.1")
 rng = np.random.default_rng(section.seed)
 sigma, device = 0.3, dict(backend=section.backend)
 
@@ -73,20 +78,32 @@ models, x = [train(seed) for seed in section.seeds], draw(5000, sigma).astype(np
 true, estimates = true_score(x, sigma), [model.score(x) for model in models]
 errors = [float(np.linalg.norm(s - true) / np.linalg.norm(true)) for s in estimates]
 cosines = [float((s * true).sum() / np.linalg.norm(s) / np.linalg.norm(true)) for s in estimates]
-error = section.number(f"relative L2 error of the score, σ = {sigma}", errors)
-cosine = section.number("  cosine with the true score", cosines)
-section.claim("the denoiser has learned the score, relative error", error, "<=", section.pick(0.2, 0.1, 0.1))
-section.claim("  cosine", cosine, ">=", section.pick(0.98, 0.99, 0.99))
+error = section.number("relative L2 error", errors, of=f"score by the denoiser, σ = {sigma}")
+cosine = section.number("cosine with the true score", cosines, of=f"score by the denoiser, σ = {sigma}")
+section.claim("the denoiser has learned most of the score: relative error", error, "<=", 0.2)
+section.guard("relative error of the score", error, "<=", 0.1)
+section.guard("cosine with the true score", cosine, ">=", 0.99)
 wrong = float(np.linalg.norm(estimates[0] - true_score(x, 0)) / np.linalg.norm(true_score(x, 0)))
 section.claim("it is the score of p_σ, not of p: relative error there", wrong, ">", 3 * error)
 
-# %% Figure 14.5: the field points to the manifold from all around and is zero on it, where the density is largest
+# %% [markdown]
+# Figure 14.5: the field points to the manifold from all around, and is zero on it, where the density is largest.
+
+# %%
 side = np.linspace(-4, 4, 25)
 grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2).astype(np.float32)
 near = np.square(grid[:, None] - centres).sum(axis=2).min(axis=1) < 1  # where there are x̃ to learn from
-fields = {"r(x) − x": models[0].reconstruct(grid) - grid, "σ² ∇ log p(x), exact": sigma**2 * true_score(grid, sigma)}
+fields = {"r(x) − x": models[0].reconstruct(grid) - grid, "σ² ∇ log p_σ(x), exact": sigma**2 * true_score(grid, sigma)}
 panels = {name: (grid[near], field[near]) for name, field in fields.items()}
-section.figure(plots.fields(panels, draw(1500), "Figure 14.5: the vector field around a manifold"), "vector_field")
+section.figure(
+    plots.fields(panels, draw(1500), "Figure 14.5: the vector field around a manifold"),
+    "vector_field",
+    caption="Left, the arrows r(x) − x of the trained denoiser; right, σ² times the exact score of the smoothed "
+    "density p_σ. The data lie on the grey spiral. Arrows are drawn where training saw points, within 1 of the "
+    "spiral. They point to it from both sides and vanish on it.",
+    alt="Two panels with a grey arc of about three quarters of a turn. In both, arrows on either side of the arc point "
+    "to its nearest point and are longer further away; the panels look alike.",
+)
 
 # %% [markdown]
 # ## Sampling by Langevin steps
@@ -100,8 +117,13 @@ expected = draw(20000, sigma)
 away = [np.sqrt(np.square(z[:, None] - centres).sum(axis=2).min(axis=1)).mean() for z in (got, expected[:2000])]
 off = abs(np.cov(got.T) - np.cov(expected.T)).max() / np.var(expected, axis=0).max()
 section.claim("Langevin samples spread as p_σ does: covariance, relative error", off, "<=", 0.25)
-near = section.number("distance to the manifold, of the samples over that of p_σ", away[0] / away[1])
-section.claim("and lie as near to the manifold: ratio off 1", abs(near - 1), "<=", section.pick(0.25, 0.15, 0.15))
+near = section.number("distance to the manifold over that of p_σ", away[0] / away[1], of="Langevin samples")
+section.claim(
+    "Langevin samples lie as near to the manifold as p_σ: ratio off 1",
+    abs(near - 1),
+    "<=",
+    section.pick(0.25, 0.15, 0.15),
+)
 
 # %% [markdown]
 # ## Sampling digits by the denoiser's Markov chain
@@ -134,17 +156,25 @@ for seed in section.seeds:
     chains.append(model.chain(X[:200], steps=section.pick(30, 70, 70), seed=seed)[20:])  # forgets the first 20
     values.append(log_likelihood(chains[-1].reshape(-1, 784)))
 published = "DBN 138, stacked CAE 121, deep GSN 214, GAN 225 (seen; Bengio et al. 2013, Goodfellow et al. 2014)"
-value = section.number("Parzen log-likelihood, nats", values, published=published)
+value = section.number("Parzen log-likelihood, nats", values, published, of="samples of the chain")
 baselines = {"a Gaussian on 50 components": PCA(X, 50).sample(10000, rng).clip(0, 1), "training images": X[:10000]}
 baselines["1000 centroids of k-means"] = KMeans(X, 1000, iterations=section.pick(2, 10, 10)).centroids
 for name, samples in baselines.items():
-    section.number(f"  the same, {name}", log_likelihood(samples))
-section.claim("Parzen log-likelihood of the samples", value, ">", section.pick(-50, 60, 120))
+    section.number("Parzen log-likelihood, nats", log_likelihood(samples), of=name)
+section.guard("Parzen log-likelihood of the samples, nats", value, ">", 120)
 rows = {f"chain {k + 1}": chains[0][::2, k][:12] for k in range(5)}
-section.figure(plots.images(rows, "Five chains on digits, every second step"), "chains")
+section.figure(
+    plots.images(rows, "Five chains on digits, every second step"),
+    "chains",
+    caption="Each row is one chain, which spoils a digit, denoises it, and draws pixels from what comes out, again and "
+    "again. Every second step is drawn. Look for the places where a digit turns into another by way of shapes that are "
+    "still digits.",
+    alt="Five rows of twelve digits. Along a row neighbouring digits resemble each other, and some rows pass from one "
+    "class to another.",
+)
 
 # %%
 worst = check_gradient(models[0], draw(4), entries=40).worst.error
-section.claim("the gradient is that of J", section.number("gradient check, largest error", worst), "<=", 1e-7)
+section.claim("the gradient is that of J", section.number("largest error of the gradient check", worst), "<=", 1e-7)
 
 section.finish()

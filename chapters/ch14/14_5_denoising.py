@@ -1,7 +1,7 @@
 """14.5 Denoising Autoencoders
 
 Equations: 14.14
-Figures: 14.3 is a diagram; 14.4 (a corrupted point is sent back towards the manifold), computed; test errors
+Figures: back (14.4: a corrupted point is sent back towards the manifold)
 
 The training procedure draws pairs: x from the data, x̃ from the corruption C(x̃ | x). It then learns the distribution
 p_reconstruct(x | x̃) = p_decoder(x | h), h = f(x̃), by descending on
@@ -25,7 +25,7 @@ from minae import Classifier, DenoisingAutoencoder, UndercompleteAutoencoder, da
 from minae.chapters import Section
 from minae.training import Adam, Cosine
 
-section = Section(__doc__)
+section = Section("14.5")
 rng = np.random.default_rng(section.seed)
 
 # %% [markdown]
@@ -57,11 +57,13 @@ for seed in section.seeds:
     denoiser = DenoisingAutoencoder((2, 64, 64), seed=seed, **options)
     denoiser.fit(x, epochs=epochs, optimizer=Adam(Cosine(1e-2, steps=epochs * -(-len(x) // 128))), seed=seed)
     errors.append(np.square(denoiser.reconstruct(x_tilde) - x_test).sum(axis=1).mean())
-error = section.number("squared error of r(x̃), test pairs", errors)
-least = section.number("  of E[x | x̃], the least possible", np.square(best(x_tilde) - x_test).sum(axis=1).mean())
-before = section.number("  of x̃ itself", np.square(x_tilde - x_test).sum(axis=1).mean())
+error = section.number("squared error, test pairs", errors, of="r(x̃)")
+least = np.square(best(x_tilde) - x_test).sum(axis=1).mean()
+least = section.number("squared error, test pairs", least, of="E[x | x̃], the least possible")
+before = np.square(x_tilde - x_test).sum(axis=1).mean()
+before = section.number("squared error, test pairs", before, of="x̃ itself")
 section.claim("r(x̃) is as good as E[x | x̃], squared errors", error / least, "<=", section.pick(1.1, 1.05, 1.05))
-section.claim("and better than x̃", error / before, "<", 0.7)
+section.claim("r(x̃) is better than x̃, squared errors", error / before, "<", 0.7)
 
 
 def off_the_curve(x):
@@ -72,7 +74,15 @@ r = denoiser.reconstruct(x_tilde)
 section.claim("r(x̃) is nearer to the manifold than x̃", off_the_curve(r) / off_the_curve(x_tilde), "<", 0.3)
 some = slice(0, 150)
 panels = {"x̃ → r(x̃)": (x_tilde[some], (r - x_tilde)[some]), "x̃ → x": (x_tilde[some], (x_test - x_tilde)[some])}
-section.figure(plots.fields(panels, curve, "Figure 14.4: where r sends x̃, and where x̃ came from"), "back")
+section.figure(
+    plots.fields(panels, curve, "Figure 14.4: where r sends x̃, and where x̃ came from"),
+    "back",
+    caption="Left, arrows from corrupted points x̃ to r(x̃); right, arrows from the same points to the x that they "
+    "came from. The data lie on the grey curve. The arrows on the right scatter along the curve. Those on the left "
+    "end at the mean of all x that a point may have come from, so they meet the curve nearly at right angles.",
+    alt="Two panels with a grey sine curve. On the left arrows lead straight to the curve; on the right arrows from "
+    "the same places lead to scattered points of it.",
+)
 
 # %% [markdown]
 # ## Denoising layers make better stacks
@@ -116,13 +126,14 @@ for problem, (images, level) in problems.items():
     layers["SDAE"] = DenoisingAutoencoder, dict(corruption="masking", level=level)
     for name, (layer, options) in layers.items():
         errors = [test_error(images, layer, options, seed) for seed in section.seeds]
-        label = f"test error %, {problem}, {name}" + (f" ({level:.0%})" if name == "SDAE" else "")
-        error[problem, name] = section.number(label, errors, f"{published[problem][name]} (seen; Vincent et al. 2010)")
+        label = f"{problem}, {name}" + (f" ({level:.0%})" if name == "SDAE" else "")
+        source = f"{published[problem][name]} (seen; Vincent et al. 2010)"
+        error[problem, name] = section.number("test error %", errors, source, of=label)
 gain = {name: error["basic", "none"] - error["basic", name] for name in ("SAE", "SDAE")}
 if section.size == "full":
-    section.claim("basic: points gained by pretraining, SAE", gain["SAE"], ">=", 0.5)
-    section.claim("basic: points gained by pretraining, SDAE", gain["SDAE"], ">=", 0.5)
+    section.guard("basic: points gained by pretraining, SAE", gain["SAE"], ">=", 0.5)
+    section.guard("basic: points gained by pretraining, SDAE", gain["SDAE"], ">=", 0.5)
     points = error["bg-rand", "SAE"] - error["bg-rand", "SDAE"]
-    section.claim("bg-rand: points gained by denoising over plain layers", points, ">=", 1.5)
+    section.guard("bg-rand: points gained by denoising over plain layers", points, ">=", 1.5)
 
 section.finish()

@@ -1,7 +1,8 @@
 """14.6 Learning Manifolds with Autoencoders
 
 Equations: none
-Figures: 14.6 (a translated digit), 14.7 (r(x) crosses the identity), 14.8 (neighbour graph), 14.9 (tiled tangents)
+Figures: translation (14.6: a translated digit); tangent (its tangents); reconstruction (14.7: r(x) crosses the
+identity); neighbours (14.8: a neighbour graph); tiles (14.9: tiled tangents)
 
 Data concentrate around a manifold of low dimension. At a point of it, the tangent plane holds the directions in which x
 may change and stay on the manifold. An autoencoder serves two forces: to reconstruct the training examples, and to be
@@ -23,7 +24,7 @@ from minae.chapters import Section
 from minae.chapters.classical import PCA
 from minae.training import Adam, Cosine
 
-section = Section(__doc__)
+section = Section("14.6")
 digits = data.mnist(full=section.size == "full")
 X, X_test = digits.train, digits.test  # (rows, 784), pixels in [0, 1]
 
@@ -46,10 +47,28 @@ dx = np.stack([translated(some, 0.5, axis) - translated(some, -0.5, axis) for ax
 curve = np.vstack([translated(some[:1], t) for t in times])
 plane, options = PCA(curve, 2).encode(curve), dict(edges=[(k, k + 1) for k in range(64)])
 options |= dict(title="Figure 14.6: a digit moved up and down", thumbnails={k: curve[k] for k in range(8, 57, 12)})
-section.figure(plots.plane(plane, **options), "translation")
+components = ("first principal component", "second principal component")
+section.figure(
+    plots.plane(plane, **options, labels=components),
+    "translation",
+    caption="A digit that is moved up and down traces a curve in the space of its 784 pixels, drawn here in the plane "
+    "of the curve's two leading principal components. Thumbnails show the digit at five places. The curve bends: a "
+    "step of one pixel leads in another direction at each place. Its kinks lie at whole pixels, because positions "
+    "between two pixels are interpolated linearly.",
+    alt="An arch of connected points in the plane, open below, with five thumbnails of the same digit at different "
+    "heights along it.",
+)
 dx /= np.linalg.norm(dx)  # over all rows, so that a share is Σ ‖T ∂x/∂t‖²
 grey = 0.5 + 0.5 * (dx[0] / abs(dx[0]).max(axis=0)).T
-section.figure(plots.images({"x": some[[0, 0]], "∂x/∂t": grey}, "down, right", columns=2), "tangent")
+section.figure(
+    plots.images({"x": some[[0, 0]], "∂x/∂t": grey}, "Moved down, and right: dark pixels gain ink", columns=2),
+    "tangent",
+    caption="A digit, and the tangents ∂x/∂t of two movements at it: to the left, of moving it down; to the right, of "
+    "moving it to the right. Dark pixels gain ink as t grows, light pixels lose it, and grey ones stay as they are. "
+    "Only the edges of strokes change.",
+    alt="Above, the same digit twice. Below, two grey images in which the edges of the digit's strokes are dark on the "
+    "side to which the digit moves and light on the other.",
+)
 
 # %% [markdown]
 # How much of ∂x/∂t lies in the 20 leading tangents of a contractive autoencoder? (In a random span: 20/784 of it.)
@@ -66,12 +85,15 @@ for seed in section.seeds:
 near = X[cKDTree(X).query(some, k=60)[1]]  # (rows, 60, 784)
 local = np.linalg.svd(near - near.mean(axis=1, keepdims=True), full_matrices=False)[2][:, :20]
 spans = {"tangents of the CAE at x": tangents, "tangents at another digit": [T[::-1] for T in tangents]}
-spans |= {"components of all digits (PCA)": [PCA(X, 20).D.T], "of the 60 nearest (local PCA)": [local]}
+spans |= {
+    "components of all digits (PCA)": [PCA(X, 20).D.T],
+    "components of the 60 nearest digits (local PCA)": [local],
+}
 for name, Ts in spans.items():
-    spans[name] = section.number(f"share of ∂x/∂t in 20 {name}", [np.square(T @ dx).sum() for T in Ts])
+    spans[name] = section.number("share of ∂x/∂t", [np.square(T @ dx).sum() for T in Ts], of=f"20 {name}")
 own, elsewhere, *_ = spans.values()
 section.claim("the tangents hold motion: share over 20/784", own / (20 / 784), ">", 5)
-section.claim("and belong to x: share over that at another digit", own / elsewhere, ">", 1.05)
+section.claim("the tangents belong to x: share over that at another digit", own / elsewhere, ">", 1.05)
 
 # %% [markdown]
 # ## Figure 14.7: r(x) crosses the identity
@@ -87,12 +109,30 @@ axis = np.linspace(-3, 2.5, 400)[:, None]
 best = (softmax(-np.square(axis - points.T) / (2 * sigma**2), axis=1) @ points)[:, 0]  # E[x | x̃]
 curves = {"identity": (axis[:, 0], axis[:, 0]), "r(x)": (axis[:, 0], line.reconstruct(axis)[:, 0])}
 curves |= {"E[x | x̃], the best r": (axis[:, 0], best), "training points": (points[:, 0], points[:, 0])}
-section.figure(plots.levels(curves, "x", "r(x)", "Figure 14.7", markers={"training points"}), "reconstruction")
+section.figure(
+    plots.levels(curves, "x", "r(x)", "Figure 14.7: r(x) crosses the identity", markers={"training points"}),
+    "reconstruction",
+    caption="The reconstruction r(x) of a denoising autoencoder that learned three points of a line, beside the best "
+    "possible r, the mean E[x | x̃], and the identity. At a training point r crosses the identity with a small slope, "
+    "so that it pulls what lies nearby in; between two points it crosses steeply, where the pull changes sides.",
+    alt="A staircase curve with three flat steps at the heights of the three training points, which crosses the "
+    "diagonal at each point and between them. The trained curve and the best one nearly coincide.",
+)
 off, places = abs(line.reconstruct(points) - points).max(), np.vstack([points, [[-1.0], [0.75]]])
 slopes = (line.reconstruct(places + 0.05) - line.reconstruct(places - 0.05)) / 0.1
 section.claim("r(x) = x at the training points, largest difference", off, "<=", 0.1)
-section.claim("largest slope of r there", section.number("slope at the points", abs(slopes[:3]).max()), "<", 0.5)
-section.claim("least slope half-way between", section.number("slope between them", slopes[3:].min()), ">", 1.0)
+section.claim(
+    "largest slope of r there",
+    section.number("largest slope of r", abs(slopes[:3]).max(), of="training points"),
+    "<",
+    0.5,
+)
+section.claim(
+    "least slope half-way between",
+    section.number("least slope of r", slopes[3:].min(), of="half-way between training points"),
+    ">",
+    1.0,
+)
 
 # %% [markdown]
 # ## Figure 14.8: a neighbour graph
@@ -109,13 +149,21 @@ for x in some[:20]:
     np.put_along_axis(graph, index[:, 1:], lengths[:, 1:], axis=1)
     geodesic, straight = shortest_path(graph, directed=False), np.linalg.norm(moving[:, None] - moving, axis=2)
     order.append([spearmanr(apart, d, axis=None)[0] for d in (geodesic, straight)])
-path = section.number("rank correlation of |t_i − t_j| with the path", np.mean(order, axis=0)[0])
-chord = section.number("  with the straight line", np.mean(order, axis=0)[1])
+path = section.number("rank correlation with |t_i − t_j|", np.mean(order, axis=0)[0], of="path along the graph")
+chord = section.number("rank correlation with |t_i − t_j|", np.mean(order, axis=0)[1], of="straight line")
 section.claim("the path follows t: 1 − correlation, over that of the line", (1 - path) / (1 - chord), "<", 0.1)
 ones = X[digits.train_labels == 1][: section.pick(150, 300, 300)]
 edges = [(i, j) for i, *others in cKDTree(ones).query(ones, k=4)[1] for j in others]
 plane, shown = PCA(ones, 2).encode(ones), {i: ones[i] for i in range(0, len(ones), len(ones) // 25)}
-section.figure(plots.plane(plane, "Figure 14.8: ones and their 3 nearest", edges=edges, thumbnails=shown), "neighbours")
+section.figure(
+    plots.plane(plane, "Figure 14.8: ones and their 3 nearest", edges=edges, thumbnails=shown, labels=components),
+    "neighbours",
+    caption="Each point is a digit 1, in the plane of the two leading principal components of all ones, and is joined "
+    "to the three ones that are nearest to it in the space of pixels. Thumbnails show some of them. Along the graph "
+    "the slant of the stroke changes step by step.",
+    alt="A cloud of connected points with thumbnails of ones. From one end of the cloud to the other the strokes turn "
+    "from leaning left to leaning right.",
+)
 
 # %% [markdown]
 # ## Figure 14.9: tiled tangents
@@ -143,8 +191,15 @@ planes, tiles, score = np.einsum("kni,knj->kij", near, near) / 8, {}, {}
 for name, along in {"tiles": planes, "spheres": 0 * planes}.items():
     widths = [along + s**2 * np.eye(2) for s in np.geomspace(0.01, 0.5, 20)]
     tiles[name] = max(widths, key=lambda covariance: log_density(held_out, covariance))
-    score[name] = section.number(f"log-density of test points, {name}", log_density(test, tiles[name]))
+    score[name] = section.number("log-density of test points", log_density(test, tiles[name]), of=name)
 section.claim("flat tiles beat spheres", score["tiles"], ">", score["spheres"])
-section.figure(plots.plane(train, "Figure 14.9: Gaussians along the tangents", ellipses=tiles["tiles"]), "tiles")
+section.figure(
+    plots.plane(train, "Figure 14.9: Gaussians along the tangents", ellipses=tiles["tiles"]),
+    "tiles",
+    caption="One hundred points of a curve, and at each a flat Gaussian, drawn as its ellipse of one standard "
+    "deviation. The long axis follows the covariance of the 8 nearest points, and so the tangent. Together the "
+    "ellipses cover the curve and little else, which is why they give test points a higher density than spheres do.",
+    alt="A spiral of points, each inside a thin ellipse that lies along the spiral.",
+)
 
 section.finish()

@@ -1,1 +1,1 @@
-"""What a code is worth: retrieval, and (as the chapters need them) probes, detection and disentanglement."""
+"""What a code is worth: probes, retrieval, and (as the chapters need them) detection and disentanglement."""
