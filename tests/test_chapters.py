@@ -29,9 +29,13 @@ sys.exit(minae.cli.main())
 """
 
 
+# One section of each kind of model runs on the stand-in for a GPU, too; the models themselves are tested on it elsewhere.
+GUARDED = ("14.1", "14.2.1", "14.2.3", "14.4", "14.5.1", "14.8")
+RUNS = [(number, backend) for number in SECTIONS for backend in ("numpy", "guard")[: 1 + (number in GUARDED)]]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["numpy", "guard"])
-@pytest.mark.parametrize("number", SECTIONS)
+@pytest.mark.parametrize("number, backend", RUNS)
 def test_section(number, backend, tmp_path):
     given = ["run", number, "--quick", "--backend", backend, "--out", str(tmp_path)]
     command = [sys.executable, "-c", MAIN, str(Path(__file__).parent), *given]
