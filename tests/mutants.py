@@ -467,8 +467,8 @@ MUTANTS = [
     Mutant(
         "checkpoint-stale-unverified",
         "minae/training/checkpoint.py",
-        'for name in ("epoch", "position", "stale"):',
-        'for name in ("epoch", "position"):',
+        'for name in ("epoch", "position", "stale")}',
+        'for name in ("epoch", "position")}',
         "a damaged count of bad epochs that patience goes on from",
         "tests/test_training.py -k verified",
     ),
