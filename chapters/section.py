@@ -322,7 +322,7 @@ def _where(shell):
         frame = frame.f_back
     line, outer = frame.f_lineno, frame
     if hasattr(shell, "execution_count"):
-        return {"line": line, "cell": shell.execution_count}
+        return {"line": line, "cell": len(shell.user_ns["In"]) - 1}  # execution_count may be that of the next one
     while outer.f_code.co_name != "<module>" and outer.f_back:
         outer = outer.f_back
     above = linecache.getlines(outer.f_code.co_filename)[: outer.f_lineno]
