@@ -229,6 +229,7 @@ def test_data_of_a_users_own(monkeypatch, tmp_path, rng):
     assert "published" not in json.loads((tmp_path / "results.json").read_text())["numbers"][0]
 
 
+@pytest.mark.slow
 def test_a_section_runs_on_data_of_a_users_own(tmp_path, rng):
     np.savetxt(tmp_path / "mine.csv", rng.uniform(size=(120, 12)), delimiter=",")
     options = ["--quick", "--data", str(tmp_path / "mine.csv"), "--out", str(tmp_path / "out")]
@@ -268,6 +269,7 @@ def test_an_equation_keeps_its_number():
     assert typeset("Text\n\n    J = L     (14.2)\n\nmore") == "Text\n\n$$J = L \\tag{14.2}$$\n\nmore"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", ["14.0", "14.1"])
 def test_a_section_runs_as_a_notebook(number, tmp_path, monkeypatch):
     pytest.importorskip("ipykernel", reason="ipykernel is not here, and notebooks are not run")
