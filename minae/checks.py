@@ -155,11 +155,9 @@ def check_gradient(
     Raises InputError for x of the wrong shape, for a term or a turn that the model does not have, for a cost that is
     random, and for a model whose copy has another cost than it has itself.
     """
-    if not isinstance(turn, str | None) or turn not in (model.turns or [None]):
-        raise InputError(f"turn is {turn!r}: this model has {', '.join(model.turns) or 'no turns, leave it out'}")
+    how = check_turn(model, turn) | {"mode": mode}
     original, model = model, model.copy(dtype="float64")
     backend, rng, weights = model.backend, np.random.default_rng(seed), dict(model.weights)
-    how = {"mode": mode} | ({} if turn is None else {"turn": turn})
     as_host = {name: _host(array, backend) for name, array in {"X": x, "y": y, **inputs}.items() if array is not None}
     fields = dict(as_host)
     batches = model.batches(as_host.pop("X", None), as_host.pop("y", None), as_host)
@@ -202,6 +200,13 @@ def check_gradient(
         for name in moved:
             findings.append(_check(J, model, name, views[name], "+".join(group), entries, tolerance, rng, rounding))
     return GradientReport(findings, tolerance)
+
+
+def check_turn(model, turn):
+    """The arguments of `cost_and_grad` for a turn: none for a model without turns."""
+    if not isinstance(turn, str | None) or turn not in (model.turns or [None]):
+        raise InputError(f"turn is {turn!r}: this model has {', '.join(model.turns) or 'no turns, leave it out'}")
+    return {} if turn is None else {"turn": turn}
 
 
 def _compare_with_a_copy(model, as_host, seed, constants, how):

@@ -121,9 +121,7 @@ def check_exact(
     """
     if isinstance(digits, bool) or not isinstance(digits, int) or not 50 <= digits <= 10_000:
         raise InputError(f"digits is {digits!r}: expected a whole number from 50 to 10000")
-    if turn not in (model.turns or [None]):
-        raise InputError(f"turn is {turn!r}: this model has {', '.join(model.turns) or 'no turns, leave it out'}")
-    how = {"mode": mode} | ({} if turn is None else {"turn": turn})
+    how = checks.check_turn(model, turn) | {"mode": mode}
     given = held_fixed(model, {"X": x, "y": y, **inputs}, constants, seed, how)
     model = model.copy(backend=ExactBackend(digits), dtype="float64")
     xp, t = model.backend.xp, model.backend.xp.number(10) ** -(digits // 3)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import tempfile
+import warnings
 from pathlib import Path
 
 from minae import kernels
@@ -155,12 +156,20 @@ def claimed(path, what, wait=False):
     path = target(path)
     lock = path.with_name(f".{path.name[:200]}.lock")
     while True:
-        file = open(lock, "a")  # noqa: SIM115  (closed below)
+        try:
+            file = open(lock, "a")  # noqa: SIM115  (closed below)
+        except OSError as error:
+            raise InputError(f"cannot write {lock}: {error.strerror or error}; choose another folder") from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             file.close()
             raise InputError(f"{path} is in use, {what} it now: wait until it is done, or give another name") from None
+        except OSError as error:  # some network folders have no locks
+            warnings.warn(
+                f"{path.parent} has no locks ({error.strerror}): use {path} in one process only", stacklevel=3
+            )
+            break
         if lock.exists() and os.path.samestat(os.fstat(file.fileno()), lock.stat()):
             break
         file.close()  # the one before took its file away

@@ -672,3 +672,16 @@ def test_a_mapped_file_that_became_shorter(tmp_path, rng):
     for part in (X, X[100:], X[:50]):
         with pytest.raises(InputError, match="became shorter while it was read"):
             model.encode(part)
+
+
+def test_a_column_is_standardised_whatever_its_unit(tmp_path, rng):
+    """Currents of 1e-15 vary; years around 2,000,000 keep their digits; a column that does not vary becomes 0."""
+    z = rng.standard_normal((500, 3))
+    X = z * [1e-15, 0.5, 0] + [0, 2e6 + 1 / 3, 0.1]
+    np.save(tmp_path / "x.npy", X)
+    Z, kept = minae.data.Preprocessing.of(tmp_path / "x.npy", standardise=True)
+    expected = (z - z.mean(axis=0)) / z.std(axis=0)
+    for rows in (np.asarray(Z), kept.standardise(X), np.asarray(kept.read(tmp_path / "x.npy"))):
+        assert rows.dtype == np.float32
+        np.testing.assert_allclose(rows[:, :2], expected[:, :2], atol=1e-5)
+        np.testing.assert_allclose(rows[:, 2], 0, atol=1e-12)

@@ -802,3 +802,24 @@ sys.exit(hung)
 def test_a_fork_beside_a_training_does_not_hang():
     result = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_a_refused_fit_leaves_the_history_of_the_one_before(rng, tmp_path):
+    model, X = make(rng)
+    model.fit(X, epochs=2)
+    with pytest.raises(InputError, match="no checkpoint"):
+        model.fit(X, epochs=3, checkpoint=tmp_path / "none", resume=True)
+    assert model.history["epoch"] == [1, 2]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
+def test_a_folder_without_locks_is_told(rng, tmp_path, monkeypatch):
+    import fcntl
+
+    def none(*_):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.warns(UserWarning, match="has no locks"):
+        make(rng)[0].fit(make(rng)[1], epochs=1, checkpoint=tmp_path / "c")
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]

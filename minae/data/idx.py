@@ -57,5 +57,5 @@ def scaled(X, scale):
     """X / scale as a new float32 array."""
     with np.errstate(over="ignore"):  # too large for float32: infinite, and reported where the data are used
         X = np.asarray(X).astype(np.float32)
-        X /= np.float32(scale)
+        X /= np.asarray(scale, np.float32)
     return X

@@ -52,7 +52,7 @@ class Preprocessing:
         if (
             self.by_kind and own is not None and usual is None and X.dtype != np.uint8
         ):  # a table: pixels, or shares of 1
-            largest = float(np.max(X[:1000]))
+            largest = float(np.max(X))
             if scale is None and largest > 2:
                 raise InputError(
                     f"{path} has values up to {largest:g}, and the model learned from pixels that were divided by "
@@ -74,12 +74,14 @@ class Preprocessing:
             part = np.asarray(X[start : start + 4096], np.float64).reshape(-1, np.prod(shape)) - mean
             squares = squares + (part * part).sum(axis=0)
         deviation = np.sqrt(squares / rows)
-        constant = deviation <= 1e-12 * np.maximum(np.abs(mean), 1)
+        constant = deviation <= 1e-12 * np.abs(mean)  # what rounding makes of a column that does not vary
         return Preprocessing(self.scale, mean, np.where(constant, 1.0, deviation), self.by_kind, self.drop)
 
     def standardise(self, X):
         """(X − mean) / deviation, float32; X itself where there is no mean."""
         if self.mean is None:
             return X
-        shift, factor = (a.reshape(X.shape[1:]).astype(np.float32) for a in (self.mean, self.deviation))
-        return Scaled(X, factor, shift) if isinstance(X, np.memmap | Scaled) else (X - shift) / factor
+        shift, factor = (a.reshape(X.shape[1:]) for a in (self.mean, self.deviation))  # float64: a mean may be large
+        if isinstance(X, np.memmap | Scaled):
+            return Scaled(X, factor, shift)
+        return ((X - shift) / factor).astype(np.float32)

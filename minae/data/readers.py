@@ -78,7 +78,9 @@ class Scaled:
         return len(self.X)
 
     def __getitem__(self, rows):
-        return scaled(self.X[rows] if self.shift is None else self.X[rows] - self.shift, self.scale)
+        if self.shift is None:
+            return scaled(self.X[rows], self.scale)
+        return ((self.X[rows] - self.shift) / self.scale).astype(np.float32)
 
     def __array__(self, dtype=None, copy=None):
         return self[:].astype(dtype or self.dtype, copy=False)

@@ -59,6 +59,7 @@ class Layer:
 
     def __init_subclass__(cls):
         """The arguments of a layer pass the option of their name in `ARGUMENTS`."""
+        super().__init_subclass__()
         if "__init__" in vars(cls):
             names = [name for name in inspect.signature(cls.__init__).parameters if name in ARGUMENTS]
             cls.__init__ = options.door(**{name: copy.copy(ARGUMENTS[name]) for name in names})(cls.__init__)

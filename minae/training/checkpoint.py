@@ -129,7 +129,7 @@ class Checkpoint:
         self.stopped = patience is not None and self.stale >= patience
         self.history[:] = run["history"]
         self.recorded[...] = tensors["run.recorded"]
-        if run["best_J"] is not None:
+        if run["best_J"] is not None and patience is not None:  # without patience, nobody asks for the best
             self.best, self.best_J = {name: from_numpy(tensors[name]) for name in self.current()}, run["best_J"]
         if self.average is not None:
             self.average = from_numpy(tensors["run.average"])

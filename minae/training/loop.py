@@ -6,6 +6,7 @@ so a checkpoint holds parameters, state, the optimizers' vectors, epoch and posi
 
 import contextlib
 import dataclasses
+import functools
 import math
 import time
 import warnings
@@ -32,6 +33,22 @@ class History(list):
         return super().__getitem__(key)
 
 
+def _alone(train):
+    """Decorate a training: one at a time has the model, and one at a time has the checkpoint."""
+
+    @functools.wraps(train)
+    def alone(model, *arguments, checkpoint=None, **settings):
+        if not model.training.acquire(blocking=False):
+            raise InputError("this model is in training already: wait until that `fit` ends, or train a model.copy()")
+        with contextlib.ExitStack() as at_end:
+            at_end.callback(model.training.release)
+            if checkpoint is not None:
+                at_end.enter_context(files.claimed(checkpoint, "a training writes"))
+            return train(model, *arguments, checkpoint=checkpoint, **settings)
+
+    return alone
+
+
 @options.door(
     epochs=options.Count(lowest=0),
     batch_size=options.Count(optional=True),
@@ -45,6 +62,7 @@ class History(list):
     resume=options.Flag(),
     progress=options.Flag(optional=True),
 )
+@_alone
 def fit(
     model: Any,
     X: Any,
@@ -91,18 +109,6 @@ def fit(
     writes this checkpoint. Raises Diverged when a cost term becomes NaN or infinite; the model then has the best
     parameters, or without `patience` those of the last epoch that ended well.
     """
-    if not model.training.acquire(blocking=False):
-        raise InputError("this model is in training already: wait until that `fit` ends, or train a model.copy()")
-    with contextlib.ExitStack() as at_end:
-        at_end.callback(model.training.release)
-        if checkpoint is not None:
-            at_end.enter_context(files.claimed(checkpoint, "a training writes"))
-        return _fit(model, X, y, epochs, batch_size, optimizer, validation, patience, callbacks, gradient_hook, average,
-                    seed, checkpoint, every, resume, progress, inputs)  # fmt: skip
-
-
-def _fit(model, X, y, epochs, batch_size, optimizer, validation, patience, callbacks, gradient_hook, average, seed,
-         checkpoint, every, resume, progress, inputs):  # fmt: skip
     batches = model.batches(X, y, inputs)
     if isinstance(validation, float | np.floating):
         batches, held_out = batches.split(SHARE.checked(validation), model.backend, seed)
@@ -119,12 +125,12 @@ def _fit(model, X, y, epochs, batch_size, optimizer, validation, patience, callb
     if patience is not None and held_out is None:
         raise InputError(f"patience is {patience}: expected it together with validation data, such as validation=0.1")
     run = _Run(model, optimizers, batches, held_out, batch_size, seed, checkpoint, gradient_hook, average)
-    model.history = run.history
     if all_rows:
         if model.constrained or model.turns or model.state:
             raise InputError(f"lbfgs moves all parameters freely, and no state: use adam for the model {model.name}")
         if checkpoint is not None or resume or patience is not None or batch_size != n or run.draws():
             raise InputError("lbfgs takes all rows at once, and no checkpoint, resume, patience or noise: use adam")
+        model.history = run.history
         return run.minimize(optimizers[None], epochs, callbacks, progress)
 
     if resume:
@@ -133,7 +139,7 @@ def _fit(model, X, y, epochs, batch_size, optimizer, validation, patience, callb
             warnings.warn(
                 f"patience={patience} had stopped the run of {checkpoint} at epoch {run.epoch}, and it stays stopped: "
                 "resume with more patience to train on",
-                stacklevel=4,
+                stacklevel=5,
             )
     elif checkpoint is not None and checkpoint.exists():
         raise InputError(
@@ -144,6 +150,7 @@ def _fit(model, X, y, epochs, batch_size, optimizer, validation, patience, callb
         vectors = 1 + max(len(each.slots) for each in optimizers.values()) + (patience is not None)
         files.has_room(checkpoint, vectors * model.parameters.flat.size * model.dtype.itemsize)
 
+    model.history = run.history  # from here on; what was refused above has left the former one
     bar = Bar(progress, total=epochs * n, done=run.epoch * n + run.position * batch_size)
     try:
         with bar, CtrlC() as ctrl_c, np.errstate(all="ignore"):  # a cost that overflows is found by _Run.terms
