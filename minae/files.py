@@ -170,7 +170,7 @@ def claimed(path, what, wait=False):
                 f"{path.parent} has no locks ({error.strerror}): use {path} in one process only", stacklevel=3
             )
             break
-        if lock.exists() and os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+        if _is_at(file, lock):
             break
         file.close()  # the one before took its file away
     try:
@@ -178,6 +178,14 @@ def claimed(path, what, wait=False):
     finally:
         lock.unlink(missing_ok=True)
         file.close()
+
+
+def _is_at(file, path):
+    """Whether the open file is still the one at `path`: in one look, since another thread may take it away between two."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _umask():

@@ -20,6 +20,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 import minae
+from minae import files
 from minae.data import Digits, Scaled, cache_status, digits, mnist, read
 from minae.errors import InputError
 
@@ -658,6 +659,34 @@ def test_one_download_serves_all_who_wait(tiny, server, monkeypatch):
     for thread in threads:
         thread.join()
     assert len(found) == 12 and all(np.array_equal(X, found[0]) for X in found) and len(asked) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
+def test_each_has_the_file_to_itself(tmp_path):
+    """The one before takes the lock's file away while the next looks at it: threads that change hands all the time meet there."""
+    errors, inside = [], []
+
+    def work():
+        try:
+            for _ in range(200):
+                with files.claimed(tmp_path / "a", "another thread has", wait=True):
+                    inside.append(1)
+                    assert len(inside) == 1
+                    inside.pop()
+        except BaseException as error:
+            errors.append(error)
+
+    every = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(every)
+    assert not errors and not list(tmp_path.iterdir())
 
 
 def test_a_mapped_file_that_became_shorter(tmp_path, rng):
