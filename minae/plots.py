@@ -218,6 +218,11 @@ def plane(points, title=None, edges=None, thumbnails=None, ellipses=None, shape=
     return fig
 
 
+def shade(share):
+    """A colour for a share between 0, white, and 1, a light blue on which black words can be read."""
+    return (1 - 0.55 * share, 1 - 0.3 * share, 1.0)
+
+
 def table(rows, colours, framed=(), title=None):
     """Words in a grid.     rows: label -> {column: word};  colours: word -> colour;  framed: (label, column) pairs."""
     columns = list(next(iter(rows.values())))
@@ -235,4 +240,35 @@ def table(rows, colours, framed=(), title=None):
     axis.xaxis.tick_top()
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
+    return fig
+
+
+def polygons(panels, values, title=None, colour_label="value", words=None, columns=3):
+    """The plane cut into polygons, each filled by a value.
+
+    panels: label -> list of (k, 2);  values: label -> one number for each polygon, on one scale from blue to red
+    words: label -> what is written into each polygon
+    """
+    from matplotlib.collections import PolyCollection
+
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    fig = _figure(3.3 * columns + 0.9, 3.3 * rows + 0.5)
+    grid = fig.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    most = max(max(abs(number) for number in values[label]) for label in panels)
+    for axis in grid.flat[len(panels) :]:
+        axis.set_visible(False)
+    for axis, (label, parts) in zip(grid.flat, panels.items(), strict=False):
+        drawn = PolyCollection(parts, array=np.asarray(values[label]), cmap="RdBu_r", edgecolors="0.25", linewidths=0.3)
+        drawn.set_clim(-most, most)
+        axis.add_collection(drawn)
+        for polygon, word in zip(parts, (words or {}).get(label, ()), strict=False):
+            axis.text(*polygon.mean(axis=0), word, ha="center", va="center", fontsize=8)
+        axis.autoscale_view()
+        axis.set(title=label, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
+        axis.title.set_fontsize(9)
+    if colour_label:
+        fig.colorbar(drawn, ax=grid, label=colour_label, shrink=0.8)
+    if title:
+        fig.suptitle(title, fontsize=10)
     return fig
