@@ -8,11 +8,9 @@ thread that submits the task is number 0. It writes what the task is, and then t
     DONE       how many parts are finished; the thread that submitted the task waits until all are
 
 A thread takes its own part first, and then any other that nobody has taken. So where a worker sleeps, or another process
-occupies its core, the other threads do its part; and where none does, each thread has the same rows of W, dW and of
-Adam's averages in every task, which then stay in the cache of its core. (Parts that went to whoever came first cost a
-step of 3.4 ms another 2.4 ms whenever the threads had come in another order, since the cores of a virtual machine may
-have caches of their own.) A thread that waits yields its core. How a task is cut depends on its size and on the number
-of threads alone, not on which thread is fast, so neither do the bits of a result.
+occupies its core, the other threads do its part; and where none does, a thread has the same part of an array each time,
+in the cache of its core. A thread that waits yields its core. How a task is cut depends on its size and on the number of
+threads alone, not on which thread is fast, so neither do the bits of a result.
 
 Workers are Python threads that run outside the interpreter's lock (the GIL), in `worker`. A worker that finds no task
 for about a millisecond goes to sleep, and the next task wakes it. So does one that shares its core with the thread that

@@ -272,3 +272,18 @@ def polygons(panels, values, title=None, colour_label="value", words=None, colum
     if title:
         fig.suptitle(title, fontsize=10)
     return fig
+
+
+def bars(values, xlabel, title=None):
+    """One horizontal bar for each number.     values: label -> number"""
+    fig = _figure(6.4, 0.4 * len(values) + 1.0)
+    axis = fig.subplots()
+    for k, (label, value) in enumerate(values.items()):
+        axis.barh(k, value, color=look(label, k).color, height=0.6)
+        axis.text(value, k, f" {value:.3g}", va="center", fontsize=8)
+    axis.set_yticks(range(len(values)), list(values), fontsize=8)
+    axis.invert_yaxis()
+    axis.margins(x=0.12)
+    axis.set(xlabel=xlabel, title=title)
+    axis.title.set_fontsize(10)
+    return fig

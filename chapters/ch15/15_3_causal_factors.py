@@ -397,7 +397,7 @@ for seed in [section.seed + k for k in range(section.pick(1, 1, 3))]:
     pair = GenerativeAdversarial(
         (144, 128, 128, 8), discriminator=(128, 128), output="identity", condition=3, penalty=0.1, seed=seed, **on
     )
-    pair.fit(x, c=amounts, epochs=epochs, batch_size=batch, optimizer=Adam(1e-3, beta1=0.5), seed=seed)
+    pair.fit(x, c=amounts, epochs=epochs, batch_size=batch, optimizer=Adam(1e-3, decay1=0.5), seed=seed)
     made = {"squared error": square.predict(amounts_test), "adversarial": pair.sample(1000, seed, condition=amounts_test)}
     for name, pictures in made.items():
         there, where = has_ball(pictures)

@@ -9,7 +9,7 @@ A white figure on black is given by five factors, each with a few values, and ev
               ellipse and a whole turn of a heart, so that no two values of the factor give one picture
     x, y      where its centre is
 
-A pixel is the share of its area that the figure covers, measured at 16 points in it. So a figure that moves by half a
+A pixel is the share of its area that the figure covers, measured at 36 points in it. So a figure that moves by half a
 pixel changes its picture, smoothly.
 """
 
@@ -22,7 +22,7 @@ from ..options import Count, door
 
 SHAPES = ("square", "ellipse", "heart")
 TURN = {"square": np.pi / 2, "ellipse": np.pi, "heart": 2 * np.pi}  # the angle after which a figure is itself again
-FINE = 4  # points a pixel, along each side
+FINE = 6  # points a pixel, along each side
 
 
 class Factors(NamedTuple):

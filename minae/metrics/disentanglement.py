@@ -131,7 +131,8 @@ def disentanglement_completeness_informativeness(h: Any, factors: Any, trees: in
         if not len(np.unique(v[train])) == len(np.unique(v[test])) == len(np.unique(v)):
             raise InputError(f"factor {k} has a value on too few rows: expected each value on several rows")
         for depth in (4, 8, None):
-            forest = RandomForestClassifier(trees, max_depth=depth, random_state=seed).fit(h[train], v[train])
+            forest = RandomForestClassifier(trees, max_depth=depth, max_features=None, random_state=seed)
+            forest.fit(h[train], v[train])
             right = balanced_accuracy_score(v[tune], forest.predict(h[tune]))
             if best is None or right > best[0]:
                 best = right, forest

@@ -11,7 +11,7 @@ class DomainAdversarialClassifier(Classifier):
         h = f(x),  p(y | x) = softmax(h V + c)
         t = d(h)                  the logit of "x is of the target domain"
         u                         "target": 1 for a row of the target domain, whose y is not looked at; 0 for the source
-        L   = mean over the source rows of −log p(y | x)
+        L   = mean over all rows of −(1 − u) log p(y | x)
         L_D = mean over all rows of ζ(t) − u t,  −log of the probability that d gives the domain     (6.2.2.2)
         turn D   J = L_D                                   moves d
         turn F   J = L + λ Adv,  Adv = −L_D                moves f and the softmax layer
@@ -21,9 +21,9 @@ class DomainAdversarialClassifier(Classifier):
     what a gradient reversal between f and d does in one pass: d goes down ∂L_D/∂d, and f goes up λ ∂L_D/∂f. In two
     turns each player has a cost of its own, and finite differences can check it.
 
-    Derivation: L is a mean over the B_s rows of the source, so the rows of the target get no gradient from it, and
-    dt of turn F has the opposite sign of that of turn D.
-        ds_b = 1/B_s (1 − u_b) (softmax(s_b) − y_b),    turn D: dt = 1/B (σ(t) − u),    turn F: dt = −λ/B (σ(t) − u)
+    Derivation: the factor 1 − u is 0 at the rows of the target, which get no gradient from L; and dt of turn F has the
+    opposite sign of that of turn D.
+        ds_b = 1/B (1 − u_b) (softmax(s_b) − y_b),    turn D: dt = 1/B (σ(t) − u),    turn F: dt = −λ/B (σ(t) − u)
         dh = ds Vᵀ + (∂t/∂h)ᵀ dt
     """
 
@@ -33,6 +33,7 @@ class DomainAdversarialClassifier(Classifier):
     terms = ("L", "L_D")
     objective = ("L",)
     turns = {"D": ("d",), "F": ("f", "g")}
+    seen_as = {"D": "L_D", "F": "Adv"}  # turn -> the term in which it looks at d's answers
     sizes = Sizes("widths from x to h, at least two")
     adversary = Weight("Adv", 1.0, "weight λ of the other player's loss, with which f is to raise it")
     discriminator = Widths((100,), "widths of the hidden layers of d")
@@ -53,14 +54,14 @@ class DomainAdversarialClassifier(Classifier):
 
     def build(self):
         super().build()
-        self.domain_loss = LOSSES["bernoulli"](self.arena, self.weights, "L_D")
+        self.losses = {turn: LOSSES["bernoulli"](self.arena, self.weights, term) for turn, term in self.seen_as.items()}
 
     def cost_and_grad(self, x, y, target, turn="D", mode="train", need_grad=True):
         """The cost of one turn at the rows of x (B, n), with one-hot y (B, classes) and target (B,), 1 for a row of
         the target domain; ∂J/∂θ goes to `parameters.grad`."""
         h, f_cache = self.f.forward(x, mode)  # h = f(x)                     (B, m)
         t, d_cache = self.d.forward(h, mode)  # d(h)                         (B, 1)
-        L_D, dt = self.domain_loss(t, target[:, None])  # −log p(u | h), and dt = ∂L_D/∂t
+        L_D, dt = self.losses[turn](t, target[:, None])  # −log p(u | h), and dt = ∂L_D/∂t by the weight of the turn
         if turn == "D":
             cost = self.cost(L_D=L_D)
             if need_grad:
@@ -68,14 +69,12 @@ class DomainAdversarialClassifier(Classifier):
             return cost
         s, g_cache = self.g.forward(h, mode)  # p(y | x), as logits s        (B, classes)
         of_source = 1 - target
-        B_s = max(1.0, float(of_source.sum()))
-        _, ds = self.loss(s, y)  # its mean is over all rows, and what is wanted is that over the source's
-        L = (self.loss.rows(s, y) * of_source).sum() / B_s
+        _, ds = self.loss(s, y)
+        L = (self.loss.rows(s, y) * of_source).sum() / len(x)
         cost = self.cost(L=L, Adv=-L_D)
         if need_grad:
-            ds *= (of_source * (len(x) / B_s))[:, None]
-            dt *= -self.adversary / self.weights["L_D"]
+            ds *= of_source[:, None]
             dh = self.g.backward(ds, g_cache)
-            dh += self.d.backward(dt, d_cache, need_dW=False)  # through d, which does not move
+            dh -= self.d.backward(dt, d_cache, need_dW=False)  # Adv = −L_D; through d, which does not move
             self.f.backward(dh, f_cache, need_dx=False)
         return cost

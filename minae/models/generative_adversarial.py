@@ -43,7 +43,7 @@ class GenerativeAdversarial(Model):
     game = Choice("non_saturating", "costs of the game between g and d", among=tuple(GAMES))
     penalty = Weight("R1", 0.0, "weight λ of R1, the slope of d at the data")
     condition = Count(0, "width of the condition c; 0 for none", lowest=0)
-    laws = {"z": "normal", "sample": "normal"}
+    laws = {"z": "normal"}
     cases = {
         "non-saturating": dict(activation="tanh", discriminator=(4,)),
         "condition, R1": dict(activation="tanh", discriminator=(6, 4), condition=2, penalty=0.1, output="identity"),
