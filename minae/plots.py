@@ -249,11 +249,12 @@ def polygons(panels, values, title=None, colour_label="value", words=None, colum
     panels: label -> list of (k, 2);  values: label -> one number for each polygon, on one scale from blue to red
     words: label -> what is written into each polygon
     """
+    from matplotlib import patheffects
     from matplotlib.collections import PolyCollection
 
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    fig = _figure(3.3 * columns + 0.9, 3.3 * rows + 0.5)
+    fig = _figure(3.3 * columns + 0.9, 3.3 * rows + 0.9)
     grid = fig.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     most = max(max(abs(number) for number in values[label]) for label in panels)
     for axis in grid.flat[len(panels) :]:
@@ -263,7 +264,8 @@ def polygons(panels, values, title=None, colour_label="value", words=None, colum
         drawn.set_clim(-most, most)
         axis.add_collection(drawn)
         for polygon, word in zip(parts, (words or {}).get(label, ()), strict=False):
-            axis.text(*polygon.mean(axis=0), word, ha="center", va="center", fontsize=8)
+            text = axis.text(*polygon.mean(axis=0), word, ha="center", va="center", fontsize=8)
+            text.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
         axis.autoscale_view()
         axis.set(title=label, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
         axis.title.set_fontsize(9)

@@ -119,88 +119,105 @@ section.figure(
 # stays small, and so it can generalise, and still it has a word for every region.
 #
 # ## Combinations that were never seen
-# Twelve kinds of picture: three shapes in four sizes, at 64 places and 4 rotations. Three of the twelve kinds are left
-# out of training: the small square, the large heart, and an ellipse of a middle size. What do two codes say about them?
+# Take a picture with a figure at one of 8 × 8 places. Sixteen of the 64 places are left out of training. What do two
+# codes say about a figure at a place that they never saw?
 #
-#     one-hot        one classifier with a class for each of the twelve kinds
-#     distributed    two classifiers, one that says the shape and one that says the size
+#     one-hot        one classifier with a class for each of the 64 places
+#     distributed    two classifiers: one says the column, the other the row
 #
-# Both have the same pictures to learn from and the same number of updates. The one-hot code can never name a kind that
-# it did not see. So we are fair to it and count the two parts of its answer: its class is a shape and a size, and either
-# may be right. A third rival is the nearest neighbour in pixels, which gives the shape and the size of the picture that
-# it finds.
+# Both have the same pictures to learn from and the same number of updates. The one-hot code can never name a place that
+# it did not see. So we are fair to it and count the two parts of its answer: its class is a column and a row, and either
+# may be right. A third rival is the nearest neighbour in pixels, which gives the place of the picture that it finds.
+#
+# Then we ask a harder question in the same way. A kind of picture is a shape in a size: three shapes in four sizes make
+# twelve kinds. Three kinds are left out of training: the small square, the large heart, and an ellipse of a middle size.
 
 # %%
 X, factors, names, sizes = data.sprites(width=16, scales=4, rotations=4, places=8)
-shape, size = factors[:, 0], factors[:, 1]
-kind = shape * sizes[1] + size
-unseen = np.isin(kind, [0 * 4 + 0, 2 * 4 + 3, 1 * 4 + 2])
-order = rng.permutation(np.flatnonzero(~unseen))
-train, seen = order[: 4 * len(order) // 5], order[4 * len(order) // 5 :]
-parts = {"seen kinds, new places": seen, "unseen kinds": np.flatnonzero(unseen)}
-epochs, seeds = section.pick(5, 60, 100), [section.seed + k for k in range(section.pick(1, 3, 3))]
-answers = {}
+epochs, seeds = section.pick(4, 40, 60), [section.seed + k for k in range(section.pick(1, 3, 3))]
 
 
-def classifier(labels, classes, seed):
+def classifier(rows, labels, classes, seed):
     model = Classifier((256, 128), classes=classes, activation="relu", lam=1e-4, seed=seed, backend=section.backend)
-    steps = epochs * -(-len(train) // 64)
-    optimizer = Adam(Cosine(2e-3, steps=steps))
-    model.fit(X[train], labels[train], epochs=epochs, batch_size=64, optimizer=optimizer, seed=seed)
+    optimizer = Adam(Cosine(2e-3, steps=epochs * -(-len(rows) // 64)))
+    model.fit(X[rows], labels[rows], epochs=epochs, batch_size=64, optimizer=optimizer, seed=seed)
     return model
 
 
-for seed in seeds:
-    one_hot, by_shape, by_size = classifier(kind, 12, seed), classifier(shape, 3, seed), classifier(size, 4, seed)
-    for part, rows in parts.items():
-        k = one_hot.predict(X[rows])
-        says = {"one-hot": (k // 4, k % 4), "distributed": (by_shape.predict(X[rows]), by_size.predict(X[rows]))}
-        for code, (s, z) in says.items():
-            for question, right in (
-                ("shape", s == shape[rows]),
-                ("size", z == size[rows]),
-                ("both", (s == shape[rows]) & (z == size[rows])),
-            ):
-                answers.setdefault((code, part, question), []).append(100 * right.mean())
-for (code, part, question), values in answers.items():
-    answers[code, part, question] = section.number(f"right answers %, {question}, {part}", values, of=code)
-for part, rows in parts.items():
-    for question, labels in (("shape", shape), ("size", size), ("both", kind)):
-        value = 100 * knn_accuracy(X[train], labels[train], X[rows], labels[rows])
-        answers["nearest neighbour", part, question] = section.number(
-            f"right answers %, {question}, {part}", value, of="nearest neighbour in pixels"
-        )
-if section.size != "quick":
-    section.claim(
-        "of kinds that were never seen, the distributed code names more sizes than the one-hot code does",
-        answers["distributed", "unseen kinds", "size"],
-        ">",
-        answers["one-hot", "unseen kinds", "size"],
-    )
-    section.claim(
-        "and both parts more often than a guess, 1 in 12",
-        answers["distributed", "unseen kinds", "both"],
-        ">",
-        100 / 12,
-    )
-table = {
-    f"{code}, {part}": {
-        question: f"{answers[code, part, question]:.0f}" for question in ("shape", "size", "both")
-    }
-    for part in parts
-    for code in ("distributed", "one-hot", "nearest neighbour")
-}
+def unseen_combinations(first, second, left_out, words, what):
+    """Right answers in % by (code, seen or not, question) where pairs of values of two factors are left out."""
+    a, b = factors[:, first], factors[:, second]
+    pair, questions = a * sizes[second] + b, (*words, "both")
+    unseen = np.isin(pair, left_out)
+    order = rng.permutation(np.flatnonzero(~unseen))
+    train, seen = order[: 4 * len(order) // 5], order[4 * len(order) // 5 :]
+    right = {}
+    for seed in seeds:
+        one_hot = classifier(train, pair, sizes[first] * sizes[second], seed)
+        by_a, by_b = classifier(train, a, sizes[first], seed), classifier(train, b, sizes[second], seed)
+        for part, rows in (("seen", seen), ("unseen", np.flatnonzero(unseen))):
+            said = one_hot.predict(X[rows])
+            says = {
+                "one-hot": (said // sizes[second], said % sizes[second]),
+                "distributed": (by_a.predict(X[rows]), by_b.predict(X[rows])),
+            }
+            for code, (a_said, b_said) in says.items():
+                hits = a_said == a[rows], b_said == b[rows], (a_said == a[rows]) & (b_said == b[rows])
+                for question, hit in zip(questions, hits, strict=True):
+                    right.setdefault((code, part, question), []).append(100 * hit.mean())
+    for part, rows in (("seen", seen), ("unseen", np.flatnonzero(unseen))):
+        for question, labels in zip(questions, (a, b, pair), strict=True):
+            value = 100 * knn_accuracy(X[train], labels[train], X[rows], labels[rows])
+            right["nearest neighbour", part, question] = [value]
+    for (code, part, question), values in right.items():
+        right[code, part, question] = section.number(f"right answers %, {question}, {part} {what}", values, of=code)
+    return right
+
+
+places = unseen_combinations(3, 4, rng.choice(64, 16, replace=False), ("column", "row"), "places")
+kinds = unseen_combinations(0, 1, [0 * 4 + 0, 2 * 4 + 3, 1 * 4 + 2], ("shape", "size"), "kinds")
+table = {}
+for question, right in (("place", places), ("kind", kinds)):
+    for part in ("seen", "unseen"):
+        for code in ("distributed", "one-hot", "nearest neighbour"):
+            words = dict.fromkeys(word for *_, word in right)
+            row = [f"{right[code, part, word]:.0f}" for word in words]
+            table[f"{question}, {part}: {code}"] = dict(zip(("first factor", "second factor", "both"), row, strict=True))
 shades = {word: plots.shade(float(word) / 100) for row in table.values() for word in row.values()}
 section.figure(
     plots.table(table, shades, title="Right answers in %"),
     "unseen",
-    caption="How often each code names the shape, the size, and both, for pictures of kinds that it was trained on and of "
-    "kinds that it never saw. The one-hot code has 0 in the last column of the unseen kinds by its construction; the "
-    "other two columns are where it may be compared.",
-    alt="A table of percentages with six rows. All codes are near 100 on seen kinds and lower on unseen kinds.",
+    caption="How often each code names the first factor (the column, or the shape), the second one (the row, or the size), "
+    "and both, for pairs that it was trained on and for pairs that it never saw. The one-hot code has 0 in the last column "
+    "of unseen pairs by its construction; the other two columns are where it may be compared.",
+    alt="A table of percentages with twelve rows. For unseen places the distributed code is far ahead of the others; for "
+    "unseen kinds all are poor.",
 )
+if section.size != "quick":
+    section.claim(
+        "the distributed code names more columns of unseen places than the one-hot code: points of %",
+        places["distributed", "unseen", "column"] - places["one-hot", "unseen", "column"],
+        ">",
+        10,
+    )
+    section.claim(
+        "and more of unseen places altogether than the nearest neighbour: points of %",
+        places["distributed", "unseen", "both"] - places["nearest neighbour", "unseen", "both"],
+        ">",
+        10,
+    )
 
 # %% [markdown]
+# At default size the distributed code finds 55% of the figures at places that it never saw, column and row together. The
+# one-hot code and the nearest neighbour find none, and must not find any: they have no word for these places. Where each
+# of their parts is counted alone they are right in under half of the cases. For the seen places the order is the other
+# way round, 88% against 98% of the one-hot code: one code that knows all places by heart is better than two that each
+# know one factor, as long as nothing new is asked.
+#
+# The second question shows the limit. Shapes so small are hard to tell (the codes name 55 to 75% of the seen ones), and
+# no code names the unseen kinds: small figures all look like what they were trained to be. A distributed code generalises
+# if its features can be learned apart, and here the feature "heart" was learned from hearts that were not large.
+#
 # ## Arithmetic with codes
 # Figure 15.9 of the book takes a face with glasses, subtracts one without, adds another one, and decodes a new face with
 # glasses. The hope behind it is that a factor is a *direction* in the code, the same for all pictures. We can test this
@@ -239,7 +256,7 @@ def nearest(pictures):
     return d.argmin(axis=1)
 
 
-epochs = section.pick(10, 100, 200)
+epochs = section.pick(10, 80, 200)
 found, hits = {}, {}
 for seed in seeds:
     ways = {"pixels": (lambda x: x, lambda h: h)}
@@ -281,6 +298,11 @@ if section.size != "quick":
     section.claim("a learned code of 10 numbers carries factors better than 10 principal components", best, ">", by_way["PCA, k = 10"])
 
 # %% [markdown]
+# The sum of codes is a real, but small, success. Among 3072 pictures, a guess finds the right one in 0.03% of the cases,
+# pixels in 2%, principal components in 6% and the autoencoder in 13%; in a third of the cases where the factor is the
+# size. A place is carried over in one of seven cases. A shape or a rotation is not a direction in these codes. The nice
+# pictures that one sees in papers are chosen; the percentage is the part that cannot be chosen.
+#
 # ## Exercises
 # 1. On paper. Three lines in the plane make seven regions of the eight codes. Which code is missing, and why can there
 #    be no line that adds it without losing another? Show that n lines make all 2^n codes only for n ≤ 2.

@@ -279,6 +279,18 @@ if section.size != "quick":
     )
 
 # %% [markdown]
+# What do we see at default size? Before training, the biases are 0. So the hundred lines of the wide network all pass
+# through the origin and cut the square into exactly 200 pieces (exercise 2 of section 15.4), and the deep networks have
+# about a hundred. Training multiplies the pieces by ten to twenty: the lines move to where the border between the arms
+# has to bend. The wide network then has 3700 pieces, three quarters of the most that 100 lines can make. The deep ones
+# have 1000 to 2100, and the most that they could have grows to 10^10. So the trained networks do not use the power that
+# the sawtooth shows. Depth did pay all the same: with one quarter of the pieces the deep networks make half the errors
+# of the wide one (0.15 to 0.19% against 0.38%), because their pieces bend along the arms, where straight lines have to
+# cross the whole square. In a short training (`--quick`) the difference is large: 0.5% for four layers, 23% for one.
+#
+# What follows? That a deep network *can* have exponentially many pieces is a fact about representation. That it *will*
+# is not, and the number of pieces is not what made depth useful here.
+#
 # ## Exercises
 # 1. On paper. Show that the tent g needs two ReLU units and no network with one unit can be it on the whole interval.
 #    Then show by induction that g applied L times takes every value in (0, 1) exactly 2^L times.
