@@ -225,9 +225,10 @@ section.figure(
 # What do we see at default size? Both networks meet their target: no mean is off ρ = 0.01 by more than 15%. But without
 # decay the features look like noise, and with decay they are edges. Why? The patches are smooth: neighbouring pixels
 # have nearly the same value. So L hardly changes if a weight grows and its neighbour falls by as much, and without
-# decay nothing tells such weights from smooth ones. They keep the noise that they began with. Decay takes away what L
-# does not need. (The roughness, 0 for a constant and 2 for independent weights, falls from 1.5 to 0.4.) So the sparsity
-# decides *how many* units are on, and it takes both penalties to get features that a person can name.
+# decay nothing holds such weights down. Training uses them for the last little of L, and the longer it goes on, the
+# rougher the features become. Decay takes away what L hardly needs. (The roughness is 0 for a constant and 2 for
+# independent weights. Decay brings it from 1.5 to 0.4.) So the sparsity decides *how many* units are on, and it takes
+# both penalties to get features that a person can name.
 
 # %% [markdown]
 # ## A wide code without a penalty

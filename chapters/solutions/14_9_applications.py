@@ -3,8 +3,8 @@
 The items whose codes are nearest to the query's are candidates, and among them the item with the least ‖q − x‖² is the
 answer. With 200 candidates, distances in pixels are computed for one item in thirty.
 
-The autoencoder needs more candidates than ITQ. Noise has taught it to give similar images the same code, so it has fewer
-distinct codes, and more items tie. The first 50 of a large tie are not the 50 best.
+The autoencoder needs more candidates than ITQ. Noise has taught it to give similar images the same code. So it has
+fewer distinct codes, and more items tie. The first 50 of a large tie are not the 50 best.
 """
 
 # %%
