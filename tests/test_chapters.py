@@ -327,6 +327,15 @@ def test_unknown_section():
         chapters.find("99")
 
 
+def test_class_numbers_keep_apart_and_ellipses_are_not_cut_off():
+    places = plots._apart(np.vstack([np.zeros((5, 2)), [[100.0, 1.0]]]), np.array([200.0, 2.0]))
+    apart = np.linalg.norm((places[:, None] - places) / [200.0, 2.0], axis=2)
+    assert apart[~np.eye(6, dtype=bool)].min() >= 0.07 and (places[5] == [100, 1]).all()
+    covariance = np.array([[[4.0, 0.0], [0.0, 0.01]]])
+    (axis,) = plots.gaussians(np.zeros((1, 2)), {"one": covariance}, "t").axes
+    assert axis.get_xlim()[0] < -2 and axis.get_xlim()[1] > 2 and axis.get_ylim()[1] > 0.1
+
+
 def test_pictures_of_odd_sizes(tmp_path):
     plots.save(plots.images({"x": np.zeros((2, 6)), "r": np.ones((1, 6))}, shape=(2, 3)), tmp_path / "a.png")
     plots.save(plots.codes({"h": np.zeros((5, 2))}, np.arange(5)), tmp_path / "b.png")
