@@ -20,7 +20,7 @@ FUNCTIONS = {"log", "exp", "min", "max", "det", "arg"}
 SYMBOLS = {
     "α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "δ": r"\delta", "ε": r"\epsilon", "η": r"\eta", "θ": r"\theta",
     "κ": r"\kappa", "λ": r"\lambda", "μ": r"\mu", "ν": r"\nu", "ξ": r"\xi", "π": r"\pi", "ρ": r"\rho", "σ": r"\sigma",
-    "τ": r"\tau", "φ": r"\phi", "Ω": r"\Omega", "Σ": r"\sum", "Π": r"\prod", "Γ": r"\Gamma", "∇": r"\nabla",
+    "τ": r"\tau", "φ": r"\phi", "Ω": r"\Omega", "Σ": r"\sum", "Π": r"\prod", "Γ": r"\Gamma", "Φ": r"\Phi", "∇": r"\nabla",
     "∂": r"\partial", "√": r"\surd", "∞": r"\infty", "ℓ": r"\ell", "‖": r"\Vert", "∣": r"\mid", "|": r"\vert",
     "×": r"\times", "·": r"\cdot", "⊙": r"\odot", "∘": r"\circ", "≈": r"\approx", "≤": r"\le", "≥": r"\ge", "≠": r"\ne",
     "∈": r"\in", "→": r"\to", "←": r"\leftarrow", "↦": r"\mapsto", "±": r"\pm", "½": r"\tfrac12", "¼": r"\tfrac14",
@@ -36,7 +36,8 @@ TOKEN = re.compile(
 def latex(formula: str) -> str:
     r"""A formula in Unicode as LaTeX.     "‖∂f(x)/∂x‖²_F" -> r"\Vert\partial f(x)/\partial x\Vert^{2}_{F}" """
     found = []
-    for match in TOKEN.finditer(unicodedata.normalize("NFD", formula)):
+    apart = unicodedata.normalize("NFD", formula).replace("=\u0338", "≠")  # letters and their accents
+    for match in TOKEN.finditer(apart):
         kind, text = match.lastgroup, match.group()
         if kind in ("up", "high"):
             inner = text.translate(SUPERSCRIPTS) if kind == "up" else latex(text[1:].strip("{}"))

@@ -258,6 +258,7 @@ def test_one_method_has_one_look():
         ("Σ_j KL(ρ ‖ ρ̂_j)", r"\sum _{j} KL(\rho \Vert \hat{\rho}_{j})"),
         ("h = Dᵀ(x − μ)", r"h = D^{T}(x - \mu )"),
         ("e^{−λ|h_i|}", r"e^{-\lambda \vert h_{i}\vert}"),
+        ("h ≠ Φ(a)", r"h \ne \Phi (a)"),
         ("−log p_decoder(x | x̃)", r"-\log p_{\mathrm{decoder}}(x \vert \tilde{x})"),
     ],
 )

@@ -182,10 +182,10 @@ section.figure(
 # A large share alone does not show that the tangents belong to x, because all digits have much in common. Three rivals
 # have 20 directions each:
 #
-#   - the tangents that the same encoder has at *another digit of the same class*. If this share is as large, the
-#     tangents say something of all 3s, and nothing of this 3;
-#   - the 20 leading principal components of all digits (PCA), the same for every x;
-#   - the 20 leading principal components of the 60 training digits that are nearest to x (local PCA).
+# - the tangents that the same encoder has at *another digit of the same class*. If this share is as large, the tangents
+#   say something of all 3s, and nothing of this 3;
+# - the 20 leading principal components of all digits (PCA), the same for every x;
+# - the 20 leading principal components of the 60 training digits that are nearest to x (local PCA).
 
 # %%
 k = 20

@@ -174,11 +174,11 @@ section.figure(
 # ## Semantic hashing
 # Now the retrieval. An item is *right* for a query if it shows the same digit. Two measures judge the codes:
 #
-#   - mAP, mean average precision: rank all items by Hamming distance (the number of bits that differ) and average the
-#     precision at each right item. Many items tie, since there are only m + 1 distances; the measure is the mean over
-#     all orders of tied items;
-#   - P@r≤2: the share of right items among those within Hamming distance 2, which is what a look-up of addresses finds.
-#     A query that finds nothing counts as 0.
+# - mAP, mean average precision: rank all items by Hamming distance (the number of bits that differ) and average the
+#   precision at each right item. Many items tie, since there are only m + 1 distances; the measure is the mean over all
+#   orders of tied items;
+# - P@r≤2: the share of right items among those within Hamming distance 2, which is what a look-up of addresses finds. A
+#   query that finds nothing counts as 0.
 #
 # The rivals hash without training a network. LSH takes the signs of random projections. PCA-sign takes the signs of the
 # leading principal components. ITQ (Gong and Lazebnik 2011) rotates those components first, so that cutting them at 0
