@@ -20,10 +20,10 @@ FUNCTIONS = {"log", "exp", "min", "max", "det", "arg"}
 SYMBOLS = {
     "α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "δ": r"\delta", "ε": r"\epsilon", "η": r"\eta", "θ": r"\theta",
     "κ": r"\kappa", "λ": r"\lambda", "μ": r"\mu", "ν": r"\nu", "ξ": r"\xi", "π": r"\pi", "ρ": r"\rho", "σ": r"\sigma",
-    "τ": r"\tau", "φ": r"\phi", "Ω": r"\Omega", "Σ": r"\sum", "Π": r"\prod", "Γ": r"\Gamma", "Φ": r"\Phi", "∇": r"\nabla",
+    "τ": r"\tau", "φ": r"\phi", "Ω": r"\Omega", "Σ": r"\sum", "Π": r"\prod", "Γ": r"\Gamma", "∇": r"\nabla",
     "∂": r"\partial", "√": r"\surd", "∞": r"\infty", "ℓ": r"\ell", "‖": r"\Vert", "∣": r"\mid", "|": r"\vert",
     "×": r"\times", "·": r"\cdot", "⊙": r"\odot", "∘": r"\circ", "≈": r"\approx", "≤": r"\le", "≥": r"\ge", "≠": r"\ne",
-    "∈": r"\in", "→": r"\to", "←": r"\leftarrow", "↦": r"\mapsto", "±": r"\pm", "½": r"\tfrac12", "¼": r"\tfrac14",
+    "Φ": r"\Phi", "∈": r"\in", "→": r"\to", "←": r"\leftarrow", "↦": r"\mapsto", "±": r"\pm", "½": r"\tfrac12", "¼": r"\tfrac14",
     "…": r"\dots", "−": "-", "′": "'", "~": r"\sim", "{": r"\{", "}": r"\}", "%": r"\%", "#": r"\#", "&": r"\&",
 }  # fmt: skip
 TOKEN = re.compile(
