@@ -23,8 +23,9 @@ SYMBOLS = {
     "τ": r"\tau", "φ": r"\phi", "Ω": r"\Omega", "Σ": r"\sum", "Π": r"\prod", "Γ": r"\Gamma", "∇": r"\nabla",
     "∂": r"\partial", "√": r"\surd", "∞": r"\infty", "ℓ": r"\ell", "‖": r"\Vert", "∣": r"\mid", "|": r"\vert",
     "×": r"\times", "·": r"\cdot", "⊙": r"\odot", "∘": r"\circ", "≈": r"\approx", "≤": r"\le", "≥": r"\ge", "≠": r"\ne",
-    "Φ": r"\Phi", "∈": r"\in", "→": r"\to", "←": r"\leftarrow", "↦": r"\mapsto", "±": r"\pm", "½": r"\tfrac12", "¼": r"\tfrac14",
+    "∈": r"\in", "→": r"\to", "←": r"\leftarrow", "↦": r"\mapsto", "±": r"\pm", "½": r"\tfrac12", "¼": r"\tfrac14",
     "…": r"\dots", "−": "-", "′": "'", "~": r"\sim", "{": r"\{", "}": r"\}", "%": r"\%", "#": r"\#", "&": r"\&",
+    "Φ": r"\Phi",
 }  # fmt: skip
 TOKEN = re.compile(
     r"(?P<up>[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀⁱⁿ]+)|(?P<down>[₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₙ]+)|(?P<low>_(?:\{[^}]*\}|\w[\u0302-\u0305]?\w*))"

@@ -130,14 +130,11 @@ def hashing(bits, seed):
 noisy = hashing(bits, section.seed)
 smooth = UndercompleteAutoencoder(noisy.sizes, code="sigmoid", tied=True, seed=section.seed, **relu)
 train(smooth, section.pick(5, 12, 6), section.seed)
-h = {
-    "hashing, trained with noise": noisy.encode(Q),
-    "plain, trained without noise": smooth.encode(Q),
-}  # σ(a), without noise
+h = {"hashing, trained with noise": noisy.encode(Q), "plain, trained without noise": smooth.encode(Q)}  # h = σ(a)
 ends, flips = {}, {}
 for name, values in h.items():
     values = values.astype(np.float64).clip(1e-12, 1 - 1e-12)
-    logits = np.log(values / (1 - values))
+    logits = np.log(values / (1 - values))  # a, as far as a float32 h tells it
     ends[name] = section.number("share of h within 0.1 of 0 or 1", np.mean(abs(values - 0.5) > 0.4), of=name)
     flip = norm.cdf(-abs(logits) / level).mean()
     flips[name] = section.number("share of the bits that noise of level 8 flips", flip, of=name)
@@ -182,8 +179,8 @@ section.figure(
 #
 # The rivals hash without training a network. LSH takes the signs of random projections. PCA-sign takes the signs of the
 # leading principal components. ITQ (Gong and Lazebnik 2011) rotates those components first, so that cutting them at 0
-# loses the least; it is the rival to take seriously. We fix nothing in advance: all methods at 16, 32 and 64 bits, by
-# both measures, and the claims are about all of these cells and not about a chosen one.
+# loses the least; it is the rival to take seriously. All four are judged at 16, 32 and 64 bits by both measures, and
+# the claims are about all numbers of bits and not about a chosen one.
 
 
 # %%
