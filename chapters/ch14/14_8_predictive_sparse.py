@@ -374,8 +374,8 @@ section.figure(
 # ratio is what the paper reports (over 100, in seconds, against another search), and it flatters: the two codes are not
 # equally good. At equal energy FISTA needs 4.6 products. And the head start that f(x) gives to a search is worth
 # nothing by this count: to come within 1% of the minimum FISTA needs 13.4 products from 0 and 14.4 from f(x), because
-# the one product that f(x) costs does not come back. LISTA spends its products better: with 5 steps, or 8.1 products,
-# it is at 1.4%, where FISTA is at 2.5%.
+# the one product that f(x) costs does not come back. (At `--full` f is better trained, and it comes back just so: 12.7
+# from f(x).) LISTA spends its products better: with 5 steps, or 8.1 products, it is at 1.4%, where FISTA is at 2.5%.
 #
 # What follows? An encoder gives a code that is good enough for many uses at a fraction of the price, and this is what
 # the book claims for PSD: after training, the search is not needed any more, and f can begin a deep network that is

@@ -152,7 +152,7 @@ section.claim(
 )
 
 # %%
-edges = np.linspace(0, 1, 21)
+edges = np.linspace(0, 1, 11)
 series = {}
 for name, values in h.items():
     counts = np.histogram(values, edges)[0]
@@ -160,7 +160,7 @@ for name, values in h.items():
 section.figure(
     plots.levels(series, "h", "share of all units and queries", "The values of a code of 32 units", yscale="log"),
     "values",
-    caption="How often the values of a code occur, in twenty bins from 0 to 1, over 32 units and all queries, on a "
+    caption="How often the values of a code occur, in ten bins from 0 to 1, over 32 units and all queries, on a "
     "logarithmic axis. Training with noise leaves next to nothing between the ends. Without noise, values of all sizes "
     "occur, and to cut them at ½ throws information away.",
     alt="Two curves over h from 0 to 1. That of training with noise is high at both ends and very low between; that of "
