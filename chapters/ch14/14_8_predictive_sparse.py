@@ -362,11 +362,11 @@ section.figure(
     "energy",
     caption="How far the energy of a code lies above its minimum, against the price of the code in matrix products: "
     "steps of ISTA and of FISTA from 0, f(x) and then steps of FISTA, and LISTA. Left and low is good. Compare the "
-    "curves along a horizontal line, at equal energy. At the left f(x) and LISTA save a factor of a few. From about "
-    "ten products on, FISTA from 0 has caught up with FISTA from f(x).",
+    "curves along a horizontal line, at equal energy. At the left f(x) and LISTA save a factor of a few. From ten or "
+    "fifteen products on, FISTA from 0 has caught up with FISTA from f(x).",
     alt="Falling curves on logarithmic axes. ISTA falls slowest. The curve that begins with f(x) starts below FISTA at "
-    "the price 1, crosses it between 5 and 10 products, and then lies a little above it. LISTA is a short line at the "
-    "left that ends below both.",
+    "the price 1 and meets it further right, where both fall together. LISTA is a short line at the left that ends "
+    "below both.",
 )
 
 # %% [markdown]
