@@ -488,7 +488,7 @@ section.figure(
 #    (The solution is in `solutions/14_6_manifolds.py`.)
 # 3. With code. Repeat the comparison of the 20 directions with a rotation in place of the two translations. (What is
 #    ∂x/∂t of a rotation by the angle t? Use the chain rule and the two tangents that you have.) Is the order of the
-#    five spans the same?
+#    four spans the same?
 
 # %%
 section.finish()
