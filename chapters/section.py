@@ -35,7 +35,7 @@ from minae.backend import get_backend
 from minae.data import mnist, read
 from minae.errors import InputError, meant
 
-BOOK = {"14": 19}  # chapter of the book -> its number of equations
+BOOK = {"14": 19, "15": 4}  # chapter of the book -> its number of equations
 PARTS = ("C", "A")  # the chapters beyond the book, in the order in which they are read: codes, applications
 SIZES = ("quick", "default", "full")
 RELATIONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -81,20 +81,23 @@ def equations() -> dict[str, list[tuple[str, str]]]:
     places = {f"{chapter}.{k}": [] for chapter, count in BOOK.items() for k in range(1, count + 1)}
     for path, shown in sorted(_sources().items()):
         for name, docstring in _docstrings(ast.parse(path.read_text(encoding="utf-8"))):
+            if shown.parts[0] == "chapters" and not name:
+                continue  # the story of a section: what computes are its functions and classes
             for equation in dict.fromkeys(named(docstring)):
                 places.setdefault(equation, []).append((shown.as_posix(), name))
     return places
 
 
 def _sources():
-    """The files of the engine and of its kernels: path -> the path that is shown, from the root of a checkout."""
+    """The files of the engine, the kernels, the chapters: path -> what is shown, from the root of a checkout."""
     engine, kernel = Path(minae.__file__).parent, Path(kernels.__file__).parent
     chapter = Path(__file__).parent  # beside the kernels in a wheel: minae/kernels, minae/chapters
     paths = {}
     for path in engine.rglob("*.py"):
         if not path.is_relative_to(kernel) and not path.is_relative_to(chapter):
             paths[path] = path.relative_to(engine.parent)
-    return paths | {path: path.relative_to(kernel.parent) for path in kernel.glob("*.py")}
+    paths |= {path: path.relative_to(kernel.parent) for path in kernel.glob("*.py")}
+    return paths | {path: path.relative_to(chapter.parent) for path in chapter.glob("ch*/*.py")}
 
 
 def _docstrings(node, name=""):

@@ -7,10 +7,10 @@ thread that submits the task is number 0. It writes what the task is, and then t
     CLAIM + k  the number of the last task whose part k was taken, moved on by compare-and-swap
     DONE       how many parts are finished; the thread that submitted the task waits until all are
 
-A thread takes its own part first, and then any other that nobody has taken. So where a worker sleeps, or another process
-occupies its core, the other threads do its part; and where none does, a thread has the same part of an array each time,
-in the cache of its core. A thread that waits yields its core. How a task is cut depends on its size and on the number of
-threads alone, not on which thread is fast, so neither do the bits of a result.
+A thread takes its own part first, and then any other that nobody has taken. So where a worker sleeps, or another
+process occupies its core, the other threads do its part; and where none does, a thread has the same part of an array
+each time, in the cache of its core. A thread that waits yields its core. How a task is cut depends on its size and on
+the number of threads alone, not on which thread is fast, so neither do the bits of a result.
 
 Workers are Python threads that run outside the interpreter's lock (the GIL), in `worker`. A worker that finds no task
 for about a millisecond goes to sleep, and the next task wakes it. So does one that shares its core with the thread that
@@ -32,9 +32,9 @@ from numba.core.compiler_lock import global_compiler_lock
 from minae import kernels
 from minae.kernels import atomics
 
-# Places in a pool's state, each in a cache line of its own. NUMBER, DONE, BUSY, ASLEEP, QUIT, CORE and the claims are read
-# and written by atomic instructions alone; WAKEUPS belongs to the thread that holds MUTEX; the others are written before
-# TASK is.
+# Places in a pool's state, each in a cache line of its own. NUMBER, DONE, BUSY, ASLEEP, QUIT, CORE and the claims are
+# read and written by atomic instructions alone; WAKEUPS belongs to the thread that holds MUTEX; the others are written
+# before TASK is.
 TASK, DONE, CODE, DATA, SIZE, ALIGN, BUSY, ASLEEP, WAKEUPS, QUIT, CORE, MUTEX, CONDITION, CLAIM = range(0, 112, 8)
 BITS = np.int64(16)  # of TASK, for the parts
 MOST = 256  # parts of a task
@@ -56,8 +56,8 @@ def take(state, number, part, parts):
     """Run this part of task `number`, which has so many, if nobody has taken it. Returns whether it was run."""
     claim = CLAIM + 8 * part
     former = atomics.load(state, claim)
-    # A task ends when all its parts are done. So where the task has ended meanwhile, the claim has its number or a later
-    # one, and the swap fails; where the swap succeeds, what is read below is of this task.
+    # A task ends when all its parts are done. So where the task has ended meanwhile, the claim has its number or a
+    # later one, and the swap fails; where the swap succeeds, what is read below is of this task.
     if former >= number or not atomics.compare_and_swap(state, claim, former, number):
         return False
     size, align = state[SIZE], state[ALIGN]
@@ -100,10 +100,7 @@ def worker(state, own):
         idle = 0
         while idle < PATIENCE and not (idle and idle % YIELD == 0 and crowded(state)):
             task = atomics.load(state, TASK)
-            if task != seen and run_parts(state, task, own):
-                idle = 0
-            else:
-                idle = spin(idle)
+            idle = 0 if task != seen and run_parts(state, task, own) else spin(idle)
             seen = task
         atomics.lock(state[MUTEX:].ctypes)
         atomics.add(state, ASLEEP, 1)
@@ -128,7 +125,9 @@ def wake(state, most):
 @kernels.jit(nogil=True)
 def run(state, code, data, size, align, parts):
     """Run a task on the pool, and return when it is done."""
-    alone = parts > MOST or not atomics.compare_and_swap(state, BUSY, 0, 1)  # another thread of the process has the pool
+    alone = parts > MOST or not atomics.compare_and_swap(
+        state, BUSY, 0, 1
+    )  # another thread of the process has the pool
     if alone:
         for part in range(parts):
             atomics.call(code, data, boundary(part, parts, size, align), boundary(part + 1, parts, size, align))

@@ -181,7 +181,7 @@ def claimed(path, what, wait=False):
 
 
 def _is_at(file, path):
-    """Whether the open file is still the one at `path`: in one look, since another thread may take it away between two."""
+    """Whether the open file is still the one at `path`; in one look, since a thread may take it away between two."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

@@ -663,7 +663,7 @@ def test_one_download_serves_all_who_wait(tiny, server, monkeypatch):
 
 @pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
 def test_each_has_the_file_to_itself(tmp_path):
-    """The one before takes the lock's file away while the next looks at it: threads that change hands all the time meet there."""
+    """The one before takes the lock's file away while the next looks at it; threads that change often meet there."""
     errors, inside = [], []
 
     def work():

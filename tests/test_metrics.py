@@ -53,7 +53,7 @@ def test_higgins_score_forgives_a_rotation_and_no_ignorance(rng):
 
 
 def test_information_is_that_of_a_known_table():
-    """A unit that is the factor has the gap 1; two units that both are have none; one that halves it has log 2/log 4."""
+    """A unit that is the factor has the gap 1; two that both are have none; one that halves it has log 2/log 4."""
     v = np.tile(np.arange(4), 48)[:, None]
     other = np.repeat(np.arange(2), 96)[:, None]
     factors = np.hstack([v, other])

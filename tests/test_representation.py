@@ -1,4 +1,4 @@
-"""The models of chapter 15: what they are by identities that a finite difference does not give, and what they refuse."""
+"""The models of chapter 15: identities that a finite difference does not give, and what is refused."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def of_batches(model, mu, log_var, rng, B, count=100):
 
 
 def test_the_total_correlation_of_a_batch_is_near_that_of_all_rows(rng, monkeypatch):
-    """With equal weights, or the diagonal's weight in a column, it is far off; the rows of W sum to 1 in either case."""
+    """With equal weights, or the diagonal's weight in a column, it is far off; the rows of W sum to 1 as well."""
     mu, log_var, exact = gaussian_codes(rng)
     model = minae.TotalCorrelationAutoencoder((5, 4, 3), rows=400, dtype="float64", backend="numpy")
     assert abs(of_batches(model, mu, log_var, rng, 400, 3) - exact) < 0.15

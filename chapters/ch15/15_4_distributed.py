@@ -5,10 +5,11 @@ Figures: hyperplanes (the regions of figure 15.7, and those of figure 15.8 besid
 number of parameters buys); unseen (what a code says of combinations that it never saw); arithmetic (figure 15.9: a
 factor carried from one picture to another)
 
-A code with n binary features can tell 2^n things apart, and a code that is a number of a cluster can tell n things apart
-with n clusters. This is why the book calls a representation *distributed* when its features can be set independently of
-each other. The gain is not only in counting. If the feature "how large" is learned from squares and ellipses, it may be
-right about hearts too, of which it saw few. A cluster can say nothing about things that lie in no cluster.
+A code with n binary features can tell 2^n things apart, and a code that is a number of a cluster can tell n things
+apart with n clusters. This is why the book calls a representation *distributed* when its features can be set
+independently of each other. The gain is not only in counting. If the feature "how large" is learned from squares and
+ellipses, it may be right about hearts too, of which it saw few. A cluster can say nothing about things that lie in no
+cluster.
 
 Two statements can be counted exactly. Let a binary feature be one side of a hyperplane in R^d. Then n features cut the
 space into
@@ -66,9 +67,9 @@ section.claim("ten lines through one point make 20 regions and not 56", abs(cent
 # %% [markdown]
 # ## The two pictures of the book
 # The first panel is figure 15.7: three features of a point in the plane, each one side of a line. The seven regions are
-# labelled with their codes. One of the eight codes does not occur, because three lines make seven regions and not eight.
-# The features have 9 parameters. The other two panels are figure 15.8: the regions of a code by nearest neighbours, and
-# of one by k-means. With as many parameters, they have four regions.
+# labelled with their codes. One of the eight codes does not occur, because three lines make seven regions and not
+# eight. The features have 9 parameters. The other two panels are figure 15.8: the regions of a code by nearest
+# neighbours, and of one by k-means. With as many parameters, they have four regions.
 
 # %%
 W = np.array([[1.0, 0.2], [-0.6, 1.0], [0.5, 0.9]]).T
@@ -79,7 +80,11 @@ on = [(polygon.mean(axis=0) @ W + b > 0).astype(int) for polygon in halves]
 points = rng.uniform(-0.8, 0.8, (4, 2))
 cloud = rng.uniform(-1, 1, (300, 2)) ** 3
 means, _ = kmeans2(cloud, 4, seed=section.seed, minit="++")
-panels = {"3 features: 7 regions": halves, "4 neighbours: 4 regions": cells(points), "4 clusters: 4 regions": cells(means)}
+panels = {
+    "3 features: 7 regions": halves,
+    "4 neighbours: 4 regions": cells(points),
+    "4 clusters: 4 regions": cells(means),
+}
 words = {
     "3 features: 7 regions": ["".join(map(str, code)) for code in on],
     "4 neighbours: 4 regions": ["1", "2", "3", "4"],
@@ -90,11 +95,11 @@ section.figure(
     plots.polygons(panels, colours, "A distributed code and two that are not", None, words),
     "hyperplanes",
     caption="Left: three lines cut the square into seven regions, and the code of a region says on which side of each "
-    "line it lies (figure 15.7). Middle and right: every region belongs to one stored point, or to one mean of k-means, "
-    "and its code is the number of the point (figure 15.8). Neighbouring regions on the left share most of their code; "
-    "the numbers in the other panels share nothing.",
-    alt="Three squares: one cut by three straight lines into seven parts with codes of three bits, two cut into four cells "
-    "with the numbers 1 to 4.",
+    "line it lies (figure 15.7). Middle and right: every region belongs to one stored point, or to one mean of "
+    "k-means, and its code is the number of the point (figure 15.8). Neighbouring regions on the left share most of "
+    "their code; the numbers in the other panels share nothing.",
+    alt="Three squares: one cut by three straight lines into seven parts with codes of three bits, two cut into four "
+    "cells with the numbers 1 to 4.",
 )
 section.claim("three lines make seven of the eight codes", len({tuple(code) for code in on}), "<=", 7)
 
@@ -107,16 +112,17 @@ series["neighbours or clusters in d = 10"] = (budget, budget / 10)
 section.figure(
     plots.levels(series, "parameters", "regions", "What parameters buy", xscale="log", yscale="log"),
     "regions",
-    caption="The largest number of regions by the number of parameters, for features that are hyperplanes in 2, 5 and 10 "
-    "dimensions, (15.4), and for a code that stores one point for a region. On logarithmic axes the features rise with "
-    "slope d and the stored points with slope 1.",
-    alt="Four rising lines on logarithmic axes; the steepest is that of ten dimensions, the flattest that of stored points.",
+    caption="The largest number of regions by the number of parameters, for features that are hyperplanes in 2, 5 and "
+    "10 dimensions, (15.4), and for a code that stores one point for a region. On logarithmic axes the features rise "
+    "with slope d and the stored points with slope 1.",
+    alt="Four rising lines on logarithmic axes; the steepest is that of ten dimensions, the flattest that of stored "
+    "points.",
 )
 
 # %% [markdown]
-# Regions are not yet knowledge. A classifier that labelled all these regions freely could be trained by no finite number
-# of examples. The book's argument is that the labels are *not* free: with n (d + 1) parameters the family of functions
-# stays small, and so it can generalise, and still it has a word for every region.
+# Regions are not yet knowledge. A classifier that labelled all these regions freely could be trained by no finite
+# number of examples. The book's argument is that the labels are *not* free: with n (d + 1) parameters the family of
+# functions stays small, and so it can generalise, and still it has a word for every region.
 #
 # ## Combinations that were never seen
 # Take a picture with a figure at one of 8 × 8 places. Sixteen of the 64 places are left out of training. What do two
@@ -126,11 +132,13 @@ section.figure(
 #     distributed    two classifiers: one says the column, the other the row
 #
 # Both have the same pictures to learn from and the same number of updates. The one-hot code can never name a place that
-# it did not see. So we are fair to it and count the two parts of its answer: its class is a column and a row, and either
-# may be right. A third rival is the nearest neighbour in pixels, which gives the place of the picture that it finds.
+# it did not see. So we are fair to it and count the two parts of its answer: its class is a column and a row, and
+# either may be right. A third rival is the nearest neighbour in pixels, which gives the place of the picture that it
+# finds.
 #
 # Then we ask a harder question in the same way. A kind of picture is a shape in a size: three shapes in four sizes make
-# twelve kinds. Three kinds are left out of training: the small square, the large heart, and an ellipse of a middle size.
+# twelve kinds. Three kinds are left out of training: the small square, the large heart, and an ellipse of a middle
+# size.
 
 # %%
 X, factors, names, sizes = data.sprites(width=16, scales=4, rotations=4, places=8)
@@ -182,16 +190,18 @@ for question, right in (("place", places), ("kind", kinds)):
         for code in ("distributed", "one-hot", "nearest neighbour"):
             words = dict.fromkeys(word for *_, word in right)
             row = [f"{right[code, part, word]:.0f}" for word in words]
-            table[f"{question}, {part}: {code}"] = dict(zip(("first factor", "second factor", "both"), row, strict=True))
+            table[f"{question}, {part}: {code}"] = dict(
+                zip(("first factor", "second factor", "both"), row, strict=True)
+            )
 shades = {word: plots.shade(float(word) / 100) for row in table.values() for word in row.values()}
 section.figure(
     plots.table(table, shades, title="Right answers in %"),
     "unseen",
-    caption="How often each code names the first factor (the column, or the shape), the second one (the row, or the size), "
-    "and both, for pairs that it was trained on and for pairs that it never saw. The one-hot code has 0 in the last column "
-    "of unseen pairs by its construction; the other two columns are where it may be compared.",
-    alt="A table of percentages with twelve rows. For unseen places the distributed code is far ahead of the others; for "
-    "unseen kinds all are poor.",
+    caption="How often each code names the first factor (the column, or the shape), the second one (the row, or the "
+    "size), and both, for pairs that it was trained on and for pairs that it never saw. The one-hot code has 0 in the "
+    "last column of unseen pairs by its construction; the other two columns are where it may be compared.",
+    alt="A table of percentages with twelve rows. For unseen places the distributed code is far ahead of the others; "
+    "for unseen kinds all are poor.",
 )
 if section.size != "quick":
     section.claim(
@@ -208,21 +218,22 @@ if section.size != "quick":
     )
 
 # %% [markdown]
-# At default size the distributed code finds 55% of the figures at places that it never saw, column and row together. The
-# one-hot code and the nearest neighbour find none, and must not find any: they have no word for these places. Where each
-# of their parts is counted alone they are right in under half of the cases. For the seen places the order is the other
-# way round, 88% against 98% of the one-hot code: one code that knows all places by heart is better than two that each
-# know one factor, as long as nothing new is asked.
+# At default size the distributed code finds 55% of the figures at places that it never saw, column and row together.
+# The one-hot code and the nearest neighbour find none, and must not find any: they have no word for these places. Where
+# each of their parts is counted alone they are right in under half of the cases. For the seen places the order is the
+# other way round, 88% against 98% of the one-hot code: one code that knows all places by heart is better than two that
+# each know one factor, as long as nothing new is asked.
 #
 # The second question shows the limit. Shapes so small are hard to tell (the codes name 55 to 75% of the seen ones), and
-# no code names the unseen kinds: small figures all look like what they were trained to be. A distributed code generalises
-# if its features can be learned apart, and here the feature "heart" was learned from hearts that were not large.
+# no code names the unseen kinds: small figures all look like what they were trained to be. A distributed code
+# generalises if its features can be learned apart, and here the feature "heart" was learned from hearts that were not
+# large.
 #
 # ## Arithmetic with codes
-# Figure 15.9 of the book takes a face with glasses, subtracts one without, adds another one, and decodes a new face with
-# glasses. The hope behind it is that a factor is a *direction* in the code, the same for all pictures. We can test this
-# where all factors are known. Take two pictures that differ in one factor only, a and a′, and a third one b that has the
-# factor as a has it and differs in others. The code that should belong to b′ is
+# Figure 15.9 of the book takes a face with glasses, subtracts one without, adds another one, and decodes a new face
+# with glasses. The hope behind it is that a factor is a *direction* in the code, the same for all pictures. We can test
+# this where all factors are known. Take two pictures that differ in one factor only, a and a′, and a third one b that
+# has the factor as a has it and differs in others. The code that should belong to b′ is
 #
 #     h(b′) ≈ h(b) + h(a′) − h(a)
 #
@@ -262,7 +273,10 @@ for seed in seeds:
     ways = {"pixels": (lambda x: x, lambda h: h)}
     pca = PCA(X, 10)
     ways["PCA, k = 10"] = (pca.encode, pca.decode)
-    for name, kind_of in (("autoencoder", minae.UndercompleteAutoencoder), ("variational", minae.VariationalAutoencoder)):
+    for name, kind_of in (
+        ("autoencoder", minae.UndercompleteAutoencoder),
+        ("variational", minae.VariationalAutoencoder),
+    ):
         options = {"code": "identity"} if name == "autoencoder" else {}
         model = kind_of((256, 256, 10), activation="relu", seed=seed, backend=section.backend, **options)
         steps = epochs * -(-len(X) // 64)
@@ -295,13 +309,18 @@ for name in ways:
     section.number("the picture that was meant is found %, all factors", by_way[name], of=name)
 best = max(by_way["autoencoder"], by_way["variational"])
 if section.size != "quick":
-    section.claim("a learned code of 10 numbers carries factors better than 10 principal components", best, ">", by_way["PCA, k = 10"])
+    section.claim(
+        "a learned code of 10 numbers carries factors better than 10 principal components",
+        best,
+        ">",
+        by_way["PCA, k = 10"],
+    )
 
 # %% [markdown]
-# The sum of codes is a real, but small, success. Among 3072 pictures, a guess finds the right one in 0.03% of the cases,
-# pixels in 2%, principal components in 6% and the autoencoder in 13%; in a third of the cases where the factor is the
-# size. A place is carried over in one of seven cases. A shape or a rotation is not a direction in these codes. The nice
-# pictures that one sees in papers are chosen; the percentage is the part that cannot be chosen.
+# The sum of codes is a real, but small, success. Among 3072 pictures, a guess finds the right one in 0.03% of the
+# cases, pixels in 2%, principal components in 6% and the autoencoder in 13%; in a third of the cases where the factor
+# is the size. A place is carried over in one of seven cases. A shape or a rotation is not a direction in these codes.
+# The nice pictures that one sees in papers are chosen; the percentage is the part that cannot be chosen.
 #
 # ## Exercises
 # 1. On paper. Three lines in the plane make seven regions of the eight codes. Which code is missing, and why can there

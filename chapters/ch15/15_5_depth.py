@@ -73,15 +73,18 @@ for L in depths:
     counted.append(1 + np.count_nonzero(np.diff(slopes)))
     section.number("pieces", counted[-1], of=f"sawtooth, L = {L}, {7 * L} parameters")
 section.claim(
-    "L layers of two units have 2^L pieces, for L = 1 to 10", sum(c == 2**L for c, L in zip(counted, depths)), ">=", 10
+    "L layers of two units have 2^L pieces, for L = 1 to 10",
+    sum(c == 2**L for c, L in zip(counted, depths, strict=True)),
+    ">=",
+    10,
 )
 x = np.linspace(0, 1, 2**10 + 1)
 waves = {f"L = {L}": (x, fold(x, L)) for L in (1, 2, 4)}
 section.figure(
     plots.levels(waves, "x", "g applied L times", "Each layer folds the interval once more"),
     "sawtooth",
-    caption="The tent g, and g applied two and four times. Count the tents: one, two, eight. Every further layer doubles "
-    "their number and adds 7 parameters.",
+    caption="The tent g, and g applied two and four times. Count the tents: one, two, eight. Every further layer "
+    "doubles their number and adds 7 parameters.",
     alt="Three triangle waves between 0 and 1: one triangle, two triangles and eight triangles.",
 )
 
@@ -92,8 +95,8 @@ section.figure(
 #
 # There is a lower bound that holds for all weights, by counting alone. Look at the sawtooth at its 2^L + 1 extreme
 # points, where it is 0, 1, 0, 1, … in turn. Ask at each whether the network is above or below ½. A function with p
-# pieces crosses the level ½ at most p times, because each piece is a straight line. So along the points its answers come
-# in at most p + 1 runs, and in a run of k equal answers at least half of the k − 1 are wrong:
+# pieces crosses the level ½ at most p times, because each piece is a straight line. So along the points its answers
+# come in at most p + 1 runs, and in a run of k equal answers at least half of the k − 1 are wrong:
 #
 #     wrong answers ≥ (2^L + 1 − (p + 1))/2
 #
@@ -105,7 +108,7 @@ section.figure(
 
 # %%
 def best_shallow(L, units, tries):
-    """Root mean squared error on a fine grid and the share of wrong answers, of the best of several choices of kinks."""
+    """Root mean squared error on a fine grid, and the share of wrong answers, of the best of several choices."""
     x = np.linspace(0, 1, 2 ** max(10, L + 4) + 1)
     y, best = fold(x, L), None
     extremes = np.arange(2**L + 1) / 2**L
@@ -127,7 +130,9 @@ for L in range(1, 9):
     units = max(1, (7 * L - 1) // 3)
     rms, wrong = best_shallow(L, units, tries)
     points = 2**L + 1
-    errors.append(section.number("RMS error over that of a constant", rms / constant, of=f"shallow, L = {L}, m = {units}"))
+    errors.append(
+        section.number("RMS error over that of a constant", rms / constant, of=f"shallow, L = {L}, m = {units}")
+    )
     shares.append(section.number("share of the extremes on the wrong side of ½", wrong, of=f"shallow, L = {L}"))
     bounds.append(max(0, (points - (units + 2)) / 2 / points))
 section.claim(
@@ -142,10 +147,12 @@ series = {
     "sawtooth of 7 L parameters": (np.arange(1, 9), np.zeros(8)),
 }
 section.figure(
-    plots.levels(series, "number of layers L of the sawtooth", "RMS error / that of a constant", "A shallow net gives up"),
+    plots.levels(
+        series, "number of layers L of the sawtooth", "RMS error / that of a constant", "A shallow net gives up"
+    ),
     "shallow",
-    caption="How close one hidden layer comes to the sawtooth of L layers, at equal numbers of parameters. At 1 it does "
-    "no better than the constant ½. The deep network is the sawtooth itself and has no error.",
+    caption="How close one hidden layer comes to the sawtooth of L layers, at equal numbers of parameters. At 1 it "
+    "does no better than the constant ½. The deep network is the sawtooth itself and has no error.",
     alt="A curve that is near 0 for small L, rises between L = 3 and 6, and stays at 1. A line lies at 0.",
 )
 
@@ -156,12 +163,12 @@ section.figure(
 #
 # ## Do trained networks use it?
 # The sawtooth was made by hand. Gradient descent does not know it. We train classifiers of two spirals in the plane,
-# with hidden layers of 1 to 6 and about equal numbers of parameters, so that the deep ones are narrow. Each network is a
-# piecewise linear function of two inputs, and its pieces are polygons.
+# with hidden layers of 1 to 6 and about equal numbers of parameters, so that the deep ones are narrow. Each network is
+# a piecewise linear function of two inputs, and its pieces are polygons.
 #
 # The polygons are found without sampling. Inside a polygon where the first k layers are linear, each unit of layer
-# k + 1 is an affine function of x. Where it is 0, its ReLU has a kink: a straight line, which cuts the polygon in two or
-# misses it. We begin with the whole square and cut unit by unit, layer by layer.
+# k + 1 is an affine function of x. Where it is 0, its ReLU has a kink: a straight line, which cuts the polygon in two
+# or misses it. We begin with the whole square and cut unit by unit, layer by layer.
 #
 # Two checks come first. One hidden layer of w units in general position must agree with the exact count of section
 # 15.4 of all lines that meet the square; and on every polygon the network must be what the affine function says.
@@ -169,7 +176,7 @@ section.figure(
 
 # %%
 def spirals(rows, noise):
-    """Points on two arms that wind around each other one and a half times, in the square, and the number of the arm."""
+    """Points on two arms that wind around each other one and a half times, and the number of the arm."""
     arm = rng.integers(2, size=rows)
     t = np.sqrt(rng.random(rows))
     angle = 3 * np.pi * t + np.pi * arm
@@ -227,7 +234,9 @@ middles = np.array(inside, dtype=np.float32)
 p = net.probabilities(middles)
 from_pieces = np.exp(logits - logits.max(axis=1, keepdims=True))
 from_pieces /= from_pieces.sum(axis=1, keepdims=True)
-section.claim("on each polygon the network is the affine function that we found", abs(p - from_pieces).max(), "<=", 1e-3)
+section.claim(
+    "on each polygon the network is the affine function that we found", abs(p - from_pieces).max(), "<=", 1e-3
+)
 area = 0.0
 for corners in panels[next(iter(panels))]:
     before_it = np.roll(corners, 1, axis=0)
@@ -240,12 +249,13 @@ section.claim("12 units of one layer cut the plane into 1 + 12 + 66 pieces", abs
 section.figure(
     plots.polygons(panels, margins, "Where each network is linear", "margin of the second arm, squashed"),
     "regions",
-    caption="The square, cut into the polygons on which a trained network is linear, for hidden layers of several depths "
-    "and about 500 parameters each. The colour is the sign and size of the margin in the middle of each polygon, red for "
-    "one arm and blue for the other. Look at where the cuts are: along the border between the arms, and few elsewhere. "
-    "Straight lines through the whole square belong to the first layer; lines that bend at others belong to later ones.",
-    alt="Several panels of a square full of polygons, with red and blue arms of two spirals; the cuts are densest between "
-    "the arms.",
+    caption="The square, cut into the polygons on which a trained network is linear, for hidden layers of several "
+    "depths and about 500 parameters each. The colour is the sign and size of the margin in the middle of each "
+    "polygon, red for one arm and blue for the other. Look at where the cuts are: along the border between the arms, "
+    "and few elsewhere. Straight lines through the whole square belong to the first layer; lines that bend at others "
+    "belong to later ones.",
+    alt="Several panels of a square full of polygons, with red and blue arms of two spirals; the cuts are densest "
+    "between the arms.",
 )
 bound = {depth: 1 + width_for(depth, 500) + width_for(depth, 500) * (width_for(depth, 500) - 1) / 2 for depth in depths}
 at = np.array(depths)
@@ -255,13 +265,15 @@ series = {
     "what folding could reach": (at, np.array([bound[d] ** d for d in depths])),
 }
 section.figure(
-    plots.levels(series, "hidden layers, about 500 parameters in all", "polygons", "Far from exponential", yscale="log"),
+    plots.levels(
+        series, "hidden layers, about 500 parameters in all", "polygons", "Far from exponential", yscale="log"
+    ),
     "counts",
     caption="Polygons in the square by depth, at equal numbers of parameters. The uppermost line is what depth could "
-    "reach if every layer cut every piece of the layers below with all its lines. Networks as they are drawn at random, "
-    "and networks that were trained, have far fewer, and their number does not grow with depth.",
-    alt="Three curves on a logarithmic axis. The bound rises by many powers of ten; the two measured curves stay at some "
-    "hundreds.",
+    "reach if every layer cut every piece of the layers below with all its lines. Networks as they are drawn at "
+    "random, and networks that were trained, have far fewer, and their number does not grow with depth.",
+    alt="Three curves on a logarithmic axis. The bound rises by many powers of ten; the two measured curves stay at "
+    "some hundreds.",
 )
 deepest = depths[-1]
 section.claim(

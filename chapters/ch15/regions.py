@@ -1,4 +1,5 @@
-"""Regions, counted exactly: those that hyperplanes cut space into, and those on which a network of ReLU units is linear.
+"""Regions, counted exactly: those that hyperplanes cut space into, and those on which a network of ReLU units is
+linear.
 
 Both counts are often taken by a grid of sample points, which finds large regions and misses small ones. Here nothing is
 sampled: hyperplanes have whole numbers, and a square of the plane is cut into polygons.
@@ -65,8 +66,8 @@ def pieces(layers: Any, corners: Any = ((-1, -1), (1, -1), (1, 1), (-1, 1))) -> 
     corners: of the polygon, in order
 
     On a polygon where the layers below are linear, the unit a_j is an affine function of x, and its ReLU has a kink on
-    the line a_j = 0. Each line that meets the polygon cuts it in two. On either part the unit is on or off, and the next
-    layer is an affine function of x again.
+    the line a_j = 0. Each line that meets the polygon cuts it in two. On either part the unit is on or off, and the
+    next layer is an affine function of x again.
     """
     found = [Piece(np.asarray(corners, float), np.eye(2), np.zeros(2))]
     for k, (W, b) in enumerate(layers):

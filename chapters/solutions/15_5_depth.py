@@ -1,7 +1,7 @@
 """15.5 Exponential Gains from Depth, exercise 2: folding the unit square.
 
-The tent g(x) = 2 relu(x) − 4 relu(x − ½) is applied to each coordinate. A layer has four units, two for each coordinate,
-and the linear map that sums them up is multiplied into the weights of the next layer:
+The tent g(x) = 2 relu(x) − 4 relu(x − ½) is applied to each coordinate. A layer has four units, two for each
+coordinate, and the linear map that sums them up is multiplied into the weights of the next layer:
 
     units of coordinate i:  relu(y_i), relu(y_i − ½);     y_i of the next layer = 2 (first) − 4 (second)
 

@@ -46,7 +46,8 @@ class Factors(NamedTuple):
     places=Count(),
 )
 def sprites(width: int = 16, shapes: int = 3, scales: int = 4, rotations: int = 6, places: int = 8) -> Factors:
-    """Every combination of the factors, drawn once: shapes · scales · rotations · places² rows, the last factor fastest.
+    """Every combination of the factors, drawn once: shapes · scales · rotations · places² rows, the last factor
+    fastest.
 
     width: of a picture, in pixels;  shapes: the first so many of square, ellipse and heart;  places: along each of x, y
     """

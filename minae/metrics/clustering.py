@@ -21,9 +21,9 @@ MOST = 20_000  # rows, whose distances take 3.2 GB
 def silhouette(h: Any, labels: Any) -> np.ndarray:
     r"""How much nearer each row is to its own group than to the nearest other one:  -> (rows,)
 
-        a = mean distance to the other rows of its group
-        b = mean distance to the rows of another group, the least over the groups
-        s = (b − a) / max(a, b),  between −1 and 1;  0 for a row that is alone in its group     (Rousseeuw 1987)
+    a = mean distance to the other rows of its group
+    b = mean distance to the rows of another group, the least over the groups
+    s = (b − a) / max(a, b),  between −1 and 1;  0 for a row that is alone in its group     (Rousseeuw 1987)
     """
     h, labels = labelled(h, labels, "h", "labels")
     groups, index = np.unique(labels, return_inverse=True)

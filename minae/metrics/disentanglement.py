@@ -21,7 +21,8 @@ from minae.training import Adam, Cosine
 
 
 class Gaps(NamedTuple):
-    """A score, its part of each factor, and the table (m, K) of what unit j says about factor k that it is made from."""
+    """A score, its part of each factor, and the table (m, K) of what unit j says about factor k that it is made
+    from."""
 
     score: float
     by_factor: np.ndarray

@@ -6,7 +6,7 @@ from minae.options import Choice, Settled, Sizes, Weight, Widths
 
 
 class DomainAdversarialClassifier(Classifier):
-    r"""A classifier whose code does not say from which domain x came.     (15.2; Ganin et al. 2016)
+    r"""A classifier whose code does not say from which domain x came.     (section 15.2; Ganin et al. 2016)
 
         h = f(x),  p(y | x) = softmax(h V + c)
         t = d(h)                  the logit of "x is of the target domain"

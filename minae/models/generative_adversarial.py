@@ -13,7 +13,7 @@ from minae.options import Choice, Count, Sizes, Weight, Widths, door
 
 
 class GenerativeAdversarial(Model):
-    r"""A generator and a discriminator.     (15.3, figure 15.6; 20.10.4; Goodfellow et al. 2014)
+    r"""A generator and a discriminator.     (20.10.4; section 15.3; Goodfellow et al. 2014)
 
         x̂ = g(z, c)               z ~ N(0, I), drawn outside; c a condition that comes with x, or none
         t = d(x, c)               the logit of "x is a row of the data"

@@ -3,7 +3,7 @@ from minae.options import Weight
 
 
 class SlowFeatureAutoencoder(Autoencoder):
-    r"""An autoencoder whose code changes slowly along a sequence.     J = L + λ S     (15.6; 13.3)
+    r"""An autoencoder whose code changes slowly along a sequence.     J = L + λ S     (section 15.6; 13.3)
 
         h = f(x),  h′ = f(x′)     the codes of a frame and of the next one
         L = −log p(x | h)         by `loss`, see minae.losses

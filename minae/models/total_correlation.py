@@ -9,7 +9,7 @@ from minae.options import Count, Settled, Weight
 
 
 class TotalCorrelationAutoencoder(VariationalAutoencoder):
-    r"""β-TCVAE: units that are independent of each other.     J = L + β KL + γ TC     (15.6; Chen et al. 2018)
+    r"""β-TCVAE: units that are independent of each other.     J = L + β KL + γ TC     (section 15.6; Chen et al. 2018)
 
         μ, log σ² = f(x),  z = μ + σ ε,  L and KL as in the variational autoencoder
         TC = KL(q(z) ‖ Π_d q(z_d)),  q(z) = 1/N Σ_j q(z | x_j) over all N rows of the data
@@ -23,16 +23,18 @@ class TotalCorrelationAutoencoder(VariationalAutoencoder):
         log q(z_i)  ≈ log Σ_j W_ij exp Σ_d ℓ_ijd,     log q(z_id) ≈ log Σ_j W_ij exp ℓ_ijd
         W_ii = 1/N,   W_ij = (N − 1)/(N (B − 1)) for j ≠ i,   Σ_j W_ij = 1
         TC ≈ 1/B Σ_i (log q(z_i) − Σ_d log q(z_id))
-    The mean of Σ_j W_ij q(z | x_j) over the choice of the other rows is q(z), exactly. With equal weights 1/B row i, whose
-    density is by far the largest, would count N/B times too much; and so it does in published code that writes 1/N into a
-    column of W in place of the diagonal, where the rows of W sum to 1 all the same. Only a known TC shows it. What is left
-    is that the logarithm of an estimate is low on average: about a tenth of a nat at N = 400 and B = 64.
+    The mean of Σ_j W_ij q(z | x_j) over the choice of the other rows is q(z), exactly. With equal weights 1/B row i,
+    whose density is by far the largest, would count N/B times too much; and so it does in published code that writes
+    1/N into a column of W in place of the diagonal, where the rows of W sum to 1 all the same. Only a known TC shows
+    it. What is left is that the logarithm of an estimate is low on average: about a tenth of a nat at N = 400 and B =
+    64.
 
     Derivation: TC depends on θ through the ℓ_ijd alone. The slope of log Σ_j W_j e^{a_j} is the softmax of log W + a:
         p_ij = softmax_j(log W_ij + Σ_d ℓ_ijd),   p_ijd = softmax_j(log W_ij + ℓ_ijd)
         G_ijd = ∂TC/∂ℓ_ijd = 1/B (p_ij − p_ijd)
     and with e_ijd = (z_id − μ_jd)/σ_jd²,  ∂ℓ/∂z = −e,  ∂ℓ/∂μ = e,  ∂ℓ/∂log σ² = ½ ((z_id − μ_jd) e_ijd − 1):
-        ∂TC/∂z_id = −Σ_j G_ijd e_ijd,   ∂TC/∂μ_jd = Σ_i G_ijd e_ijd,   ∂TC/∂log σ_jd² = ½ Σ_i G_ijd ((z_id − μ_jd) e_ijd − 1)
+        ∂TC/∂z_id = −Σ_j G_ijd e_ijd,   ∂TC/∂μ_jd = Σ_i G_ijd e_ijd,   ∂TC/∂log σ_jd² = ½ Σ_i G_ijd ((z_id − μ_jd) e_ijd
+        − 1)
     dz goes on through z = μ + σ ε like that of the decoder. (B, B, m) numbers are held.
     """
 
