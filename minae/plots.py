@@ -177,6 +177,32 @@ def levels(series, xlabel, ylabel, title=None, xscale="linear", yscale="linear",
     return fig
 
 
+def panels(panels, xlabel, ylabel, title=None, xscale="linear", yscale="linear", markers=(), legend=0):
+    """Several `levels` side by side, which have their x axis and their y axis in common, and one legend.
+
+    panels: label -> series;  ylabel: one for all panels, or one for each, which then have y axes of their own
+    legend: the panel that holds it
+    """
+    own = not isinstance(ylabel, str)
+    fig = _figure(1 + 4.6 * len(panels), 4.2)
+    row = fig.subplots(1, len(panels), sharex=True, sharey=not own, squeeze=False)[0]
+    for place, (axis, (label, series)) in enumerate(zip(row, panels.items(), strict=True)):
+        for k, (name, (x, y)) in enumerate(series.items()):
+            style = look(name, k)._asdict()
+            if name in markers:
+                style["linestyle"] = "none"
+            elif len(x) > 12:
+                style["marker"] = "none"
+            axis.plot(x, y, **style, label=name)
+        axis.set(title=label, xlabel=xlabel, xscale=xscale, yscale=yscale)
+        if own or place == 0:
+            axis.set_ylabel(ylabel[place] if own else ylabel)
+    row[legend].legend(fontsize=8)
+    if title:
+        fig.suptitle(title)
+    return fig
+
+
 def fields(panels, points, title=None):
     """Vector fields in the plane.     panels: label -> (places, vectors), both (k, 2);  points: (k, 2), drawn below."""
     across, along = np.ptp(points, axis=0) + 1
@@ -223,10 +249,13 @@ def shade(share):
     return (1 - 0.55 * share, 1 - 0.3 * share, 1.0)
 
 
-def table(rows, colours, framed=(), title=None):
-    """Words in a grid.     rows: label -> {column: word};  colours: word -> colour;  framed: (label, column) pairs."""
+def table(rows, colours, framed=(), title=None, key=None):
+    """Words in a grid.     rows: label -> {column: word};  colours: word -> colour;  framed: (label, column) pairs;
+    key: word -> what it means, written below the grid."""
+    from matplotlib.patches import Patch
+
     columns = list(next(iter(rows.values())))
-    fig = _figure(1.1 * len(columns) + 4.2, 0.27 * len(rows) + 0.9)
+    fig = _figure(1.1 * len(columns) + 4.2, 0.27 * (len(rows) + len(key or ())) + 0.9)
     axis = fig.subplots()
     for i, (label, row) in enumerate(rows.items()):
         for j, column in enumerate(columns):
@@ -240,6 +269,9 @@ def table(rows, colours, framed=(), title=None):
     axis.xaxis.tick_top()
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
+    if key:
+        patches = [Patch(color=colours.get(word, "white"), label=f"{word}: {text}") for word, text in key.items()]
+        fig.legend(handles=patches, fontsize=8, loc="outside lower left", frameon=False)
     return fig
 
 
