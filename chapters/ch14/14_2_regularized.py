@@ -143,9 +143,10 @@ section.claim("the sign of Ω(θ₁) − Ω(θ₂) depends on the data: product 
 # the *code*, which is part of the model and not a belief about its weights.
 #
 # ## Does a wide network copy?
-# Now to the wide codes. All networks below have 400 units for 196 pixels. (We have halved the height and the width of
-# the digits. This makes a code twice as wide as x, which we can afford to train many times.) All are tied, V = Wᵀ, with
-# the Bernoulli loss and the same number of epochs by Adam. Sigmoid units and ReLU units are both tried.
+# Now to the wide codes. All networks below have 400 units for 196 pixels (250 at --quick). (We have halved the height
+# and the width of the digits. This makes a code twice as wide as x, which we can afford to train many times.) All are
+# tied, V = Wᵀ, with the Bernoulli loss and the same number of epochs by Adam. Sigmoid units and ReLU units are both
+# tried.
 #
 # Without a penalty, nothing in the cost forbids the identity, which would copy *anything*. So we show the plain network
 # something that is no digit: images of noise, each pixel black or white by a fair coin. The identity would return them.
@@ -153,6 +154,7 @@ section.claim("the sign of Ω(θ₁) − Ω(θ₂) depends on the data: product 
 # %%
 epochs, probe_epochs = section.pick(8, 12, 8), section.pick(60, 60, 10)
 LEARNING_RATES = {"sigmoid": 1e-2, "relu": 3e-3}
+UNITS = {"sigmoid": f"{units} sigmoid units", "relu": f"{units} ReLU units"}
 rng = np.random.default_rng(section.seed)
 noise_images = rng.integers(0, 2, (500, n)).astype(np.float32)
 X_valid, valid_labels = X[cut:], labels[cut:]
@@ -185,19 +187,19 @@ grey = section.number("squared error, images of noise", np.square(noise_images -
 candidates = {}  # (method, activation, strength) -> models
 for activation in LEARNING_RATES:
     models = candidates["plain", activation, 0] = train(UndercompleteAutoencoder, activation)
-    label = f"plain, {units} {activation} units"
+    label = f"plain, {UNITS[activation]}"
     copied = section.number("squared error, test digits", [squared_error(m, X_test) for m in models], of=label)
     errors = [squared_error(m, noise_images) for m in models]
     not_copied = section.number("squared error, images of noise", errors, of=label)
     section.claim(f"{label}: images of noise are hardly copied, error over that of grey", not_copied / grey, ">", 0.9)
 
 # %% [markdown]
-# The plain networks copy digits well, and noise worse than a constant grey image does. They are free to be the
-# identity, and they are not. Why? They were only ever asked to copy digits. Gradient descent started from small random
-# weights and went on until digits were copied; what happens off the digits, no term of the cost says. So the danger
-# that the section of the book begins with, a code that is wide enough to copy everything, exists in theory, and did not
-# come true here. A penalty is not needed to forbid the identity. Whether it makes a *better* code is another question,
-# and the one that we ask next.
+# The plain networks copy digits well (errors of 0.48 and 0.53), and for noise they do no better than a constant grey
+# image (48.9 and 49.0, against 49). They are free to be the identity, and they are not. Why? They were only ever asked
+# to copy digits. Gradient descent started from small random weights and went on until digits were copied; what happens
+# off the digits, no term of the cost says. So the danger that the section of the book begins with, a code that is wide
+# enough to copy everything, exists in theory, and did not come true here. A penalty is not needed to forbid the
+# identity. Whether it makes a *better* code is another question, and the one that we ask next.
 
 # %% [markdown]
 # ## Three properties side by side
@@ -250,7 +252,7 @@ for key, models in candidates.items():
 chosen = {}
 for method in ("plain", *SWEEPS):
     chosen[method] = min((key for key in candidates if key[0] == method), key=validation.get)
-    of = f"{method}: {chosen[method][1]} units, strength {chosen[method][2]}"
+    of = f"{method}: {UNITS[chosen[method][1]]}, strength {chosen[method][2]}"
     section.number("probe error %, validation, the best", validation[chosen[method]], of=of)
 
 # %% [markdown]
@@ -263,7 +265,7 @@ for method in ("plain", *SWEEPS):
 a, b, c = "squared error, test digits", "share of the noise that passes", "probe error %, test"
 final = {}
 for method, key in chosen.items():
-    label, models = f"{method}, {units} {key[1]} units", candidates[key]
+    label, models = f"{method}, {UNITS[key[1]]}", candidates[key]
     probes = [probe(model, X_test, digits.test_labels, seed) for model, seed in zip(models, section.seeds, strict=True)]
     final[method] = (
         section.number(f"(a) {a}", [squared_error(model, X_test) for model in models], of=label),
@@ -274,7 +276,7 @@ everything = PCA(X[:cut], n)
 unexplained = np.square(X_test - everything.mu).sum(axis=1).mean()
 unexplained = unexplained - np.cumsum(np.square(everything.encode(X_test)).mean(axis=0))  # error of k = 1, 2, …
 as_many = 1 + int(np.argmax(unexplained <= final["plain"][0]))
-for k in (40, as_many):
+for k in dict.fromkeys((40, as_many)):
     pca, label = PCA(X[:cut], k), f"PCA, k = {k}"
     section.number(f"(a) {a}", squared_error(pca, X_test), of=label)
     passed = section.number(f"(b) {b}", noise_that_passes(pca, X_test, n_test), of=label)
@@ -292,7 +294,7 @@ errors = [probe(Pixels(), X_test, digits.test_labels, seed) for seed in section.
 pixels = section.number(f"(c) {c}", errors, of="pixels")
 untrained = [UndercompleteAutoencoder((n, units), activation=chosen["plain"][1], seed=s, **on) for s in section.seeds]
 errors = [probe(model, X_test, digits.test_labels, seed) for model, seed in zip(untrained, section.seeds, strict=True)]
-section.number(f"(c) {c}", errors, of=f"random weights, {units} {chosen['plain'][1]} units")
+section.number(f"(c) {c}", errors, of=f"random weights, {UNITS[chosen['plain'][1]]}")
 section.claim("training with noise lowers the share that passes", final["denoising"][1], "<", final["plain"][1])
 if section.size != "quick":  # a few hundred steps are not enough for it
     section.claim("at the same error, the plain network passes less noise than PCA", final["plain"][1], "<", passed)
