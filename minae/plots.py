@@ -36,6 +36,7 @@ METHODS = {  # first words of a label -> its look
     "k-sparse": Look(GREEN, "--", "v"),
     "denoising": Look(ORANGE, "-", "D"),
     "contractive": Look(RED, "-", "X"),
+    "weight decay": Look(SKY, "-.", "s"),
     "variational": Look(PURPLE, "-", "*"),
     "hashing": Look(SKY, "-", "h"),
     "ITQ": Look(RED, "--", "d"),
@@ -250,8 +251,8 @@ def shade(share):
 
 
 def table(rows, colours, framed=(), title=None, key=None):
-    """Words in a grid.     rows: label -> {column: word};  colours: word -> colour;  framed: (label, column) pairs;
-    key: word -> what it means, written below the grid."""
+    """Words in a grid.     rows: label -> {column: word};  colours: word, or (label, column) -> colour;
+    framed: (label, column) pairs;  key: word -> what it means, written below the grid."""
     from matplotlib.patches import Patch
 
     columns = list(next(iter(rows.values())))
@@ -261,7 +262,8 @@ def table(rows, colours, framed=(), title=None, key=None):
         for j, column in enumerate(columns):
             frame = (label, column) in framed
             edge = dict(edgecolor="black" if frame else "white", linewidth=1.5, zorder=2 if frame else 1)
-            axis.bar(j, 0.86, width=0.94, bottom=i - 0.43, facecolor=colours[row[column]], **edge)
+            colour = colours.get((label, column)) or colours[row[column]]
+            axis.bar(j, 0.86, width=0.94, bottom=i - 0.43, facecolor=colour, **edge)
             axis.text(j, i, row[column], ha="center", va="center", fontsize=8, zorder=3)
     axis.set(xlim=(-0.55, len(columns) - 0.45), ylim=(len(rows) - 0.4, -0.6), title=title)
     axis.set_xticks(range(len(columns)), columns)
