@@ -228,8 +228,8 @@ section.figure(
     "by_lambda",
     caption="Three quantities of networks that differ in λ alone, on validation data, each divided by its value at "
     "λ = 0: the size of the encoder's Jacobian, the noise that passes from x into h, and the reconstruction loss L. "
-    "The λ that were tried are drawn at equal distances. Look at λ = 1: ‖Jf‖ has fallen by almost a half, and L has "
-    "risen by a sixth. Beyond that, L pays more and more.",
+    "The λ that were tried are drawn at equal distances. At default size look at λ = 1: ‖Jf‖ has fallen by "
+    "almost a half, and L has risen by a sixth. Beyond that, L pays more and more.",
     alt="Three lines that start at 1. ‖Jf‖ falls furthest, the noise in h falls with it but less far, and L rises, "
     "slowly at first.",
 )

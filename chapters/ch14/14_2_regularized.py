@@ -325,9 +325,9 @@ section.figure(
     "right the error of a linear probe, both against the share of noise that passes, on validation digits. Lower and "
     "further left is better. Look at how far the wide codes lie from PCA, and in which direction each property moves "
     "them: noise and the contractive penalty to the left, the L1 penalty not.",
-    alt="Two panels. In both the line of PCA lies above the points of the wide networks. The lines of the denoising "
-    "and the contractive autoencoder start near the plain point and run to the left; the line of the sparse one stays "
-    "above the plain point in the left panel.",
+    alt="Two panels. At default size the line of PCA lies above the points of the wide networks in both. The lines of "
+    "the denoising and the contractive autoencoder start near the plain point and run to the left; the line "
+    "of the sparse one stays above the plain point in the left panel.",
 )
 columns = np.vstack([X_test[:6], noise_images[:6]])
 pictures = {"x": columns}
