@@ -260,7 +260,7 @@ def features(model):
 
 
 pictures = {"plain": features(networks["plain"][0])}
-pictures |= {f"denoising, {label}": features(networks[name][0]) for name, label in LABELS.items()}
+pictures |= {label: features(networks[name][0]) for name, label in LABELS.items()}
 section.figure(
     plots.images(pictures, "First 12 units: dark > 0, light < 0"),
     "features",

@@ -323,9 +323,9 @@ section.figure(
 # Here our measurement contradicts the book's caption. Local PCA holds 35% of the way to an unseen digit, and the eight
 # tangents of the contractive autoencoder 18%. They do beat the plain autoencoder's (6%), and the eight components of
 # global PCA (15%), so Jf has learned something that depends on x. But MNIST is a dense sample of a simple world: with
-# 5000 training digits, the thirty nearest are near enough to tell how a digit may vary. The book's caption speaks of
-# natural images, where neighbours are far away and mostly of other things, and where sharing parameters should pay. Our
-# experiment does not say that it does not.
+# 5000 training digits, the thirty nearest are near enough to tell how a digit may vary. The book's example is a
+# photograph and its caption speaks of limited data. There the nearest neighbours are far away and mostly show other
+# things, so that sharing parameters should pay. Our experiment does not contradict that.
 #
 # ## A denoiser is contractive too
 # There is a link between the noise of section 14.2.2 and the penalty of this section. Let r = g(f(x)) be any smooth
