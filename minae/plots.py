@@ -36,6 +36,7 @@ METHODS = {  # first words of a label -> its look
     "k-sparse": Look(GREEN, "--", "v"),
     "denoising": Look(ORANGE, "-", "D"),
     "contractive": Look(RED, "-", "X"),
+    "weight decay": Look(SKY, "-.", "s"),
     "variational": Look(PURPLE, "-", "*"),
     "hashing": Look(SKY, "-", "h"),
     "ITQ": Look(RED, "--", "d"),
@@ -198,6 +199,32 @@ def levels(series, xlabel, ylabel, title=None, xscale="linear", yscale="linear",
     return fig
 
 
+def panels(panels, xlabel, ylabel, title=None, xscale="linear", yscale="linear", markers=(), legend=0):
+    """Several `levels` side by side, which have their x axis and their y axis in common, and one legend.
+
+    panels: label -> series;  ylabel: one for all panels, or one for each, which then have y axes of their own
+    legend: the panel that holds it
+    """
+    own = not isinstance(ylabel, str)
+    fig = _figure(1 + 4.6 * len(panels), 4.2)
+    row = fig.subplots(1, len(panels), sharex=True, sharey=not own, squeeze=False)[0]
+    for place, (axis, (label, series)) in enumerate(zip(row, panels.items(), strict=True)):
+        for k, (name, (x, y)) in enumerate(series.items()):
+            style = look(name, k)._asdict()
+            if name in markers:
+                style["linestyle"] = "none"
+            elif len(x) > 12:
+                style["marker"] = "none"
+            axis.plot(x, y, **style, label=name)
+        axis.set(title=label, xlabel=xlabel, xscale=xscale, yscale=yscale)
+        if own or place == 0:
+            axis.set_ylabel(ylabel[place] if own else ylabel)
+    row[legend].legend(fontsize=8)
+    if title:
+        fig.suptitle(title)
+    return fig
+
+
 def fields(panels, points, title=None):
     """Vector fields in the plane.     panels: label -> (places, vectors), both (k, 2);  points: (k, 2), drawn below."""
     across, along = np.ptp(points, axis=0) + 1
@@ -266,16 +293,20 @@ def gaussians(points, panels, title=None):
     return fig
 
 
-def table(rows, colours, framed=(), title=None):
-    """Words in a grid.     rows: label -> {column: word};  colours: word -> colour;  framed: (label, column) pairs."""
+def table(rows, colours, framed=(), title=None, key=None):
+    """Words in a grid.     rows: label -> {column: word};  colours: word, or (label, column) -> colour;
+    framed: (label, column) pairs;  key: word -> what it means, written below the grid."""
+    from matplotlib.patches import Patch
+
     columns = list(next(iter(rows.values())))
-    fig = _figure(1.1 * len(columns) + 4.2, 0.27 * len(rows) + 0.9)
+    fig = _figure(1.1 * len(columns) + 4.2, 0.27 * (len(rows) + len(key or ())) + 0.9)
     axis = fig.subplots()
     for i, (label, row) in enumerate(rows.items()):
         for j, column in enumerate(columns):
             frame = (label, column) in framed
             edge = dict(edgecolor="black" if frame else "white", linewidth=1.5, zorder=2 if frame else 1)
-            axis.bar(j, 0.86, width=0.94, bottom=i - 0.43, facecolor=colours[row[column]], **edge)
+            colour = colours.get((label, column)) or colours[row[column]]
+            axis.bar(j, 0.86, width=0.94, bottom=i - 0.43, facecolor=colour, **edge)
             axis.text(j, i, row[column], ha="center", va="center", fontsize=8, zorder=3)
     axis.set(xlim=(-0.55, len(columns) - 0.45), ylim=(len(rows) - 0.4, -0.6), title=title)
     axis.set_xticks(range(len(columns)), columns)
@@ -283,6 +314,9 @@ def table(rows, colours, framed=(), title=None):
     axis.xaxis.tick_top()
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
+    if key:
+        patches = [Patch(color=colours.get(word, "white"), label=f"{word}: {text}") for word, text in key.items()]
+        fig.legend(handles=patches, fontsize=8, loc="outside lower left", frameon=False)
     return fig
 
 

@@ -193,7 +193,9 @@ for question, right in (("place", places), ("kind", kinds)):
             table[f"{question}, {part}: {code}"] = dict(
                 zip(("first factor", "second factor", "both"), row, strict=True)
             )
-shades = {word: plots.shade(float(word) / 100) for row in table.values() for word in row.values()}
+shades = {
+    (label, column): plots.shade(float(word) / 100) for label, row in table.items() for column, word in row.items()
+}
 section.figure(
     plots.table(table, shades, title="Right answers in %"),
     "unseen",
