@@ -115,9 +115,12 @@ section.claim("two independent tables: the two orders disagree", apart, ">", 1e-
 
 # %% [markdown]
 # ## The variational autoencoder: a bound
-# Here is another way. Let the decoder and a fixed prior p(z) = N(0, I) of the code define the joint, p(x, z) = p(z) p(x
-# | z). (The code is called z where it is random.) Then the right encoder is p(z | x), which cannot be computed, since
-# it needs p(x). Train an encoder q(z | x) to come near to it. How? For any q whatsoever,
+# Here is another way. Let the decoder and a fixed prior of the code define the joint distribution:
+#
+#     p(x, z) = p(z) p(x | z),     p(z) = N(0, I)
+#
+# (The code is called z where it is random.) Then the right encoder is p(z | x), which cannot be computed, since it
+# needs p(x). Train an encoder q(z | x) to come near to it. How? For any q whatsoever,
 #
 #     log p(x) = E_q[log p(x, z) − log q(z | x)] + KL(q(z | x) ‖ p(z | x))
 #

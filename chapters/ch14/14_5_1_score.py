@@ -281,7 +281,8 @@ section.number("zeros on the line", len(exact), of="score of p_σ")
 section.number("zeros on the line", len(learned), of="r(x̃) − x̃")
 section.number("maxima and minima of log p_σ on the line", len(turns))
 nearest = [min(abs(learned - zero), default=np.inf) for zero in exact]
-furthest = section.number("largest distance from a zero of the score to the next of r(x̃) − x̃", max(nearest))
+nearest += [min(abs(exact - zero)) for zero in learned]  # and no zero of r(x̃) − x̃ is far from all of them
+furthest = section.number("largest distance from a zero of one field to the next of the other", max(nearest))
 section.claim("the learned field has its zeros where p_σ is largest and least", furthest, "<=", deviation)
 fig = plots.levels(
     {name: (u, values) for name, values in along.items()},

@@ -134,8 +134,9 @@ section.claim("E‖r − x‖² = ‖r − m‖² + E‖m − x‖² at every x�
 # ## Has the network learned the mean?
 # Now we know the least error that is possible, and can ask how near the network comes to it. Two rivals stand beside
 # it. One is x̃ itself, the answer that removes nothing. The other is the best affine map A x̃ + b, which is what a
-# *linear* denoising autoencoder can learn at most. All errors are the exact expectations above, averaged over the same
-# 2000 points, so they have no noise but that of the choice of the points.
+# *linear* denoising autoencoder can learn at most; we fit it to the very points on which it is judged. All errors are
+# the exact expectations above, averaged over the same 2000 points, so they have no noise but that of the choice of the
+# points.
 
 # %%
 affine = np.hstack([x_tilde, np.ones((len(x_tilde), 1))])
@@ -208,9 +209,9 @@ section.figure(
 # ## Do denoising layers make better stacks?
 # In 2008 the denoising autoencoder was proposed as a layer for deep networks. One trains a layer on x, the next on the
 # code of the first, and so on (section 14.3), puts a softmax layer on top, and trains the whole with labels. Vincent et
-# al. (2010) compared three ways to begin: random weights, plain autoencoders as layers (SAE), and denoising ones
-# (SDAE). The stack has three layers of sigmoids. The problems are digits ("basic") and digits in front of random pixels
-# ("bg-rand").
+# al. (2010) compared plain autoencoders as layers (SAE) with denoising ones (SDAE). We add the stack that begins from
+# random weights. The stack has three layers of sigmoids. The problems are digits ("basic") and digits in front of
+# random pixels ("bg-rand").
 #
 # We repeat this comparison, and take care that it is fair:
 #
@@ -309,8 +310,6 @@ for problem, images in problems.items():
     source = f"{published[problem]['kernel ridge']} (seen; Vincent et al. 2010)"
     value = kernel_error(images, n)
     error[problem, "kernel ridge"] = section.number(f"test error %, {problem}", value, source, of="kernel ridge")
-
-
 for problem in problems:
     gain = {
         name: error[problem, "random weights"] - error[problem, name] for name in layers if name != "random weights"
