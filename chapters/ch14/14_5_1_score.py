@@ -531,9 +531,10 @@ section.claim("the gradient is that of J", section.number("largest error of the 
 #    Jacobian of the best denoiser is a covariance: Cov[x | x̃] = σ² ∂E[x | x̃]/∂x̃. Check it on the mixture of this
 #    section to 1e-7. Then estimate the covariance from the Jacobian of a trained denoiser: in which direction is x
 #    uncertain, along the spiral or across it? (The solution is in `solutions/14_5_1_score.py`.)
-# 3. With code. Replace the denoisers of the different levels by a single network that is given (x̃, log σ) and trained
-#    on all levels at once. (Write the loop of section 14.5 with a `Classifier`'s cousin of your own, or append log σ to
-#    x and let the cost ignore its reconstruction.) Is the energy distance as small as with one network for each level?
+# 3. With code. Replace the denoisers of the different levels by a single network that is trained on all levels at once.
+#    Give it (x̃, log σ), three numbers, in the loop of section 14.5: x̃ is corrupted at a level that is drawn anew for
+#    each row, and log σ is appended to x as well, so that it costs little to reconstruct. Is the energy distance as
+#    small as with one network for each level?
 
 # %%
 section.finish()
