@@ -25,6 +25,7 @@ SYMBOLS = {
     "×": r"\times", "·": r"\cdot", "⊙": r"\odot", "∘": r"\circ", "≈": r"\approx", "≤": r"\le", "≥": r"\ge", "≠": r"\ne",
     "∈": r"\in", "→": r"\to", "←": r"\leftarrow", "↦": r"\mapsto", "±": r"\pm", "½": r"\tfrac12", "¼": r"\tfrac14",
     "…": r"\dots", "−": "-", "′": "'", "~": r"\sim", "{": r"\{", "}": r"\}", "%": r"\%", "#": r"\#", "&": r"\&",
+    "Φ": r"\Phi",
 }  # fmt: skip
 TOKEN = re.compile(
     r"(?P<up>[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀⁱⁿ]+)|(?P<down>[₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₙ]+)|(?P<low>_(?:\{[^}]*\}|\w[\u0302-\u0305]?\w*))"
@@ -36,7 +37,8 @@ TOKEN = re.compile(
 def latex(formula: str) -> str:
     r"""A formula in Unicode as LaTeX.     "‖∂f(x)/∂x‖²_F" -> r"\Vert\partial f(x)/\partial x\Vert^{2}_{F}" """
     found = []
-    for match in TOKEN.finditer(unicodedata.normalize("NFD", formula)):
+    apart = unicodedata.normalize("NFD", formula).replace("=\u0338", "≠")  # letters and their accents
+    for match in TOKEN.finditer(apart):
         kind, text = match.lastgroup, match.group()
         if kind in ("up", "high"):
             inner = text.translate(SUPERSCRIPTS) if kind == "up" else latex(text[1:].strip("{}"))

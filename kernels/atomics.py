@@ -3,6 +3,7 @@ r"""Atomic instructions, a mutex and a condition variable, which the threads of 
     load, store, add, compare_and_swap     read or write a word of a state atomically: a thread that reads a word also
                                            sees all that the writing thread had written before it
     pause, yield_core                      what a thread does while it waits for a short time
+    core                                   the number of the core that the thread runs on, where the C library knows it
     lock, unlock, wait_for, signal         a mutex and a condition variable of the C library, for a thread that sleeps
     address, call                          a loop and its arguments as two numbers, which any thread can call
 
@@ -33,6 +34,8 @@ def _posix(name, *arguments):
 
 WORDS = types.CPointer(types.int64)
 yield_core = _posix("sched_yield")
+KNOWS_CORE = os.name == "posix" and hasattr(ctypes.CDLL(None), "sched_getcpu")  # on Linux
+core = _posix("sched_getcpu" if KNOWS_CORE else "getpid")
 init_mutex = _posix("pthread_mutex_init", WORDS, types.intp)
 init_condition = _posix("pthread_cond_init", WORDS, types.intp)
 lock, unlock = _posix("pthread_mutex_lock", WORDS), _posix("pthread_mutex_unlock", WORDS)

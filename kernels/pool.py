@@ -1,18 +1,22 @@
 r"""The pool of threads that a training step runs on: its products and its loops are tasks of one pool.
 
-A task is a loop over 0 … size that is cut into parts. Each thread takes the next part that no thread has taken, until
-none is left:
+A task is a loop over 0 … size that is cut into parts, at most one for each thread. Part k belongs to thread k; the
+thread that submits the task is number 0. It writes what the task is, and then the task's number:
 
-    NEXT  = (number of the task, parts, next part), one word, moved on by compare-and-swap
-    DONE  = the number of parts that are finished; the thread that submitted the task waits until all are
+    TASK       the number of the present task, 1, 2, 3, …, and how many parts it has, in one word
+    CLAIM + k  the number of the last task whose part k was taken, moved on by compare-and-swap
+    DONE       how many parts are finished; the thread that submitted the task waits until all are
 
-The thread that submits a task works on it too, and waits for no worker to begin. Where a worker sleeps, or another
-process occupies its core, the other threads do the parts. A thread that waits yields its core. How a task is cut
-depends on its size and on the number of threads alone, not on which thread is fast, so neither do the bits of a result.
+A thread takes its own part first, and then any other that nobody has taken. So where a worker sleeps, or another process
+occupies its core, the other threads do its part; and where none does, a thread has the same part of an array each time,
+in the cache of its core. A thread that waits yields its core. How a task is cut depends on its size and on the number of
+threads alone, not on which thread is fast, so neither do the bits of a result.
 
 Workers are Python threads that run outside the interpreter's lock (the GIL), in `worker`. A worker that finds no task
-for about a millisecond goes to sleep, and the next task wakes it. `kernels/README.md` says why OpenBLAS's threads and
-Numba's threads are not used. A loop must not raise an error, because no thread would see it.
+for about a millisecond goes to sleep, and the next task wakes it. So does one that shares its core with the thread that
+submits: Linux leaves two threads that yield to each other on one core beside an idle one, and puts a thread that is
+woken on an idle one. `kernels/README.md` says why OpenBLAS's threads and Numba's threads are not used. A loop must not
+raise an error, because no thread would see it.
 """
 
 import atexit
@@ -28,15 +32,17 @@ from numba.core.compiler_lock import global_compiler_lock
 from minae import kernels
 from minae.kernels import atomics
 
-# Places in a pool's state, each in a cache line of its own. NEXT, DONE, BUSY, ASLEEP and QUIT are read and written by
-# atomic instructions alone; WAKEUPS belongs to the thread that holds MUTEX; the others are written before NEXT is.
-NEXT, DONE, CODE, DATA, SIZE, ALIGN, BUSY, ASLEEP, WAKEUPS, QUIT, MUTEX, CONDITION, END = range(0, 104, 8)
-BITS, MASK = np.int64(16), np.int64((1 << 16) - 1)
+# Places in a pool's state, each in a cache line of its own. NUMBER, DONE, BUSY, ASLEEP, QUIT, CORE and the claims are read
+# and written by atomic instructions alone; WAKEUPS belongs to the thread that holds MUTEX; the others are written before
+# TASK is.
+TASK, DONE, CODE, DATA, SIZE, ALIGN, BUSY, ASLEEP, WAKEUPS, QUIT, CORE, MUTEX, CONDITION, CLAIM = range(0, 112, 8)
+BITS = np.int64(16)  # of TASK, for the parts
+MOST = 256  # parts of a task
 PATIENCE = 20_000  # pauses of some 40 to 140 cycles before a worker goes to sleep
 YIELD = 64  # pauses before a thread that waits yields its core
 # The type of a state. To ask for it here imports numpy.ma, which Numba would otherwise import at the first call of a
 # loop; a fork beside that moment would leave the lock of the import taken in the child.
-STATE = numba.typeof(np.zeros(END, np.int64))
+STATE = numba.typeof(np.zeros(CLAIM, np.int64))
 
 
 @numba.njit(inline="always")
@@ -46,19 +52,28 @@ def boundary(part, parts, size, align):
 
 
 @kernels.jit(nogil=True)
-def run_part(state):
-    """Run one part of the present task, if there is a part that no thread has taken. Returns whether there was."""
-    word = atomics.load(state, NEXT)
-    part, parts = word & MASK, (word >> BITS) & MASK
-    if part >= parts:
+def take(state, number, part, parts):
+    """Run this part of task `number`, which has so many, if nobody has taken it. Returns whether it was run."""
+    claim = CLAIM + 8 * part
+    former = atomics.load(state, claim)
+    # A task ends when all its parts are done. So where the task has ended meanwhile, the claim has its number or a later
+    # one, and the swap fails; where the swap succeeds, what is read below is of this task.
+    if former >= number or not atomics.compare_and_swap(state, claim, former, number):
         return False
-    code, data, size, align = state[CODE], state[DATA], state[SIZE], state[ALIGN]
-    # The task may have ended meanwhile, and the four numbers may belong to the next one. Then NEXT has changed and the
-    # swap fails: the number of the task, in the upper half of NEXT, comes again after 2³² tasks only.
-    if atomics.compare_and_swap(state, NEXT, word, word + 1):
-        atomics.call(code, data, boundary(part, parts, size, align), boundary(part + 1, parts, size, align))
-        atomics.add(state, DONE, 1)
+    size, align = state[SIZE], state[ALIGN]
+    first, last = boundary(part, parts, size, align), boundary(part + 1, parts, size, align)
+    atomics.call(state[CODE], state[DATA], first, last)
+    atomics.add(state, DONE, 1)
     return True
+
+
+@kernels.jit(nogil=True)
+def run_parts(state, task, own):
+    """Take part `own` of this task, and then those that nobody has taken. Returns whether there was one."""
+    number, parts, ran = task >> BITS, task & ((1 << BITS) - 1), False
+    for k in range(parts):
+        ran |= take(state, number, (own + k) % parts, parts)
+    return ran
 
 
 @kernels.jit(nogil=True)
@@ -71,12 +86,25 @@ def spin(count):
 
 
 @kernels.jit(nogil=True)
-def worker(state):
-    """What a worker does from its start to its end. It sleeps with the GIL released, so waking does not wait for it."""
+def crowded(state):
+    """Whether this worker has its core from the thread that submits tasks."""
+    return atomics.KNOWS_CORE and atomics.core() == atomics.load(state, CORE)
+
+
+@kernels.jit(nogil=True)
+def worker(state, own):
+    """What worker number `own` does from its start to its end. It sleeps with the GIL released, so that waking does not
+    wait for it."""
+    seen = 0
     while not atomics.load(state, QUIT):
         idle = 0
-        while idle < PATIENCE:
-            idle = 0 if run_part(state) else spin(idle)
+        while idle < PATIENCE and not (idle and idle % YIELD == 0 and crowded(state)):
+            task = atomics.load(state, TASK)
+            if task != seen and run_parts(state, task, own):
+                idle = 0
+            else:
+                idle = spin(idle)
+            seen = task
         atomics.lock(state[MUTEX:].ctypes)
         atomics.add(state, ASLEEP, 1)
         while not state[WAKEUPS] and not atomics.load(state, QUIT):
@@ -100,19 +128,19 @@ def wake(state, most):
 @kernels.jit(nogil=True)
 def run(state, code, data, size, align, parts):
     """Run a task on the pool, and return when it is done."""
-    alone = not atomics.compare_and_swap(state, BUSY, 0, 1)  # another thread of this process has the pool
+    alone = parts > MOST or not atomics.compare_and_swap(state, BUSY, 0, 1)  # another thread of the process has the pool
     if alone:
         for part in range(parts):
             atomics.call(code, data, boundary(part, parts, size, align), boundary(part + 1, parts, size, align))
         return
     state[CODE], state[DATA] = code, data
     state[SIZE], state[ALIGN] = size, align
+    atomics.store(state, CORE, atomics.core())
     atomics.store(state, DONE, 0)
-    number = (atomics.load(state, NEXT) >> (2 * BITS)) + 1
-    atomics.store(state, NEXT, (number << (2 * BITS)) | (parts << BITS))
+    task = (((atomics.load(state, TASK) >> BITS) + 1) << BITS) | parts
+    atomics.store(state, TASK, task)
     wake(state, parts - 1)
-    while run_part(state):
-        pass
+    run_parts(state, task, 0)
     waited = 0
     while atomics.load(state, DONE) < parts:
         waited = spin(waited)
@@ -141,18 +169,19 @@ class Pool:
     """The threads of this process. `width` is how many threads a task may have, as many as NumPy's BLAS may use."""
 
     def __init__(self):
-        self.state, self.width, self.workers = np.zeros(END, np.int64), 1, []
+        self.state, self.width, self.workers = np.zeros(CLAIM + 8 * MOST, np.int64), 1, []
 
     def resize(self, width):
         """Workers start when a product first asks for them, and stay. A worker that cannot start is not missed."""
         self.width = width
         if width > 1 and not self.workers:
             initialise(self.state)
-            worker.compile((STATE,))  # once, and not by each worker
+            worker.compile((STATE, numba.int64))  # once, and not by each worker
             atexit.register(self.shutdown)
         with contextlib.suppress(RuntimeError):
-            while len(self.workers) < width - 1:
-                thread = threading.Thread(target=worker, args=[self.state], name="minae", daemon=True)
+            while len(self.workers) < min(width, MOST) - 1:
+                own = len(self.workers) + 1
+                thread = threading.Thread(target=worker, args=[self.state, own], name="minae", daemon=True)
                 thread.start()
                 self.workers.append(thread)
 

@@ -118,7 +118,7 @@ def images(rows, title=None, shape=(28, 28), columns=12):
 
 
 def codes(panels, labels, title=None):
-    """2-D codes as points, coloured by class, with the class at its median.
+    """2-D codes as points, coloured by class; the class stands at the median of its points, or near it on a line to it.
 
     panels: label -> (k, 2);  labels: (k,) integers 0–9
     """
@@ -127,15 +127,36 @@ def codes(panels, labels, title=None):
     fig = _figure(5.2 * len(panels), 4.8)
     for axis, (label, h) in zip(fig.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         points = axis.scatter(*h.T, c=labels, cmap="tab10", s=4, linewidths=0, vmin=-0.5, vmax=9.5)
-        for one in np.unique(labels):  # two hues of ten look alike to many eyes
-            middle = np.median(h[labels == one], axis=0)
-            text = axis.text(*middle, str(one), fontsize=13, weight="bold", ha="center", va="center")
-            text.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
+        classes = np.unique(labels)  # two hues of ten look alike to many eyes, so that numbers are needed
+        middles = np.array([np.median(h[labels == one], axis=0) for one in classes])
+        halo = [patheffects.withStroke(linewidth=3, foreground="white")]
+        for one, middle, place in zip(classes, middles, _apart(middles, np.ptp(h, axis=0)), strict=True):
+            axis.plot(*np.transpose([middle, place]), color="black", linewidth=0.8, path_effects=halo)
+            text = axis.text(*place, str(one), fontsize=13, weight="bold", ha="center", va="center")
+            text.set_path_effects(halo)
         axis.set(title=label, xlabel="$h_1$", ylabel="$h_2$")
     fig.colorbar(points, ax=fig.axes, ticks=range(10), label="digit (not seen in training)")
     if title:
         fig.suptitle(title, fontsize=10)
     return fig
+
+
+def _apart(places, extent, least=0.075):
+    """The places (k, 2), moved until no two are closer than `least` of the picture's extent (2,): pairs repel."""
+    places, unit = np.array(places, dtype=float), np.where(extent > 0, extent, 1)
+    for _ in range(200):
+        between = (places[:, None] - places) / unit  # (k, k, 2)
+        distance = np.linalg.norm(between, axis=2)
+        i, j = np.nonzero(np.triu(distance < least, 1))
+        if len(i) == 0:
+            break
+        away = between[i, j] / np.maximum(distance[i, j], 1e-9)[:, None]
+        same = distance[i, j] < 1e-9  # points that coincide part in directions of their own
+        away[same] = np.stack([np.cos(j[same]), np.sin(j[same])], axis=1)
+        push = 0.5 * (least * 1.01 - distance[i, j])[:, None] * away * unit
+        np.add.at(places, i, push)
+        np.add.at(places, j, -push)
+    return places
 
 
 def curves(histories, term="J", lines=None, ylabel=None, title=None):
@@ -209,29 +230,56 @@ def clouds(panels, points, title=None):
     return fig
 
 
-def plane(points, title=None, edges=None, thumbnails=None, ellipses=None, shape=(28, 28), labels=("$x_1$", "$x_2$")):
-    """Points of the plane, (k, 2).     edges: (e, 2) pairs of indices;  thumbnails: index -> image drawn at the point;
-    ellipses: a covariance a point, (k, 2, 2), drawn at one standard deviation."""
-    from matplotlib.collections import EllipseCollection, LineCollection
+def plane(points, title=None, edges=None, thumbnails=None, shape=(28, 28), labels=("$x_1$", "$x_2$")):
+    """Points of the plane, (k, 2).
+
+    edges: (e, 2) pairs of indices;  thumbnails: index -> image, drawn at the point
+    """
+    from matplotlib.collections import LineCollection
     from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
     fig = _figure(7.2, 6.0)
     axis = fig.subplots()
     if edges is not None:
         axis.add_collection(LineCollection(points[edges], colors="0.75", linewidths=0.6))
-    if ellipses is not None:
-        variance, vectors = np.linalg.eigh(ellipses)  # ascending: the last column is the long axis
-        width, height = 2 * np.sqrt(variance[:, 1]), 2 * np.sqrt(variance[:, 0])
-        angle = np.degrees(np.arctan2(vectors[:, 1, 1], vectors[:, 0, 1]))
-        options = dict(units="xy", offsets=points, offset_transform=axis.transData, facecolors="none", edgecolors=BLUE)
-        axis.add_collection(EllipseCollection(width, height, angle, **options))
-        axis.set_aspect("equal")
     axis.scatter(*points.T, s=6, color=RED, linewidths=0, zorder=2)
     for index, image in (thumbnails or {}).items():
         picture = OffsetImage(np.reshape(image, shape), cmap="gray_r", zoom=1.0)
         axis.add_artist(AnnotationBbox(picture, points[index], pad=0.1, bboxprops=dict(linewidth=0.4)))
     axis.set(title=title, xlabel=labels[0], ylabel=labels[1])
     axis.title.set_fontsize(10)
+    return fig
+
+
+def shade(share):
+    """A colour for a share between 0, white, and 1, a light blue on which black words can be read."""
+    return (1 - 0.55 * share, 1 - 0.3 * share, 1.0)
+
+
+def gaussians(points, panels, title=None):
+    """Gaussians around points of the plane (k, 2), as ellipses of one standard deviation.
+
+    panels: label -> covariances (k, 2, 2)
+    """
+    from matplotlib.collections import EllipseCollection
+
+    reach = np.sqrt([np.diagonal(covariance, axis1=1, axis2=2) for covariance in panels.values()])  # of each ellipse
+    low, high = (points - reach).min(axis=(0, 1)), (points + reach).max(axis=(0, 1))
+    low, high = low - 0.05 * (high - low), high + 0.05 * (high - low)
+    across, along = high - low
+    fig = _figure(4.6 * len(panels), 1.1 + 4.2 * along / across)
+    axes = fig.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axis, (label, covariance) in zip(axes, panels.items(), strict=True):
+        variance, vectors = np.linalg.eigh(covariance)  # ascending: the last column is the long axis
+        width, height = 2 * np.sqrt(variance[:, 1]), 2 * np.sqrt(variance[:, 0])
+        angle = np.degrees(np.arctan2(vectors[:, 1, 1], vectors[:, 0, 1]))
+        options = dict(units="xy", offsets=points, offset_transform=axis.transData, facecolors="none", edgecolors=BLUE)
+        axis.add_collection(EllipseCollection(width, height, angle, **options))
+        axis.scatter(*points.T, s=6, color=RED, linewidths=0, zorder=2)
+        axis.set(title=label, xlabel="$x_1$", xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+    axes[0].set_ylabel("$x_2$")
+    if title:
+        fig.suptitle(title, fontsize=10)
     return fig
 
 
@@ -252,4 +300,52 @@ def table(rows, colours, framed=(), title=None):
     axis.xaxis.tick_top()
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
+    return fig
+
+
+def polygons(panels, values, title=None, colour_label="value", words=None, columns=3):
+    """The plane cut into polygons, each filled by a value.
+
+    panels: label -> list of (k, 2);  values: label -> one number for each polygon, on one scale from blue to red
+    words: label -> what is written into each polygon
+    """
+    from matplotlib import patheffects
+    from matplotlib.collections import PolyCollection
+
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    fig = _figure(3.3 * columns + 0.9, 3.3 * rows + 0.9)
+    grid = fig.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    most = max(max(abs(number) for number in values[label]) for label in panels)
+    for axis in grid.flat[len(panels) :]:
+        axis.set_visible(False)
+    for axis, (label, parts) in zip(grid.flat, panels.items(), strict=False):
+        drawn = PolyCollection(parts, array=np.asarray(values[label]), cmap="RdBu_r", edgecolors="0.25", linewidths=0.3)
+        drawn.set_clim(-most, most)
+        axis.add_collection(drawn)
+        for polygon, word in zip(parts, (words or {}).get(label, ()), strict=False):
+            text = axis.text(*polygon.mean(axis=0), word, ha="center", va="center", fontsize=8)
+            text.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
+        axis.autoscale_view()
+        axis.set(title=label, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
+        axis.title.set_fontsize(9)
+    if colour_label:
+        fig.colorbar(drawn, ax=grid, label=colour_label, shrink=0.8)
+    if title:
+        fig.suptitle(title, fontsize=10)
+    return fig
+
+
+def bars(values, xlabel, title=None):
+    """One horizontal bar for each number.     values: label -> number"""
+    fig = _figure(6.4, 0.4 * len(values) + 1.0)
+    axis = fig.subplots()
+    for k, (label, value) in enumerate(values.items()):
+        axis.barh(k, value, color=look(label, k).color, height=0.6)
+        axis.text(value, k, f" {value:.3g}", va="center", fontsize=8)
+    axis.set_yticks(range(len(values)), list(values), fontsize=8)
+    axis.invert_yaxis()
+    axis.margins(x=0.12)
+    axis.set(xlabel=xlabel, title=title)
+    axis.title.set_fontsize(10)
     return fig

@@ -258,6 +258,7 @@ def test_one_method_has_one_look():
         ("Σ_j KL(ρ ‖ ρ̂_j)", r"\sum _{j} KL(\rho \Vert \hat{\rho}_{j})"),
         ("h = Dᵀ(x − μ)", r"h = D^{T}(x - \mu )"),
         ("e^{−λ|h_i|}", r"e^{-\lambda \vert h_{i}\vert}"),
+        ("h ≠ Φ(a)", r"h \ne \Phi (a)"),
         ("−log p_decoder(x | x̃)", r"-\log p_{\mathrm{decoder}}(x \vert \tilde{x})"),
     ],
 )
@@ -325,6 +326,15 @@ def test_full_size_has_three_seeds(monkeypatch, tmp_path):
 def test_unknown_section():
     with pytest.raises(InputError, match=r"unknown section '99': choose one of 14\.0"):
         chapters.find("99")
+
+
+def test_class_numbers_keep_apart_and_ellipses_are_not_cut_off():
+    places = plots._apart(np.vstack([np.zeros((5, 2)), [[100.0, 1.0]]]), np.array([200.0, 2.0]))
+    apart = np.linalg.norm((places[:, None] - places) / [200.0, 2.0], axis=2)
+    assert apart[~np.eye(6, dtype=bool)].min() >= 0.07 and (places[5] == [100, 1]).all()
+    covariance = np.array([[[4.0, 0.0], [0.0, 0.01]]])
+    (axis,) = plots.gaussians(np.zeros((1, 2)), {"one": covariance}, "t").axes
+    assert axis.get_xlim()[0] < -2 and axis.get_xlim()[1] > 2 and axis.get_ylim()[1] > 0.1
 
 
 def test_pictures_of_odd_sizes(tmp_path):

@@ -202,8 +202,8 @@ def test_every_model_is_registered_and_found_by_its_name():
     assert sections == sorted(sections)
     for name, kind in models.items():
         assert kind.name == name and get_model(name) is kind and getattr(minae, kind.__name__) is kind
-    with pytest.raises(InputError, match="unknown model 'gan': choose one of"):
-        get_model("gan")
+    with pytest.raises(InputError, match="unknown model 'gann': choose one of"):
+        get_model("gann")
 
 
 def test_a_copy_has_the_weights_of_its_model(backend, tiny):

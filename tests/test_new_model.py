@@ -2,10 +2,14 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 MODEL = '''
@@ -200,3 +204,45 @@ def test_files_that_are_no_models(tmp_path):
     assert same and set(lines) == {*BAD, "absent.py"} and "no file 'absent.py'" in lines["absent.py"]
     for name, (_, words) in BAD.items():
         assert words in lines[name] and name in lines[name] and "\n" not in lines[name], lines[name]
+
+
+# ---- the page "A model of your own" of the README
+
+
+def own_model():
+    """The file, the commands and the printed report of the page, as they stand there."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+    page = readme.split("\n## A model of your own\n")[1].split("\n## ")[0]
+    (text,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (commands,) = re.findall(r"^```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (report,) = [each for each in re.findall(r"^```\n(.*?)^```$", page, re.DOTALL | re.MULTILINE) if "WRONG" in each]
+    return text, commands, report
+
+
+def minae_command(line, folder):
+    command = [sys.executable, "-m", *shlex.split(line, comments=True)]
+    env = {**os.environ, "MINAE_BACKEND": ""}
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
+
+
+def test_the_page_of_the_readme_works_as_written(tmp_path):
+    """Its file is right, and its commands run."""
+    text, commands, _ = own_model()
+    (tmp_path / "mymodel.py").write_text(text, "utf-8")
+    np.save(tmp_path / "mydata.npy", np.random.default_rng(0).random((100, 9), dtype=np.float32))
+    for line in commands.splitlines():
+        result = minae_command(line, tmp_path)
+        assert result.returncode == 0, line + result.stdout + result.stderr
+        assert "1 right, 0 wrong" in result.stdout or "1 right, 0 wrong" not in line
+    assert (tmp_path / "mine.safetensors").is_file()
+
+
+def test_the_mistake_of_the_readme_is_found_as_it_says(tmp_path):
+    """The report is the one that is printed there, but for errors that are rounding."""
+    text, _, report = own_model()
+    assert text.count("da = dh * (1 - h**2)") == 1
+    (tmp_path / "mymodel.py").write_text(text.replace("da = dh * (1 - h**2)", "da = dh"), "utf-8")
+    result = minae_command("minae check mine --import mymodel.py", tmp_path)
+    assert result.returncode == 1
+    found, expected = (re.sub(r"\d\.\de-1\d +\[.*", "rounding", words) for words in (result.stdout, report))
+    assert found == expected

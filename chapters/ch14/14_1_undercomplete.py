@@ -203,9 +203,9 @@ if digits.train_labels is not None:
         plots.codes(panels, digits.test_labels, "Test digits as two numbers"),
         "codes",
         caption="Each point is a test digit, at the two numbers of its code, in the colour of its class; the class "
-        "stands at the median of its points. The panels have scales of their own, since a code has no unit. On the "
-        "left 0, 1, 2 and 6 have regions of their own, while 4, 7 and 9 share one, and 3, 5 and 8 another. On the "
-        "right only 0 and 1 lie apart.",
+        "stands at the median of its points, or beside it at the end of a short line. The panels have scales of their "
+        "own, since a code has no unit. On the left 0, 1, 2 and 6 have regions of their own, while 4, 7 and 9 share "
+        "one, and 3, 5 and 8 another. On the right only 0 and 1 lie apart.",
         alt="Two scatter plots of digits coloured by class. On the left, by the autoencoder, several classes form "
         "patches that overlap little. On the right, by PCA, all classes but 0 and 1 overlap in one cloud.",
     )

@@ -4,6 +4,7 @@ from .digits import Digits, cache_status, mnist
 from .images import Whitening, natural_images, patches
 from .preprocessing import Preprocessing
 from .readers import Scaled, read
+from .sprites import Factors, sprites
 
-__all__ = ["Digits", "Preprocessing", "Scaled", "Whitening", "cache_status", "mnist", "natural_images", "patches",
-           "read"]  # fmt: skip
+__all__ = ["Digits", "Factors", "Preprocessing", "Scaled", "Whitening", "cache_status", "mnist", "natural_images",
+           "patches", "read", "sprites"]  # fmt: skip

@@ -28,7 +28,7 @@ def probe_error(
 
     Adam, whose learning rate falls from 3e-3 to 0 along a cosine, batches of 128.
     """
-    h, labels, h_test, test_labels = _labelled(h, labels, h_test, test_labels)
+    h, labels, h_test, test_labels = _pairs(h, labels, h_test, test_labels)
     probe = Classifier((h.shape[1],), classes=max(2, 1 + int(labels.max())), seed=seed, backend=backend)
     optimizer = Adam(Cosine(3e-3, steps=epochs * -(-len(h) // 128)))
     probe.fit(h, labels, epochs=epochs, optimizer=optimizer, seed=seed)
@@ -41,7 +41,7 @@ def knn_accuracy(h: Any, labels: Any, h_test: Any, test_labels: Any, k: int = 1)
 
     A vote that ties goes to the smaller label.
     """
-    h, labels, h_test, test_labels = _labelled(h, labels, h_test, test_labels)
+    h, labels, h_test, test_labels = _pairs(h, labels, h_test, test_labels)
     if k > len(h):
         raise InputError(f"k is {k} and h has {len(h)} rows: expected 1 to that number")
     votes = labels[_nearest(h, h_test, k)]  # (rows, k)
@@ -63,20 +63,22 @@ def _nearest(h, queries, k):
     return np.vstack(found)
 
 
-def _labelled(h, labels, h_test, test_labels):
+def _pairs(h, labels, h_test, test_labels):
     """The four arrays, checked."""
-    h, h_test = host_array(h, "h"), host_array(h_test, "h_test")
-    for name, codes in (("h", h), ("h_test", h_test)):
-        if codes.ndim != 2 or 0 in codes.shape or codes.dtype.kind not in "biuf":
-            raise InputError(f"{name} is {codes.dtype} {codes.shape}; expected numbers (rows, m)")
-        if not np.isfinite(codes).all():
-            raise InputError(f"{name} has NaN or infinite numbers: there is no distance to them")
+    h, labels = labelled(h, labels, "h", "labels")
+    h_test, test_labels = labelled(h_test, test_labels, "h_test", "test_labels")
     if h.shape[1] != h_test.shape[1]:
         raise InputError(f"h has {h.shape[1]} columns and h_test {h_test.shape[1]}: expected codes of one model")
-    checked = []
-    for name, y, rows in (("labels", labels, len(h)), ("test_labels", test_labels, len(h_test))):
-        y = host_array(y, name)
-        if y.shape != (rows,) or y.dtype.kind not in "iu" or y.min() < 0:
-            raise InputError(f"{name} is {y.dtype} {y.shape}; expected whole numbers from 0 on, ({rows},)")
-        checked.append(y.astype(int))
-    return h, checked[0], h_test, checked[1]
+    return h, labels, h_test, test_labels
+
+
+def labelled(h: Any, labels: Any, name: str, of_labels: str) -> tuple[np.ndarray, np.ndarray]:
+    """Codes (rows, m) and a label for each row, checked; `name` and `of_labels` are what errors call them."""
+    h, y = host_array(h, name), host_array(labels, of_labels)
+    if h.ndim != 2 or 0 in h.shape or h.dtype.kind not in "biuf":
+        raise InputError(f"{name} is {h.dtype} {h.shape}; expected numbers (rows, m)")
+    if not np.isfinite(h).all():
+        raise InputError(f"{name} has NaN or infinite numbers: there is no distance to them")
+    if y.shape != (len(h),) or y.dtype.kind not in "iu" or y.min() < 0:
+        raise InputError(f"{of_labels} is {y.dtype} {y.shape}; expected whole numbers from 0 on, ({len(h)},)")
+    return h, y.astype(int)

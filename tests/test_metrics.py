@@ -1,0 +1,186 @@
+"""Scores of codes: on codes that are right by construction, on codes that know nothing, and beside scikit-learn's."""
+
+import numpy as np
+import pytest
+
+from minae import InputError, data
+from minae.metrics.clustering import silhouette, trustworthiness
+from minae.metrics.detection import auroc
+from minae.metrics.disentanglement import (
+    disentanglement_completeness_informativeness,
+    factor_vae_score,
+    higgins_score,
+    mutual_information_gap,
+    separated_attribute_predictability,
+)
+
+FACTORS = np.stack(np.meshgrid(np.arange(3), np.arange(6), np.arange(8), indexing="ij"), axis=-1).reshape(-1, 3)
+FACTORS = np.tile(FACTORS, (10, 1))  # 1440 rows
+TURN = np.linalg.qr(np.array([[1.0, 1, 1], [1, -1, 0], [1, 1, -2]]).T)[0]  # every unit mixes the factors
+
+
+def codes(rng, kind):
+    """Codes of FACTORS that are one factor a unit, those turned by a rotation, or noise."""
+    h = FACTORS / FACTORS.max(axis=0) + 0.02 * rng.standard_normal(FACTORS.shape)
+    if kind == "turned":
+        return (h - h.mean(axis=0)) @ TURN
+    return h if kind == "axes" else rng.standard_normal(FACTORS.shape)
+
+
+SCORES = {
+    "MIG": lambda h: mutual_information_gap(h, FACTORS).score,
+    "SAP": lambda h: separated_attribute_predictability(h, FACTORS, ordered=[1, 2]).score,
+    "disentanglement": lambda h: disentanglement_completeness_informativeness(h, FACTORS, trees=10).disentanglement,
+    "completeness": lambda h: disentanglement_completeness_informativeness(h, FACTORS, trees=10).completeness,
+    "FactorVAE": lambda h: factor_vae_score(h, FACTORS, draws=400),
+}
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_a_score_is_high_for_one_factor_a_unit_lower_for_a_rotation_and_low_for_noise(name, rng):
+    score, guess = SCORES[name], 1 / 3 if name == "FactorVAE" else 0
+    axes, turned, noise = (score(codes(rng, kind)) for kind in ("axes", "turned", "noise"))
+    assert axes > 0.85 and axes > turned + 0.1 and abs(noise - guess) < 0.12, (axes, turned, noise)
+    order = rng.permutation(3)
+    assert abs(score(codes(rng, "axes")[:, order]) - axes) < 0.05  # the order of the units does not matter
+    assert abs(score(5 - 3 * codes(rng, "axes")) - axes) < 0.05  # nor their scale, sign and zero
+
+
+def test_higgins_score_forgives_a_rotation_and_no_ignorance(rng):
+    """What the paper's later critics say of it, measured: this is why there are other scores."""
+    axes, turned, noise = (higgins_score(codes(rng, kind), FACTORS, draws=600) for kind in ("axes", "turned", "noise"))
+    assert axes > 0.9 and turned > 0.75 and noise < 0.5
+
+
+def test_information_is_that_of_a_known_table():
+    """A unit that is the factor has the gap 1; two units that both are have none; one that halves it has log 2/log 4."""
+    v = np.tile(np.arange(4), 48)[:, None]
+    other = np.repeat(np.arange(2), 96)[:, None]
+    factors = np.hstack([v, other])
+    unrelated = np.tile(np.repeat([0.0, 1.0], 4), 24)[:, None]
+    gaps = mutual_information_gap(np.hstack([v, unrelated]).astype(float), factors, bins=4)
+    np.testing.assert_allclose(gaps.by_factor, [1, 0], atol=1e-12)
+    gaps = mutual_information_gap(np.hstack([v, 7 - 2 * v]).astype(float), factors, bins=4)
+    np.testing.assert_allclose(gaps.by_factor[0], 0, atol=1e-12)
+    gaps = mutual_information_gap(np.hstack([v // 2, unrelated]).astype(float), factors, bins=4)
+    np.testing.assert_allclose(gaps.by_factor[0], 0.5, atol=1e-12)
+
+
+def test_few_rows_find_information_in_noise(rng):
+    """By about (bins − 1)(values − 1)/(2 rows), Miller 1955: which is why a random code's score is printed."""
+    rows, bins, values = 5000, 20, 8
+    v, other = rng.integers(values, size=(2, rows))
+    u = rng.random((rows, 1))
+    found = mutual_information_gap(u, np.stack([v, other], axis=1), bins).table[0, 0]
+    expected = (bins - 1) * (values - 1) / (2 * rows) / np.log(values)
+    assert 0.6 * expected < found < 1.4 * expected
+
+
+def test_a_unit_that_hardly_moves_does_not_win_votes(rng):
+    h = np.hstack([codes(rng, "axes"), 1e-4 * rng.standard_normal((len(FACTORS), 3))])
+    assert factor_vae_score(h, FACTORS, draws=400) > 0.95
+    assert factor_vae_score(h, FACTORS, draws=400, least=0.05) >= factor_vae_score(h, FACTORS, draws=400, least=0)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (dict(h=np.full((30, 2), np.nan)), "NaN"),
+        (dict(h=np.zeros(30)), r"expected codes, numbers \(rows, m\)"),
+        (dict(factors=np.zeros((30, 2), int)), "factor 0 has the values 0 to 0: expected two or more"),
+        (dict(factors=np.ones((29, 2), int)), r"expected whole numbers \(30, K\)"),
+        (dict(factors=np.ones((30, 2))), "factors is float64"),
+    ],
+)
+def test_what_is_no_code_or_no_factor(change, words, rng):
+    given = dict(h=rng.standard_normal((30, 2)), factors=rng.integers(2, size=(30, 2))) | change
+    for score in (
+        mutual_information_gap,
+        separated_attribute_predictability,
+        disentanglement_completeness_informativeness,
+        factor_vae_score,
+        higgins_score,
+    ):
+        with pytest.raises(InputError, match=words):
+            score(**given)
+
+
+def test_what_a_score_cannot_do(rng):
+    h, factors = rng.standard_normal((30, 2)), rng.integers(2, size=(30, 2))
+    with pytest.raises(InputError, match="h has 30 rows and bins is 40: expected more rows than bins"):
+        mutual_information_gap(h, factors, bins=40)
+    with pytest.raises(InputError, match="expected indices of factors, 0 to 1"):
+        separated_attribute_predictability(h, factors, ordered=[2])
+    with pytest.raises(InputError, match="factor 0 has a value on too few rows"):
+        separated_attribute_predictability(h, np.stack([np.arange(30), factors[:, 1]], axis=1))
+    with pytest.raises(InputError, match="no unit of h varies"):
+        factor_vae_score(np.ones((30, 2)), factors)
+
+
+# ---- neighbourhoods and groups
+
+
+def test_silhouette_and_trustworthiness_are_those_of_scikit_learn(rng):
+    manifold, metrics = pytest.importorskip("sklearn.manifold"), pytest.importorskip("sklearn.metrics")
+    X, labels = rng.standard_normal((200, 10)), rng.integers(4, size=200)
+    X[labels == 2] += 2
+    h = X[:, :2]
+    np.testing.assert_allclose(silhouette(h, labels), metrics.silhouette_samples(h, labels), atol=1e-12)
+    for k in (1, 10, 50):
+        assert abs(trustworthiness(X, h, k) - manifold.trustworthiness(X, h, n_neighbors=k)) < 1e-12
+    assert trustworthiness(X, X) == 1 and abs(trustworthiness(X, rng.standard_normal((200, 2))) - 0.5) < 0.06
+    assert abs(silhouette(h, rng.permutation(labels)).mean()) < 0.1
+    alone = np.where(np.arange(200) == 7, 4, labels)
+    np.testing.assert_allclose(silhouette(h, alone), metrics.silhouette_samples(h, alone), atol=1e-12)
+
+
+def test_auroc_counts_pairs_and_halves_of_ties(rng):
+    scores, positive = rng.integers(5, size=200).astype(float), rng.random(200) < 0.3
+    above = scores[positive][:, None] > scores[~positive]
+    tied = scores[positive][:, None] == scores[~positive]
+    assert abs(auroc(scores, positive) - (above + tied / 2).mean()) < 1e-12
+    assert auroc(positive.astype(float), positive) == 1 and auroc(np.zeros(200), positive) == 0.5
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda h, y: silhouette(h, np.zeros(len(h), int)), "labels has the one value 0"),
+        (lambda h, y: silhouette(h, y[:3]), r"expected whole numbers from 0 on, \(20,\)"),
+        (lambda h, y: trustworthiness(h, h, k=10), "expected k < 10, half of them"),
+        (lambda h, y: trustworthiness(h[:5], h), "X has 5 rows and h 20"),
+        (lambda h, y: auroc(h[:, 0], y), "expected 0 and 1 for each of 20"),
+        (lambda h, y: auroc(h[:, 0], np.ones(20)), "20 positive rows and 0 negative ones"),
+    ],
+)
+def test_what_neighbourhoods_cannot_say(call, words, rng):
+    with pytest.raises(InputError, match=words):
+        call(rng.standard_normal((20, 3)), 2 + np.arange(20) % 3)
+
+
+# ---- the pictures whose factors are known
+
+
+def test_every_combination_is_drawn_once_and_no_two_are_alike():
+    X, factors, names, sizes = data.sprites(width=16, scales=3, rotations=4, places=5)
+    assert X.shape == (3 * 3 * 4 * 25, 256) and names == ("shape", "scale", "rotation", "x", "y")
+    assert len(np.unique(factors, axis=0)) == len(X) == np.prod(sizes)
+    assert X.min() == 0 and X.max() == 1 and len(np.unique(X, axis=0)) == len(X)
+    mass = X.sum(axis=1).reshape(36, 25)  # of each figure at its 25 places: none is cut off at an edge
+    assert (np.ptp(mass, axis=1) / mass.mean(axis=1) < 0.12).all()
+
+
+def test_a_factor_moves_what_it_says():
+    X, factors, _, _ = data.sprites(width=24, shapes=2, scales=3, rotations=2, places=4)
+    pictures, pixels = X.reshape(-1, 24, 24), np.arange(24) + 0.5
+    mass = pictures.sum(axis=(1, 2))
+    x = (pictures.sum(axis=1) @ pixels) / mass
+    y = (pictures.sum(axis=2) @ pixels) / mass
+    for values, k in ((mass, 1), (x, 3), (y, 4)):
+        by_value = [values[factors[:, k] == value].mean() for value in range(factors[:, k].max() + 1)]
+        assert (np.diff(by_value) > 0.5).all()
+    assert abs(np.corrcoef(x, factors[:, 4])[0, 1]) < 1e-6  # and nothing else
+    with pytest.raises(InputError, match="shapes is 4: expected 1 to 3"):
+        data.sprites(shapes=4)
+    with pytest.raises(InputError, match="more than 4 GiB"):
+        data.sprites(width=64, places=500)
