@@ -51,6 +51,7 @@ METHODS = {  # first words of a label -> its look
     "f(x)": Look(BLUE, "--", "s"),
     "LISTA": Look(PURPLE, "--", "h"),
     "exact": Look(BLACK, ":", "D"),
+    "kernel ridge": Look(BLACK, "-", "v"),
 }
 OTHERS = [
     Look(*parts)
@@ -225,16 +226,32 @@ def panels(panels, xlabel, ylabel, title=None, xscale="linear", yscale="linear",
     return fig
 
 
-def fields(panels, points, title=None):
-    """Vector fields in the plane.     panels: label -> (places, vectors), both (k, 2);  points: (k, 2), drawn below."""
+def fields(panels, points, title=None, faint=None):
+    """Vector fields in the plane.     panels: label -> (places, vectors), both (k, 2);  points: (k, 2), drawn below;
+    faint: (k,) of bool, the arrows that are drawn in grey."""
     across, along = np.ptp(points, axis=0) + 1
     fig = _figure(5.2 * len(panels), 1.2 + 5.2 * min(1, along / across))
     for axis, (label, (places, vectors)) in zip(
         fig.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
         axis.scatter(*np.transpose(points), s=3, color="0.75", linewidths=0, label="data")
-        axis.quiver(*places.T, *vectors.T, angles="xy", scale_units="xy", scale=1, width=0.003, color=BLUE)
+        color = BLUE if faint is None else np.where(faint, "0.7", BLUE)
+        axis.quiver(*places.T, *vectors.T, angles="xy", scale_units="xy", scale=1, width=0.003, color=color)
         axis.set(title=label, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
+    if title:
+        fig.suptitle(title, fontsize=10)
+    return fig
+
+
+def clouds(panels, points, title=None):
+    """Clouds of points in the plane, on the same axes.     panels: label -> (k, 2);  points: (k, 2), drawn below."""
+    fig = _figure(4.4 * len(panels), 4.8)
+    row = fig.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
+    for axis, (label, x) in zip(row, panels.items(), strict=True):
+        axis.scatter(*np.transpose(points), s=3, color="0.75", linewidths=0)
+        axis.scatter(*np.transpose(x), s=7, color=BLUE, linewidths=0)
+        axis.set(title=label, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
+        axis.tick_params(labelleft=True)
     if title:
         fig.suptitle(title, fontsize=10)
     return fig

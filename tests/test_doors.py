@@ -159,6 +159,7 @@ def verbs(X, folder):
         (psd.coding, dict()),
         (minae.pretrain, dict(model=plain, X=X, epochs=1)),
         (minae.copy_encoder, dict(source=plain, target=plain.copy())),
+        (minae.widen_sigmoids, dict(model=plain.copy())),
         (training.clipped, dict(limit=1.0)),
         (data.read, dict(path=folder / "x.npy")),
         (data.mnist, dict()),

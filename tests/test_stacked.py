@@ -16,6 +16,7 @@ from minae import (
     copy_encoder,
     load,
     pretrain,
+    widen_sigmoids,
 )
 from minae.networks import Network
 from minae.training import SGD, Adam, Momentum
@@ -230,6 +231,21 @@ def test_copy_encoder(tiny):
         has = r"layers \['Affine 7-5', 'sigmoid', 'Affine 5-3', 'sigmoid'\]"
         with pytest.raises(InputError, match=has + r", the target's \['.*'\]: build"):
             copy_encoder(source, other)
+
+
+def test_widen_sigmoids_scales_what_a_sigmoid_follows_and_nothing_else():
+    options = dict(activation="sigmoid", code="identity", seed=3)
+    narrow, wide = UndercompleteAutoencoder((9, 7, 5), **options), UndercompleteAutoencoder((9, 7, 5), **options)
+    assert widen_sigmoids(wide) is wide
+    for name in narrow.parameters:  # the code is linear, and so is what gives the logits of r
+        factor = 4 if name in ("W1", "V1") else 1
+        np.testing.assert_array_equal(wide.parameters[name], factor * narrow.parameters[name])
+    tied = UndercompleteAutoencoder((9, 7), activation="sigmoid", tied=True, seed=3)
+    first = tied.parameters["W1"].copy()
+    np.testing.assert_array_equal(widen_sigmoids(tied).parameters["W1"], 4 * first)
+    rectified = UndercompleteAutoencoder((9, 7, 5), activation="relu", seed=3)
+    first = rectified.parameters.flat.copy()
+    np.testing.assert_array_equal(widen_sigmoids(rectified).parameters.flat, first)
 
 
 def test_copy_encoder_between_backends_and_with_every_parameter(backend):

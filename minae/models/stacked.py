@@ -92,8 +92,26 @@ def copy_encoder(source: Model, target: Model) -> None:
         copy_parameters(target, q.names, source, p.names)
 
 
+@door(model=MODEL)
+def widen_sigmoids(model: Model) -> Model:
+    r"""Multiply each W that a sigmoid follows by 4, in a model that is not trained yet. Returns the model.
+
+    Layers begin with the variance 2/(n + m) of Glorot and Bengio (2010), which keeps the size of a gradient from layer
+    to layer where φ'(0) = 1, as tanh has it. A sigmoid has φ'(0) = ¼, so each layer would make the gradient four times
+    smaller, and 4 W undoes that. A tied decoder reads the encoder's W, which is multiplied once.
+
+    Derivation: tanh a = 2 σ(2 a) − 1, so σ(4 a) = ½ + ½ tanh 2a, whose slope at a = 0 is 1, as that of tanh a is.
+    """
+    names = {affine.names[0] for net in model.nets.values() for affine, phi in stages(net) if phi == "sigmoid"}
+    for name in names:
+        model.parameters[name][...] *= 4
+    return model
+
+
 def stages(network):
     """(affine map, name of φ) of each layer φ(x W + b); [] for a network that has others."""
+    if not hasattr(network, "layers"):  # a code between f and g
+        return []
     pairs = list(zip(network.layers[::2], network.layers[1::2], strict=False))
     alike = all(isinstance(a, Affine) and isinstance(h, Activation) for a, h in pairs)
     return [(a, h.name) for a, h in pairs] if alike and len(network.layers) % 2 == 0 else []
