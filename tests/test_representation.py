@@ -118,7 +118,7 @@ def test_a_pair_learns_the_mean_and_the_spread_of_a_distribution(rng):
     """Two numbers that go together; without the game, the draws of the untrained g are nowhere near."""
     u = rng.standard_normal((2000, 1))
     X = np.hstack([2 + 0.5 * u, -1 - 0.5 * u]).astype("f")
-    model = minae.GenerativeAdversarial((2, 16, 2), discriminator=(32,), output="identity", penalty=0.1, seed=0)
+    model = minae.GenerativeAdversarial((2, 16, 2), discriminator=(32,), last="identity", penalty=0.1, seed=0)
     before = abs(model.sample(2000).mean(axis=0) - X.mean(axis=0)).max()
     model.fit(X, epochs=40, optimizer=minae.training.Adam(2e-3, decay1=0.5), seed=0)
     made = model.sample(2000)

@@ -374,7 +374,7 @@ for seed in [section.seed + k for k in range(section.pick(1, 1, 3))]:
     square = Regression(sizes=(3, 128, 128, 144), seed=seed, **on)
     square.fit(amounts, epochs=section.pick(20, 10, 20), optimizer=Adam(1e-3), seed=seed, x=x)
     pair = GenerativeAdversarial(
-        (144, 128, 128, 8), discriminator=(128, 128), output="identity", condition=3, penalty=0.1, seed=seed, **on
+        (144, 128, 128, 8), discriminator=(128, 128), last="identity", condition=3, penalty=0.1, seed=seed, **on
     )
     pair.fit(x, c=amounts, epochs=epochs, batch_size=batch, optimizer=Adam(1e-3, decay1=0.5), seed=seed)
     made = {

@@ -38,7 +38,7 @@ class GenerativeAdversarial(Model):
     turns = {"D": ("d",), "G": ("g",)}
     sizes = Sizes("widths from x to the noise z: (784, 256, 16) makes g 16-256-784")
     activation = Choice("relu", "φ of the hidden layers of both", among=Autoencoder.activation.among)
-    output = Choice("sigmoid", "φ of x̂", among=("sigmoid", "identity", "tanh"))
+    last = Choice("sigmoid", "φ of the last layer of g, which gives x̂", among=("sigmoid", "identity", "tanh"))
     discriminator = Widths((100,), "widths of the hidden layers of d")
     game = Choice("non_saturating", "costs of the game between g and d", among=tuple(GAMES))
     penalty = Weight("R1", 0.0, "weight λ of R1, the slope of d at the data")
@@ -46,9 +46,9 @@ class GenerativeAdversarial(Model):
     laws = {"z": "normal"}
     cases = {
         "non-saturating": dict(activation="tanh", discriminator=(4,)),
-        "condition, R1": dict(activation="tanh", discriminator=(6, 4), condition=2, penalty=0.1, output="identity"),
+        "condition, R1": dict(activation="tanh", discriminator=(6, 4), condition=2, penalty=0.1, last="identity"),
         "hinge": dict(activation="tanh", discriminator=(4,), game="hinge"),
-        "least squares": dict(activation="softplus", discriminator=(4,), game="least_squares", output="tanh"),
+        "least squares": dict(activation="softplus", discriminator=(4,), game="least_squares", last="tanh"),
     }
 
     def inputs(self):
@@ -57,7 +57,7 @@ class GenerativeAdversarial(Model):
     def networks(self):
         n, k = self.sizes[0], self.condition
         widths = [n, *self.sizes[1:-1], self.sizes[-1] + k]  # mirrored below: g reads (z, c)
-        g = mirrored(widths, [self.activation] * (len(widths) - 2) + [self.output], False)
+        g = mirrored(widths, [self.activation] * (len(widths) - 2) + [self.last], False)
         hidden = [self.activation] * len(self.discriminator)
         return {"g": g, "d": dense([n + k, *self.discriminator, 1], [*hidden, "identity"], "D", "e")}
 
