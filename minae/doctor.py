@@ -88,7 +88,7 @@ def _kernel_cache():
             "NUMBA_DISABLE_JIT is set: the plain formulas serve",
             "unset NUMBA_DISABLE_JIT",
         )
-    path = kernels.pool.run_part.stats.cache_path
+    path = kernels.pool.run_parts.stats.cache_path
     if path and os.access(path, os.W_OK):
         return "kernel cache", "ok", path, ""
     return "kernel cache", "missing", f"{path} cannot be written: kernels compile anew each time", "set NUMBA_CACHE_DIR"

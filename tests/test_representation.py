@@ -40,6 +40,7 @@ def test_the_total_correlation_of_a_batch_is_near_that_of_all_rows(rng, monkeypa
 
     for wrong in (column, lambda B: np.full((B, B), -np.log(B))):
         monkeypatch.setattr(model, "log_weights", wrong)
+        model._log_W = None
         assert abs(of_batches(model, mu, log_var, rng, 64) - whole) > 0.5
 
 

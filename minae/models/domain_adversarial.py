@@ -68,12 +68,11 @@ class DomainAdversarialClassifier(Classifier):
                 self.d.backward(dt, d_cache, need_dx=False)
             return cost
         s, g_cache = self.g.forward(h, mode)  # p(y | x), as logits s        (B, classes)
-        of_source = 1 - target
-        _, ds = self.loss(s, y)
-        L = (self.loss.rows(s, y) * of_source).sum() / len(x)
+        of_source = self.arena.ws.subtract(1, target)[:, None]
+        L, ds = self.loss(s, self.arena.ws.multiply(y, of_source))  # a row of the target has no y, and L = 0
         cost = self.cost(L=L, Adv=-L_D)
         if need_grad:
-            ds *= of_source[:, None]
+            ds *= of_source
             dh = self.g.backward(ds, g_cache)
             dh -= self.d.backward(dt, d_cache, need_dW=False)  # Adv = −L_D; through d, which does not move
             self.f.backward(dh, f_cache, need_dx=False)

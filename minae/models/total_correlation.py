@@ -1,8 +1,5 @@
 import math
 
-import numpy as np
-
-from minae.backend import namespace
 from minae.errors import InputError
 from minae.models.variational import VariationalAutoencoder
 from minae.options import Count, Settled, Weight
@@ -50,6 +47,8 @@ class TotalCorrelationAutoencoder(VariationalAutoencoder):
         "gaussian, β = 0.5": dict(activation="softplus", rows=50, beta=0.5, gamma=0.7, loss="gaussian"),
     }
 
+    _log_W = None  # of the last size of a batch
+
     def cost_and_grad(self, x, eps, mode="train", need_grad=True):
         """J and its terms at the rows of x, with eps (B, m); ∂J/∂θ goes to `parameters.grad`."""
         if len(x) > self.rows:
@@ -79,33 +78,36 @@ class TotalCorrelationAutoencoder(VariationalAutoencoder):
         """TC of a batch, and γ times its slopes by z, μ and log σ². None for a weight of 0, and 0 for one row."""
         if not self.gamma:
             return None, None
-        xp, B = namespace(z), len(z)
+        ws, B = self.arena.ws, len(z)
         if B == 1:
             return 0.0 * z.sum(), (0 * z, 0 * z, 0 * z)
-        d = z[:, None, :] - mu[None]  # z_id − μ_jd                          (B, B, m)
-        e = d * xp.exp(-log_var)[None]
-        ell = -0.5 * (d * e + log_var[None] + math.log(2 * math.pi))
-        log_W = self.log_weights(B)
-        log_q, p = _log_sum(xp, ell.sum(axis=2) + log_W)
-        log_q_d, p_d = _log_sum(xp, ell + log_W[:, :, None])
+        d = ws.subtract(z[:, None, :], mu[None])  # z_id − μ_jd              (B, B, m)
+        e = ws.multiply(d, ws.exp(ws.negative(log_var))[None])
+        ell = ws.multiply(ws.add(ws.multiply(d, e), ws.add(log_var, math.log(2 * math.pi))[None]), -0.5)
+        if self._log_W is None or len(self._log_W) != B:
+            self._log_W = self.log_weights(B)
+        log_q, p = self.log_sum(ws.add(ell.sum(axis=2, out=self.arena.empty(B, B)), self._log_W)[:, :, None])
+        log_q_d, p_d = self.log_sum(ws.add(ell, self._log_W[:, :, None]))
         TC = (log_q.sum() - log_q_d.sum()) / B
         if not need_grad:
             return TC, None
-        G = (self.gamma / B) * (p[:, :, None] - p_d)
-        Ge = G * e
-        return TC, (-Ge.sum(axis=1), Ge.sum(axis=0), 0.5 * (Ge * d - G).sum(axis=0))
+        G = ws.multiply(ws.subtract(p, p_d), self.gamma / B)
+        Ge = ws.multiply(G, e)
+        dz, dmu, dlog_var = (self.arena.empty(*z.shape) for _ in range(3))
+        Ge.sum(axis=1, out=dz)
+        Ge.sum(axis=0, out=dmu)
+        ws.subtract(ws.multiply(Ge, d), G).sum(axis=0, out=dlog_var)
+        return TC, (ws.negative(dz), dmu, ws.multiply(dlog_var, 0.5))
+
+    def log_sum(self, a):
+        """log Σ_j exp a_ijd along axis 1, and its slope softmax_j(a_ijd)."""
+        ws, shape = self.arena.ws, (len(a), 1, a.shape[2])
+        top = a.max(axis=1, keepdims=True, out=self.arena.empty(*shape))
+        p = ws.exp(ws.subtract(a, top))
+        total = p.sum(axis=1, keepdims=True, out=self.arena.empty(*shape))
+        return ws.add(top, ws.log(total)), ws.divide(p, total)
 
     def log_weights(self, B):
         """log W, (B, B)."""
-        W = np.full((B, B), (self.rows - 1) / (self.rows * (B - 1)))
-        np.fill_diagonal(W, 1 / self.rows)
-        return self.backend.from_numpy(np.log(W).astype(self.dtype))
-
-
-def _log_sum(xp, a):
-    """log Σ_j exp a_ij, along axis 1, and its slope softmax_j(a_ij)."""
-    top = a.max(axis=1, keepdims=True)
-    p = xp.exp(a - top)
-    total = p.sum(axis=1, keepdims=True)
-    p /= total
-    return (top + xp.log(total))[:, 0], p
+        xp, w = self.backend.xp, (self.rows - 1) / (self.rows * (B - 1))
+        return xp.log(xp.eye(B, dtype=self.dtype) * (1 / self.rows - w) + w)
