@@ -239,6 +239,30 @@ def test_every_copy_knows_how_its_data_were_prepared(tiny, tmp_path):
         assert load(tmp_path / "again").preprocessing.described() == model.preprocessing.described()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["loky", "threading", "multiprocessing"])
+def test_joblib_gives_models_that_train(workers, tmp_path):
+    """A model goes through joblib's files, also mapped ones, and to its workers and back."""
+    joblib = pytest.importorskip("joblib", reason="joblib is not here, and its workers are not tried")
+    X = np.random.default_rng(0).random((200, 12)).astype("f")
+    model = minae.UndercompleteAutoencoder((12, 5), seed=1, backend="numpy")
+    for mapped in (None, "r"):
+        back = joblib.load(joblib.dump(model, tmp_path / "m.joblib")[0], mmap_mode=mapped)
+        assert np.array_equal(back.parameters.flat, model.parameters.flat)
+        back.fit(X, epochs=1)
+    assert joblib.hash(model) == joblib.hash(model.copy())
+    trained = joblib.Parallel(2, backend=workers)(joblib.delayed(trained_on)(model, X, seed) for seed in (0, 1, 0))
+    np.testing.assert_allclose(trained[0].parameters.flat, trained[2].parameters.flat, atol=1e-6)
+    assert not np.array_equal(trained[0].parameters.flat, trained[1].parameters.flat)
+    np.testing.assert_allclose(trained[0].parameters.flat, trained_on(model, X, 0).parameters.flat, atol=1e-6)
+
+
+def trained_on(model, X, seed):
+    model = model.copy()
+    model.fit(X, epochs=2, seed=seed)
+    return model
+
+
 # ---- images
 
 
