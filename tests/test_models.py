@@ -245,7 +245,7 @@ def test_joblib_gives_models_that_train(workers, tmp_path):
     """A model goes through joblib's files, also mapped ones, and to its workers and back."""
     joblib = pytest.importorskip("joblib", reason="joblib is not here, and its workers are not tried")
     X = np.random.default_rng(0).random((200, 12)).astype("f")
-    model = minae.UndercompleteAutoencoder((12, 5), seed=1, backend="numpy")
+    model = UndercompleteAutoencoder((12, 5), seed=1, backend="numpy")
     for mapped in (None, "r"):
         back = joblib.load(joblib.dump(model, tmp_path / "m.joblib")[0], mmap_mode=mapped)
         assert np.array_equal(back.parameters.flat, model.parameters.flat)
