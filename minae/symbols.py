@@ -56,10 +56,14 @@ class Symbols(Layer):
         self.M, self.K, self.tau, self.hard = M, K, tau, hard
 
     def noise(self, rng, B):
-        """g, (B, M K), from u in the open interval (0, 1)."""
-        u = kernels.noise.uniform(rng, self.arena.empty(B, self.M * self.K))
-        xp = namespace(u)
-        return xp.negative(xp.log(-xp.log((u * (1 - 2**-23)) + 2**-24)), out=u)
+        """g, (B, M K)."""
+        return self.gumbel(kernels.noise.uniform(rng, self.arena.empty(B, self.M * self.K)))
+
+    def gumbel(self, u):
+        """g = −log(−log u) of uniform u, which is first moved from [0, 1) into the open interval (0, 1)."""
+        ws = self.ws
+        inside = ws.add(ws.multiply(u, 1 - 2**-23), 2**-24)
+        return ws.negative(ws.log(ws.negative(ws.log(inside))))
 
     def forward(self, a, g=None, c=None, mode=EVAL):
         """a (B, M K) -> h (B, M K), and the cache (y, c); without g, the most probable symbols."""

@@ -975,7 +975,7 @@ def test_a_share_for_validation(minae, X, refuses):
 def test_a_chapter_and_all_of_them():
     numbers = [section["number"] for section in chapters.sections()]
     assert chapters.several("all") == numbers and chapters.several("14.1") is None
-    assert chapters.several("14") + chapters.several("15") == numbers
+    assert chapters.several("14") + chapters.several("15") + chapters.several("C") == numbers
 
 
 @pytest.mark.slow

@@ -85,6 +85,7 @@ STEPS = [
     ("slow_feature", dict()),
     ("total_correlation", dict(sizes=(784, 30, 2), rows=10_000)),
     ("classifier", dict()),
+    ("discrete", dict(beta=0.1)),
     ("adversarial", dict(penalty=0.1)),
 ]
 
