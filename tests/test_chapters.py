@@ -80,7 +80,7 @@ def test_a_section_ends_with_three_exercises_one_of_which_is_solved(number):
     assert len(found) == 1 and cells.index(found[0]) >= len(cells) - 2, "the exercises are the last markdown cell"
     assert re.findall(r"^# (\d)\. ", found[0], re.MULTILINE) == ["1", "2", "3"]
     assert f"solutions/{path.name}" in found[0]
-    solved = re.search(r'Section\("([\d.]+)", exercise=([123])\)', SOLUTIONS[path.name].read_text(encoding="utf-8"))
+    solved = re.search(r'Section\("([\w.]+)", exercise=([123])\)', SOLUTIONS[path.name].read_text(encoding="utf-8"))
     assert solved and solved[1] == number
 
 
