@@ -12,6 +12,7 @@ from minae import kernels
 from minae.backend import namespace
 from minae.errors import InputError
 from minae.layers import EVAL, Layer
+from minae.ops.sequence import embed, embed_backward
 
 
 class Bits(Layer):
@@ -166,17 +167,23 @@ class VectorQuantized(Layer):
 
     def nearest(self, z):
         """Rows of the codebook, (B, M): argmin_k ‖z − e_k‖² = argmin_k ‖e_k‖² − 2 z·e_k."""
-        xp, z, chosen = namespace(z), z.reshape(len(z), self.M, self.d), []
+        z, k = z.reshape(len(z), self.M, self.d), self.arena.empty(len(z), self.M, dtype="int32")
+        part, far = self.arena.empty(len(z), self.d), self.arena.empty(len(z), self.K)
         for i in range(self.M):
-            E = self.E[(i % self.books) * self.K :][: self.K]
-            far = (E * E).sum(axis=1) - 2 * kernels.products.matmul(z[:, i].copy(), E.T)
-            chosen.append(far.argmin(axis=1) + (i % self.books) * self.K)
-        return xp.stack(chosen, axis=1)
+            first = (i % self.books) * self.K
+            E = self.E[first : first + self.K]
+            part[...] = z[:, i]
+            kernels.products.matmul(part, E.T, out=far)
+            far *= -2
+            far += (E * E).sum(axis=1)
+            k[:, i] = far.argmin(axis=1)
+            k[:, i] += first
+        return k
 
     def forward(self, z, held=None, mode=EVAL):
         """z (B, m) -> q (B, m), and the cache (z, e, held); held: k, z⁰ and e⁰ of a former pass, or None."""
         ws, k = self.ws, self.nearest(z) if held is None else held[0]
-        e = self.E[k].reshape(z.shape)
+        e = embed(k, self.E, self.arena).reshape(z.shape)
         held = (k, z, e) if held is None else held
         if mode.train and not self.names:
             self._average(z, k, mode)
@@ -192,10 +199,8 @@ class VectorQuantized(Layer):
         """dz = dq + 2β/B (z − e⁰);  dE_k += 2 weight/B Σ (e_k − z⁰)"""
         ws, (z, e, (k, z0, e0)) = self.ws, cache
         if self.names:
-            de = ws.multiply(ws.subtract(e, z0), 2 * weight / len(z)).reshape(-1, self.d)
-            ones = self.arena.empty(len(de), 1)
-            ones[...] = 1
-            kernels.rows.scatter_add(k.reshape(-1, 1).astype("int32"), ones, de, self.dE.array)
+            de = ws.multiply(ws.subtract(e, z0), 2 * weight / len(z))
+            embed_backward(de, k, self.dE, self.arena)
         return ws.add(dq, ws.multiply(ws.subtract(z, e0), 2 * beta / len(z)))
 
     def _average(self, z, k, mode):

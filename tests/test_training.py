@@ -86,6 +86,7 @@ STEPS = [
     ("total_correlation", dict(sizes=(784, 30, 2), rows=10_000)),
     ("classifier", dict()),
     ("discrete", dict(beta=0.1)),
+    ("vector_quantized", dict(codebook=16, codes=2, decay=None)),
     ("adversarial", dict(penalty=0.1)),
 ]
 
