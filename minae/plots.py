@@ -104,7 +104,7 @@ def images(rows, title=None, shape=(28, 28), columns=12):
             top, left = i * (height + gap), j * (width + gap)
             canvas[top : top + height, left : left + width] = np.reshape(x[j], shape)
     inch = 0.55 / max(height, width)  # an image takes 0.55 inches
-    names = 0.09 * max(map(len, rows)) + 0.2
+    names = 0.1 * max(map(len, rows)) + 0.4
     fig = _figure(
         max(inch * canvas.shape[1] + names, 0.1 * len(title or "") + 2 * names),
         inch * canvas.shape[0] + (0.4 if title else 0.1),

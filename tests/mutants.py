@@ -5,9 +5,9 @@
     python tests/mutants.py --json                 one JSON object a line
 
 A test that no fault can fail says nothing. Thirty of these faults are those of a review of the engine, twelve of which
-no test saw then; their names begin with `survivor`. The others sit where the engine is newer. On 25 November 2026 all
-72 were caught, three of them once a test that failed without any fault had been mended. Run it by hand after you have
-changed tests, or what they test: it takes minutes, so pytest does not collect it.
+no test saw then; their names begin with `survivor`. The others sit where the engine is newer. On 26 November 2026 all
+72 were caught, in one run. Run it by hand after you have changed tests, or what they test: it takes twenty minutes, so
+pytest does not collect it.
 
 A fault is a text that stands once in a file, and what takes its place. Where the text is not there any more, or more
 than once, the fault is stale, which is an error: move it to where that line is now. The tests that are named beside a

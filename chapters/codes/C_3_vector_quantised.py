@@ -1,0 +1,296 @@
+"""C.3 Vector-Quantised Codes
+
+Equations: none
+Figures: collapse (how much of the codebook is used, by the way it is kept); reconstructions (48 bits of several kinds);
+usage (how often each row of a codebook is chosen); samples (digits drawn from a prior over the codes)
+
+Section C.2 made a code of bits. There is another way to make a code discrete: keep a list of K vectors, the *codebook*,
+and replace whatever the encoder gives by the nearest one,
+
+    k = argmin_j ‖z − e_j‖,     z = f(x)
+
+The code is the number k, and the decoder reads e_k. This is what k-means does with data, and what is called vector
+quantisation; here it is done inside of an autoencoder (van den Oord et al. 2017). A picture has M such numbers, each
+from a codebook of its own, so its code is M log₂ K bits long. It is a code of *symbols*, and everything that is made
+for symbols, such as a model of language, can be trained on it.
+
+The derivation stands in minae/symbols.py, the model in minae/models/vector_quantized.py. In short: argmin has no slope,
+so the decoder's gradient goes straight through to z as if e_k were z. That leaves two questions open. Who moves the
+codebook? And who keeps z near it? The cost has a term for each, and in each one side is held fixed (stop):
+
+    Q = ‖stop(z) − e_k‖²     moves e_k towards z
+    C = ‖z − stop(e_k)‖²     moves z towards e_k, with a weight β
+
+Instead of Q, the row e_k may be kept as a moving average of the z that chose it. This section asks which of these
+choices matter, and what a code of 48 bits is worth beside the classical ones.
+"""
+
+# %%
+import numpy as np
+
+from minae import Classifier, VectorQuantizedAutoencoder, check_gradient, data, plots
+from minae.chapters import Section
+from minae.chapters.classical import PCA, KMeans
+from minae.training import Adam, Cosine
+
+section = Section("C.3")
+digits = data.mnist(full=section.size == "full")
+X, X_test = digits.train, digits.test
+rows = section.pick(2000, len(X), 30_000)
+X, labels = X[:rows], digits.train_labels[:rows]
+rng, K, M = np.random.default_rng(section.seed), 64, 8  # 8 codes of 6 bits
+on = dict(codebook=K, codes=M, activation="relu", backend=section.backend)
+sizes = (784, section.pick(64, 128, 256), 64)
+
+# %% [markdown]
+# ## The gradient, with its stops
+# Does a gradient check make sense here? The cost jumps where k changes, and the straight-through step is no derivative
+# of it. But with k, and all that stands under a stop, held fixed, everything is an ordinary cost,
+#
+#     q = z + (e_k − z)⁰,     C = ‖z − e⁰‖²,     Q = ‖z⁰ − e_k‖²
+#
+# where ⁰ means "as it was, and does not move". Its gradient is
+#
+#     dz = dq + 2β/B (z − e_k),     de_k = 2/B Σ_{i → k} (e_k − z_i)
+#
+# The reconstruction error has no part in de_k. Each term is checked alone, so that a weight on the wrong term is seen.
+# This matters: in several well-known implementations β stands on Q in place of C. Their gradients are right, for
+# *their* cost, so that no check of the whole sum would notice.
+
+# %%
+small = VectorQuantizedAutoencoder((784, 12, 6), codebook=5, codes=3, decay=None, seed=section.seed, backend="numpy")
+worst = check_gradient(small, X[:6], entries=60).worst.error
+worst = section.number("largest error of the gradient check, each term alone", worst)
+section.claim("the gradient is that of L, C and Q with their stops", worst, "<=", 1e-7)
+
+# %% [markdown]
+# ## Collapse
+# A row of the codebook that nobody chooses gets no gradient. So it stays where it is, nobody chooses it the next time,
+# and it is lost. If the codebook begins far from the z, a few rows near them take all, and the code says next to
+# nothing. The measure is the perplexity of the choices over the *test* set,
+#
+#     perplexity = e^H,     H = −Σ_k p_k log p_k
+#
+# which is K if all rows are chosen equally often and 1 if one row takes all. (Some report it for a batch. There it
+# cannot be larger than the batch.) We train the same network in six ways, which differ in three choices: how the
+# codebook moves (by its gradient, or as an average), where it begins (small random numbers, or the z of random
+# digits), and whether rows that die start anew on a z of the batch.
+
+# %%
+epochs = section.pick(12, 10, 12)
+steps = epochs * -(-len(X) // 128)
+ways = {
+    "gradient, random start": dict(decay=None),
+    "gradient, start from data": dict(decay=None, from_data=True),
+    "average, random start": dict(decay=0.95),
+    "average, random start, restarts": dict(decay=0.95, restart=0.5),
+    "average, start from data": dict(decay=0.95, from_data=True),
+    "average, data, restarts": dict(decay=0.95, from_data=True, restart=0.5),
+}
+
+
+def trained(seed, from_data=False, **options):
+    model = VectorQuantizedAutoencoder(sizes, seed=seed, **options, **on)
+    if from_data:
+        model.start_codebook(X, seed=seed)
+    model.fit(X, epochs=epochs, optimizer=Adam(Cosine(2e-3, steps=steps)), seed=seed)
+    return model
+
+
+def squared_error(r):
+    return float(np.square(np.asarray(r) - X_test).sum(axis=1).mean())
+
+
+used, error, models = {}, {}, {}
+for way, options in ways.items():
+    for seed in section.seeds:
+        models[way] = trained(seed, **options)
+        used.setdefault(way, []).append(models[way].perplexity(X_test).mean() / K)
+        error.setdefault(way, []).append(squared_error(models[way].reconstruct(X_test)))
+    used[way] = section.number("perplexity / K, test images, mean of 8 codebooks", used[way], of=way)
+    error[way] = section.number("squared error, test images", error[way], of=way)
+best, worst = "average, data, restarts", "gradient, random start"
+section.claim("without care the codebook collapses: perplexity / K", used[worst], "<=", 0.3)
+section.claim("with care it does not: perplexity / K above that", used[best] - used[worst], ">", 0.2)
+section.guard("perplexity / K", used[best], ">=", 0.8)
+section.figure(
+    plots.bars(used, "perplexity / K over the test images", "How much of the codebook is used"),
+    "collapse",
+    caption="The share of the codebook that is used, for six ways to keep it. Compare the two bars of the same "
+    "update: the start decides more than the update does. Restarts help most where the start was bad.",
+    alt="Six horizontal bars. The gradient with a random start is shortest; the bars that start from data are longest.",
+)
+p = np.sort(np.stack([np.bincount(k, minlength=K) for k in models[best].indices(X_test).T]) / len(X_test))[:, ::-1]
+q = np.sort(np.stack([np.bincount(k, minlength=K) for k in models[worst].indices(X_test).T]) / len(X_test))[:, ::-1]
+at = np.arange(1, K + 1)
+section.figure(
+    plots.levels(
+        {best: (at, p.mean(axis=0)), worst: (at, q.mean(axis=0)), "all alike": (at, np.full(K, 1 / K))},
+        "row of a codebook, the most chosen first",
+        "share of the test images",
+        "How often a row is chosen",
+    ),
+    "usage",
+    caption="The share of test digits that choose each row, the most chosen row first, in the mean over the eight "
+    "codebooks. A collapsed codebook has a few high values and then 0: its rows beyond the first few are dead.",
+    alt="A nearly level curve slightly above and below 1/64, and a curve that begins high and falls to 0 within ten "
+    "rows.",
+)
+
+# %% [markdown]
+# At default size a codebook that moves by its gradient from a random start uses 7% of its rows, and the error is 44, as
+# if the code had a handful of bits. To start it from data helps (26%, error 29), but the codebook then falls behind the
+# encoder, which runs away from it in the first epochs. An average keeps up: it uses 82% of its rows even from a random
+# start, and 88 to 89% with a start from data, with restarts, or with both. So the order of what matters is: the average
+# first, a start from data second, restarts last. In a very short training (`--quick`) the restarts come first, since
+# there is no time to recover without them.
+#
+# ## What 48 bits are worth
+# Eight codes of six bits are 48 bits for a picture of 784 bytes. The classical rivals get the same 48 bits and the same
+# digits to learn from. *Residual k-means* finds 64 centres, subtracts from each digit the nearest one, finds 64 centres
+# of what is left, and so on eight times: the same kind of code, without a network. *Product quantisation* takes 16
+# principal components, two at a time, and finds 64 centres of each pair. A plain network is not among them, because
+# its code has no bits.
+
+
+# %%
+def residual_kmeans(x, x_test):
+    """r of the test images after eight stages."""
+    left, r = x.copy(), np.zeros_like(x_test)
+    for stage in range(M):
+        means = KMeans(left, K, seed=section.seed + stage, iterations=section.pick(5, 15, 20))
+        left = left - means.centroids[means.assign(left)]
+        r = r + means.centroids[means.assign(x_test - r)]
+    return r
+
+
+def product_quantisation(x, x_test):
+    pca = PCA(x, 2 * M)
+    h, h_test = pca.encode(x), pca.encode(x_test)
+    for pair in range(M):
+        columns = slice(2 * pair, 2 * pair + 2)
+        means = KMeans(h[:, columns], K, seed=section.seed, iterations=20)
+        h_test[:, columns] = means.centroids[means.assign(h_test[:, columns])]
+    return pca.decode(h_test)
+
+
+rivals = {
+    "residual k-means": residual_kmeans(X, X_test),
+    "PCA and product quantisation": product_quantisation(X, X_test),
+}
+for name, r in rivals.items():
+    error[name] = section.number("squared error, test images", squared_error(r), of=name)
+error["PCA-16"] = section.number(
+    "squared error, test images", squared_error(PCA(X, 16).reconstruct(X_test)), of="PCA-16, not quantised"
+)
+if section.size != "quick":
+    ratio = error[best] / error["PCA and product quantisation"]
+    section.claim("the learned code beats product quantisation at 48 bits: error over error", ratio, "<", 1)
+section.guard("squared error over that of residual k-means", error[best] / error["residual k-means"], "<=", 0.85)
+pictures = {"x": X_test, best: models[best].reconstruct(X_test), worst: models[worst].reconstruct(X_test)} | rivals
+section.figure(
+    plots.images(pictures, "48 bits a digit"),
+    "reconstructions",
+    caption="Test digits and what 48 bits keep of them: by the vector-quantised autoencoder, by one whose codebook "
+    "collapsed, by residual k-means, and by product quantisation of 16 principal components.",
+    alt="Five rows of twelve digits. The second row is sharp, the third blurred, the fourth patchy, the last smooth.",
+)
+
+# %% [markdown]
+# With 6000 digits and ten epochs the learned code has an error of 21.0. It beats product quantisation (22.8), and even
+# the 16 principal components before they are quantised (21.9). It does not beat residual k-means (18.4), which is made
+# for just this: it minimises the squared error of a sum of eight centres. With all the digits of `--full`, and a wider
+# network, the order may change; the guard below the numbers says by how much we expect it to.
+#
+# ## Digits from a prior over the codes
+# What happens if we draw eight random codes and decode them? Each row is one that real digits use, but their
+# combination is not, and out comes scribble. To draw digits we need p(k_1, …, k_8), and by the chain rule this is
+#
+#     p(k_1) p(k_2 | k_1) ⋯ p(k_8 | k_1, …, k_7)
+#
+# Each factor is a classifier: given the codes so far, which comes next? We train one small network for each place. It
+# is what a language model does with words. The same product says how many bits a digit *needs*: −log₂ p(k), which is
+# less than 48 if the codes know of each other.
+
+# %%
+model = models[best]
+k, k_test = np.asarray(model.indices(X)), np.asarray(model.indices(X_test))
+one_hot = np.eye(K, dtype=np.float32)
+unigram = np.stack([np.bincount(column, minlength=K) + 0.5 for column in k.T])
+unigram /= unigram.sum(axis=1, keepdims=True)
+bits_alone = -np.log2(unigram[np.arange(M), k_test]).sum(axis=1).mean()
+prior, bits_prior = [], -np.log2(unigram[0, k_test[:, 0]]).mean()
+prior_epochs = section.pick(4, 15, 20)
+for i in range(1, M):
+    before = one_hot[k[:, :i]].reshape(len(k), -1)
+    net = Classifier((before.shape[1], 128), classes=K, activation="relu", lam=1e-4, seed=section.seed)
+    optimizer = Adam(Cosine(3e-3, steps=prior_epochs * -(-len(k) // 128)))
+    net.fit(before, k[:, i], epochs=prior_epochs, optimizer=optimizer, seed=section.seed)
+    prior.append(net)
+    p = net.probabilities(one_hot[k_test[:, :i]].reshape(len(k_test), -1))
+    p = 0.99 * p + 0.01 / K  # no code is impossible
+    bits_prior -= np.log2(p[np.arange(len(p)), k_test[:, i]]).mean()
+section.number("bits a digit, each code by its own frequency", bits_alone)
+section.number("bits a digit, each code given those before", bits_prior)
+section.claim("48 is the length of the code, and its frequencies need less", bits_alone, "<", 48)
+if section.size != "quick":
+    section.claim("the codes know of each other: bits that the prior saves", bits_alone - bits_prior, ">", 0)
+count = 1000
+drawn = {"codes at random": rng.integers(K, size=(count, M))}
+drawn["each code by its frequency"] = np.stack([rng.choice(K, count, p=p) for p in unigram], axis=1)
+codes = drawn["each code by its frequency"][:, :1]
+for net in prior:
+    p = net.probabilities(one_hot[codes].reshape(count, -1))
+    following = (p.cumsum(axis=1) < rng.random((count, 1))).sum(axis=1).clip(max=K - 1)
+    codes = np.hstack([codes, following[:, None]])
+drawn["from the prior"] = codes
+
+# %% [markdown]
+# Who judges the drawn digits? A classifier that was trained on true ones. We take the share that it is sure of, with a
+# probability above 0.9, and how many of the ten classes appear among them. This is no proof of quality, since a
+# classifier may be sure of scribble. So we give the same number for true test digits and for their reconstructions, as
+# the ceiling, and for random codes, as the floor.
+
+# %%
+judge = Classifier((784, 200), classes=10, activation="relu", seed=section.seed)
+judge_epochs = section.pick(5, 15, 10)
+judge.fit(X, labels, epochs=judge_epochs, optimizer=Adam(Cosine(2e-3, steps=judge_epochs * -(-len(X) // 128))))
+sure = {}
+shown = {"true digits": X_test[:count], "their reconstructions": np.asarray(model.reconstruct(X_test[:count]))}
+shown |= {name: np.asarray(model.decode_indices(codes)) for name, codes in drawn.items()}
+for name, pictures in shown.items():
+    p = judge.probabilities(np.clip(pictures, 0, 1).astype(np.float32))
+    sure[name] = section.number("pictures that a classifier is sure of %", 100 * (p.max(axis=1) > 0.9).mean(), of=name)
+    section.number("classes among them", len(set(p.argmax(axis=1)[p.max(axis=1) > 0.9])), of=name)
+if section.size != "quick":
+    section.claim(
+        "the prior draws more digits that are read than codes at random: points of %",
+        sure["from the prior"] - sure["codes at random"],
+        ">",
+        10,
+    )
+section.figure(
+    plots.images({name: pictures for name, pictures in shown.items() if name != "true digits"}, "Drawn digits"),
+    "samples",
+    caption="Reconstructions of true digits, and pictures decoded from drawn codes: all rows of the codebooks alike, "
+    "each by its own frequency, and each given those before it. Look for strokes that fit together.",
+    alt="Four rows of twelve pictures: digits in the first, scribble in the second and third, mostly digits in the "
+    "last.",
+)
+
+# %% [markdown]
+# The prior works: two of three drawn pictures are read with certainty (66%), against 73% of reconstructions and 26% to
+# 28% of codes that are drawn without it. All ten classes appear. And the prior is a compressor, too. By their own
+# frequencies the eight codes need 47.6 bits, nearly all of the 48, as they must if the codebook is well used. Given
+# each other they need 32.3. A third of the code is what any one of its symbols could have told of the others.
+#
+# ## Exercises
+# 1. On paper. Show that without C, z may run away from the codebook as far as it likes, though L and Q stay small.
+#    (What does Q do when z moves faster than e_k?)
+# 2. With code. Put β = 0.25 on Q in place of C, as in the implementations named above: the encoder is then pulled four
+#    times as hard as the codebook moves. Compare the perplexity and the error with those of the right weights, for a
+#    codebook that moves by its gradient. (The solution is in `solutions/C_3_vector_quantised.py`.)
+# 3. With code. Use one codebook for all eight codes (`own=False`). What happens to the error, and to the bits?
+
+# %%
+section.finish()
