@@ -81,6 +81,11 @@ class DiscreteAutoencoder(Autoencoder):
         between = Bits() if self.kinds == 2 else Symbols(M, self.kinds, self.tau, self.estimator != "relaxed")
         return {"f": self.encoder(), "between": between, "g": self.decoder()}
 
+    def build(self):
+        super().build()
+        if self.estimator != "reinforce":
+            self.weights["S"] = 0.0
+
     def constants(self, rng, x):
         shape = (self.draws, self.code_size) if self.estimator == "reinforce" else (self.code_size,)
         return {"u": kernels.noise.uniform(rng, self.arena.empty(len(x), *shape))}

@@ -66,6 +66,11 @@ class VectorQuantizedAutoencoder(Autoencoder):
         book = VectorQuantized("E", self.codebook, self.code_size, self.codes, **options)
         return {"f": self.encoder(), "between": book, "g": self.decoder()}
 
+    def build(self):
+        super().build()
+        if self.decay is not None:
+            self.weights["Q"] = 0.0
+
     def cost_and_grad(self, x, held=None, mode="train", need_grad=True):
         """J and its terms at the rows of x, (B, n); ∂J/∂θ goes to `parameters.grad`. held: the rows that were chosen,
         and what stands under a stop, held fixed; without it those of θ."""
