@@ -187,7 +187,7 @@ section.figure(
 # %%
 known, queries = drawn[0]
 chosen = {name: answers(codes[name], known, queries) for name in ("pixels", "classifier's code")}
-rows = {"a drawing of each": drawings.images[known[:, 0]], "to be named": drawings.images[queries]}
+rows = {"one drawing": drawings.images[known[:, 0]], "to be named": drawings.images[queries]}
 rows |= {
     "by pixels": drawings.images[known[chosen["pixels"], 0]],
     "by the code": drawings.images[known[chosen["classifier's code"], 0]],
@@ -358,8 +358,8 @@ section.figure(
     plots.images(first, "What new phrases find", shape=(16, 16)),
     "found",
     caption="For six phrases that were not in training, the ten sprites with the largest p(phrase | x). Read the "
-    "phrase, and check each of its four words in the pictures. Where a word is wrong, it is a neighbour: a size or a "
-    "place beside the right one.",
+    "phrase, and check each of its words in the pictures. A wrong word is mostly the shape: at this size a heart and a "
+    "square that are turned look alike.",
     alt="Six rows of ten small pictures of squares, ellipses and hearts, with a phrase before each row; most pictures "
     "fit their phrase.",
 )
