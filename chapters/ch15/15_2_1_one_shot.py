@@ -1,7 +1,7 @@
 """15.2.1 One-Shot and Zero-Shot Learning (within 15.2)
 
 Equations: none
-Figures: runs (one run of one-shot learning, and what two codes answer); shots (correct answers by number of drawings);
+Figures: shots (correct answers by number of drawings); runs (one run of one-shot learning, and what two codes answer);
 phrases (correct answers on new phrases, by number of phrases in training); found (pictures that new phrases find)
 
 Transfer learning has two extreme forms. In one-shot learning a class is shown once, as a single labelled example. In

@@ -684,14 +684,14 @@ if section.size != "quick":
 #
 # Does the adversary do what it promises? Its player d ends near log 2 = 0.69 nats, the loss of a guess, on noisy and on
 # turned digits. Yet a fresh reader of the same codes still tells noisy from clean digits almost without error: the area
-# under its curve is above 0.99. So the codes of the two domains were not made equal. They were moved so fast that d
-# could not follow, and that was enough to bring the classes together. What follows? Look at the means and variances of
+# under its curve is above 0.99. So the codes of the two domains were not made equal. They were moved, d
+# could not follow, and this was enough to bring the classes together. What follows? Look at the means and variances of
 # your domains first, and use an adversary where they are equal and the error is not.
 #
 # ## Exercises
 # 1. On paper. A linear layer with weight decay reads pixels that were shifted to mean 0. Show that turning all pictures
-#    by 90°, and exchanging black and white, leave its predictions as they are. Which of the two does a ReLU layer with
-#    random weights mind, and why does a *trained* ReLU layer mind both?
+#    by 90°, and exchanging black and white, leave its predictions as they are. Does it make a difference to a ReLU
+#    layer with random weights, in the mean over the weights? And why does it to a *trained* ReLU layer?
 # 2. With code. A covariate shift in one dimension. The source has x ~ N(0, 1), the target x ~ N(1.5, 0.5²), and in both
 #    y = sin 2x + noise of standard deviation 0.1. Fit a straight line to 1000 points of the source, first by least
 #    squares and then with each point weighted by p_target(x)/p_source(x). The squared error on the target must fall by
