@@ -185,7 +185,7 @@ section.figure(
 )
 
 # %%
-known, queries = drawn[0]
+known, queries = run(1, np.random.default_rng(section.seed))
 chosen = {name: answers(codes[name], known, queries) for name in ("pixels", "classifier's code")}
 rows = {"one drawing": drawings.images[known[:, 0]], "to be named": drawings.images[queries]}
 rows |= {
@@ -195,11 +195,11 @@ rows |= {
 section.figure(
     plots.images(rows, f"One run: each column is one of the {kind}"),
     "runs",
-    caption="Some columns of one run. Above, one of the drawings to learn from, by one person, and the drawing by "
-    "another person that must be named. Below, what two codes answer: the answer is right where it is the picture at "
+    caption="Some columns of one run. Above, the one drawing to learn from, by one person, and the drawing by another "
+    "person that must be named. Below, what two codes answer: the answer is right where it is the picture at "
     "the top of the column. Pixels compare strokes in their places, and a shifted stroke is another one to them.",
-    alt="Four rows of characters. The third and the fourth row repeat characters of the first row, the fourth one more "
-    "often in the right column.",
+    alt="Four rows of drawings. The third and the fourth row repeat drawings of the first row, in some columns the one "
+    "that belongs there, in others another one.",
 )
 
 # %% [markdown]
@@ -376,10 +376,9 @@ section.figure(
 # answers. Nothing taught the model that new phrases exist. This bias to what is known is the usual trouble of zero-shot
 # learning (Chao et al. 2016).
 #
-# What follows? The book says that zero-shot learning is possible only because the task is told by the description. We
-# have seen what "told" asks for: words that mean the same in each phrase, and enough phrases in training that each word
-# has been met in many company. With 48 phrases the share falls to 23%, and with words that mean nothing it falls to
-# nothing.
+# What follows? The book says that zero-shot learning is possible only because the description tells which task is asked
+# for. We have seen what this takes: words that mean the same in each phrase, and so many phrases in training that each
+# word is met beside many others. With 48 phrases the share falls to 23%, and with words that mean nothing, to nothing.
 #
 # ## Exercises
 # 1. On paper. Let f and e be linear, h = x W and k = w U. Show that s depends on W and U by way of W Uᵀ alone, and that

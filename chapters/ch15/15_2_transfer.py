@@ -218,9 +218,9 @@ section.figure(
     "layers",
     caption="Test error of a linear layer on k frozen layers of the source, trained on 200 labels of the target; k = 0 "
     "is the linear layer on pixels. Where a curve rises, the layer has thrown away something that the target needs. "
-    "Compare the slopes: with labels the source loses more by each layer, above all where the target is noisy.",
+    "Compare the slopes of the two panels, above all for noisy digits and for the other script.",
     alt="Two panels of curves over the number of copied layers from 0 to 3, one curve for each target. Almost all of "
-    "them rise from left to right; in the left panel the curve of noisy digits rises most.",
+    "them rise from left to right.",
 )
 
 # %% [markdown]
