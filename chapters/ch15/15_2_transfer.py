@@ -2,7 +2,7 @@
 
 Equations: none
 Figures: domains (one digit in each of the domains of this section); layers (error by number of copied layers, for five
-targets); strategies (a table: four cases, seven ways, what the rule predicts and what wins); shared (figure 15.2: upper
+targets); strategies (a table: eight cases, seven ways, what the rule predicts and what wins); shared (figure 15.2: upper
 layers in common, inputs of another kind); adaptation (a table: three shifts of p(x), six ways to meet them)
 
 What was learned in one setting may help in another. In transfer learning the learner has two tasks, and hopes that
@@ -180,6 +180,9 @@ by_layer = {}
 for kind, source in sources.items():
     for name, t in tasks.items():
         for k in depths:
+            if k == 0 and kind == "without labels":
+                by_layer[kind, name, 0] = by_layer["with labels", name, 0]  # pixels know no source
+                continue
             h, h_choose, h_test = (below(source, k, X) for X in (t.X, t.X_choose, t.X_test))
             wrong, lam = [], None
             for draw in range(draws):
@@ -188,7 +191,7 @@ for kind, source in sources.items():
                 wrong.append(100 * (head(h[chosen], t.y[chosen], [h_test], lam)[0] != t.y_test).mean())
             by_layer[kind, name, k] = np.mean(wrong)
             if k in (0, 1, 3):
-                label = f"{name}, {k} layers {kind}" if k else f"{name}, pixels, beside {kind}"
+                label = f"{name}, {k} layers {kind}" if k else f"{name}, pixels"
                 section.number("test error %, 200 labels, linear", by_layer[kind, name, k], of=label)
 lost = np.mean([by_layer["with labels", name, 3] - by_layer["with labels", name, 1] for name in tasks])
 section.claim(
