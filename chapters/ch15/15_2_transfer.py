@@ -2,8 +2,8 @@
 
 Equations: none
 Figures: domains (one digit in each of the domains of this section); layers (error by number of copied layers, for five
-targets); strategies (a table: eight cases, seven ways, what the rule predicts and what wins); shared (figure 15.2: upper
-layers in common, inputs of another kind); adaptation (a table: three shifts of p(x), six ways to meet them)
+targets); strategies (a table: eight cases, seven ways, what the rule predicts and what wins); shared (figure 15.2:
+upper layers in common, inputs of another kind); adaptation (a table: three shifts of p(x), six ways to meet them)
 
 What was learned in one setting may help in another. In transfer learning the learner has two tasks, and hopes that
 causes which explain the first one matter for the second one too. A network that knows the digits 0 to 4 has seen
