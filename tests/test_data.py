@@ -714,3 +714,35 @@ def test_a_column_is_standardised_whatever_its_unit(tmp_path, rng):
         assert rows.dtype == np.float32
         np.testing.assert_allclose(rows[:, :2], expected[:, :2], atol=1e-5)
         np.testing.assert_allclose(rows[:, 2], 0, atol=1e-12)
+
+
+def test_digits_and_characters_of_the_users_folder(monkeypatch, tmp_path, rng):
+    monkeypatch.delenv("MINAE_DATA", raising=False)
+    for reader in (minae.data.kannada_digits, minae.data.omniglot):
+        with pytest.raises(InputError, match="MINAE_DATA is not set"):
+            reader()
+    monkeypatch.setenv("MINAE_DATA", str(tmp_path))
+    with pytest.raises(InputError, match="there are no Kannada digits: no file"):
+        minae.data.kannada_digits()
+    images = rng.integers(256, size=(6, 28, 28)).astype(np.uint8)
+    for name in ("kannada_mnist", "omniglot_small"):
+        (tmp_path / name).mkdir()
+    path = tmp_path / "kannada_mnist" / "kannada_mnist_10k.npz"
+    np.savez(path, images=images, labels=np.arange(6))
+    X, y = minae.data.kannada_digits()
+    assert X.dtype == np.float32 and X.shape == (6, 784) and X.max() <= 1 and y.tolist() == [0, 1, 2, 3, 4, 5]
+    np.testing.assert_allclose(X[3], images[3].ravel() / 255, rtol=1e-6)
+    np.savez(path, images=images, labels=np.arange(5))
+    with pytest.raises(InputError, match=r"labels \(5,\): expected"):
+        minae.data.kannada_digits()
+    np.savez(path, images=images)
+    with pytest.raises(InputError, match="expected arrays images, labels"):
+        minae.data.kannada_digits()
+    path = tmp_path / "omniglot_small" / "omniglot_small.npz"
+    parts = dict(images28=images, char=[0, 0, 1, 1, 2, 2], drawer=[0, 1] * 3, alphabet_names=["Greek", "Latin"])
+    np.savez(path, char_alphabet=[0, 0, 1], **parts)
+    drawings = minae.data.omniglot()
+    assert drawings.alphabet.tolist() == [0, 0, 0, 0, 1, 1] and drawings.alphabets == ["Greek", "Latin"]
+    np.savez(path, char_alphabet=[0, 0], **parts)
+    with pytest.raises(InputError, match="do not fit"):
+        minae.data.omniglot()

@@ -1,31 +1,85 @@
-"""Natural images from the user's folder, and small square patches of any grey images, whitened."""
+"""Photographs, digits and characters from the user's folder, and small square patches of any grey images, whitened."""
 
 import os
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import options
 from ..errors import InputError
 from ..fields import host_array
-from .idx import at_home, one_line
+from .idx import at_home, one_line, scaled
 
 NATURAL = "natural_images/kodak24_gray_512x768.npz"
+KANNADA = "kannada_mnist/kannada_mnist_10k.npz"
+OMNIGLOT = "omniglot_small/omniglot_small.npz"
+
+
+class Drawings(NamedTuple):
+    """Drawings of characters. images: float32 in [0, 1], (n, 784);  character, drawer, alphabet: (n,), from 0 on;
+    alphabets: their names"""
+
+    images: np.ndarray
+    character: np.ndarray
+    drawer: np.ndarray
+    alphabet: np.ndarray
+    alphabets: list[str]
 
 
 def natural_images():
     """24 grey photographs (Kodak), uint8 (24, 512, 768), from the folder `$MINAE_DATA`; they do not ship with minae."""
-    folder = os.environ.get("MINAE_DATA")
-    path = at_home(folder) / NATURAL if folder else None
-    if path is None or not path.is_file():
+    advice = f"put them, an array (images, height, width), into MINAE_DATA/{NATURAL}, or use patches of digits"
+    return _arrays(NATURAL, "X", "natural images", advice)[0]
+
+
+def kannada_digits():
+    """Handwritten digits of the Kannada script (Prabhu 2019), in the order of their writers: float32 (n, 784) in [0, 1]
+    with ink bright as in MNIST, and labels (n,). They come from the folder `$MINAE_DATA` and do not ship with minae.
+    """
+    advice = f"put arrays images (n, 28, 28) and labels (n,) into MINAE_DATA/{KANNADA}, or use other digits"
+    images, labels = _arrays(KANNADA, "images labels", "Kannada digits", advice)
+    return scaled(_rows(images, labels, KANNADA), 255), labels.astype(int)
+
+
+def omniglot():
+    """Drawings of the characters of several alphabets, each by the same 20 persons (Lake et al. 2015), as `Drawings`.
+    They come from the folder `$MINAE_DATA` and do not ship with minae."""
+    advice = f"put arrays images28, char, drawer, char_alphabet, alphabet_names into MINAE_DATA/{OMNIGLOT}"
+    names = "images28 char drawer char_alphabet alphabet_names"
+    images, char, drawer, alphabet, alphabets = _arrays(OMNIGLOT, names, "drawings of characters", advice)
+    rows = scaled(_rows(images, char, OMNIGLOT), 255)
+    if drawer.shape != char.shape or char.max() >= len(alphabet) or alphabet.max() >= len(alphabets):
         raise InputError(
-            f"there are no natural images: {'MINAE_DATA is not set' if path is None else f'no file {str(path)!r}'}; "
-            f"put them, an array (images, height, width), into MINAE_DATA/{NATURAL}, or use patches of digits"
+            f"MINAE_DATA/{OMNIGLOT} has drawer {drawer.shape}, char to {char.max()}, {len(alphabet)} characters and "
+            f"{len(alphabets)} alphabets, which do not fit: copy it again"
         )
+    char = char.astype(int)
+    return Drawings(rows, char, drawer.astype(int), alphabet[char].astype(int), [str(name) for name in alphabets])
+
+
+def _arrays(file, names, kind, advice):
+    """The arrays of these names in a file of the user's folder, or one line that says what is missing."""
+    folder = os.environ.get("MINAE_DATA")
+    path = at_home(folder) / file if folder else None
+    if path is None or not path.is_file():
+        missing = "MINAE_DATA is not set" if path is None else f"no file {str(path)!r}"
+        raise InputError(f"there are no {kind}: {missing}; {advice}")
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return arrays["X"]
+            return [arrays[name] for name in names.split()]
     except Exception as e:  # NumPy raises anything on a damaged file
-        raise InputError(f"cannot read {str(path)!r}: {one_line(e)}; expected an array X: copy it again") from e
+        many = f"arrays {', '.join(names.split())}" if " " in names else f"an array {names}"
+        raise InputError(f"cannot read {str(path)!r}: {one_line(e)}; expected {many}: copy it again") from e
+
+
+def _rows(images, labels, file):
+    """Images (n, 28, 28) as rows (n, 784), with a label for each."""
+    if images.ndim != 3 or images.shape[1:] != (28, 28) or images.dtype != np.uint8 or labels.shape != images.shape[:1]:
+        raise InputError(
+            f"MINAE_DATA/{file} has images {images.dtype} {images.shape} and labels {labels.shape}: expected uint8 "
+            "(n, 28, 28) and (n,)"
+        )
+    return images.reshape(len(images), 784)
 
 
 @options.door(size=options.Count(), count=options.Count(), contrast=options.Number(low=0))
