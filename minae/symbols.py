@@ -153,7 +153,10 @@ class VectorQuantized(Layer):
 
     def constants(self, rng, B):
         """Which z of the batch a dead code becomes."""
-        return {f"{self.name}.pick": rng.integers(B, size=self.books * self.K)} if self.restart else {}
+        if not self.restart:
+            return {}
+        pick = rng.integers(B, size=self.books * self.K)
+        return {f"{self.name}.pick": self.arena.backend.from_numpy(pick)}
 
     def bind(self, parameters, state):
         super().bind(parameters, state)
