@@ -40,7 +40,7 @@ labels = 1000
 label_steps = section.pick(300, 600, 600)  # of fine-tuning
 epochs = stacks.epochs_for(labels, label_steps)
 X, y = digits.X[:labels], digits.y[:labels]
-seeds = list(range(section.seed, section.seed + section.pick(2, 5, 10)))
+seeds = list(range(section.seed, section.seed + section.pick(2, 5, 5)))
 
 
 def widths(depth):
@@ -178,8 +178,8 @@ section.figure(
     ),
     "plateau",
     caption="The training cost of a network of four layers by step; both axes are logarithmic. Pretrained and random "
-    "weights begin to learn at once, shuffled ones more slowly. The narrow weights stand still at 2.3 nats, the cost of "
-    "knowing no more than how frequent the classes are. Follow their line to the right, as far as it goes.",
+    "weights begin to learn at once, shuffled ones more slowly. The narrow weights stand still at 2.3 nats, the cost "
+    "of knowing no more than how frequent the classes are. Follow their line to the right, as far as it goes.",
     alt="The curves of pretrained and random weights fall steeply from the first steps on, that of shuffled weights "
     "later and less. The curve of the narrow weights is flat at 2.3 nats for hundreds of steps.",
 )
@@ -332,7 +332,7 @@ if section.size != "quick":  # two seeds say nothing about a spread
 # has no further image to learn from, and all that it can bring is a better beginning.
 
 # %%
-trio, by_images = seeds[: section.pick(1, 3, 5)], {}
+trio, by_images = seeds[: section.pick(1, 3, 3)], {}
 for n in section.pick([100], [100, 1000], [100, 1000]):
     of_all = len(digits.X)
     on = {"random weights": None, f"pretrained on these {n} images": n, f"pretrained on {of_all} images": of_all}
@@ -362,12 +362,21 @@ section.figure(
     caption="Test error from random weights, after pretraining on the labelled images alone, and after pretraining on "
     "all images, at equal numbers of steps. Compare the second bar of each three with the first one, which has no "
     "pretraining, and with the third one, which has all images.",
-    alt="Groups of three horizontal bars. In each the first is the longest, and the other two are shorter and of nearly "
+    alt="Groups of three horizontal bars. In each the first is the longest, and the other two are shorter, of nearly "
     "the same length.",
 )
 
 # %% [markdown]
-# What do we see at default size? @@@
+# What do we see at default size? With 100 labels the error falls from 33.9% to 30.7% when pretraining sees these 100
+# images only, and to 29.2% when it sees all 4000. With 1000 labels it falls from 12.8% to 10.9%, and to 10.7%. So about
+# 70% of the gain with 100 labels, and 90% with 1000, needs no further image. This was not what we expected when we
+# wrote the section. It fits with section 15.1, where the *kind* of layer decided: sparse layers gained much and plain
+# layers nothing, from the same images. Sparse codes are good beginnings, even when they are learned from few images.
+# The images without labels add something where labels are very few. But whoever compares pretraining with random
+# weights, and concludes that the unlabelled images made the difference, has left out a control.
+#
+# (The labelled images may be a special case, since it is on them that the classifier must tell the classes apart.
+# Exercise 2 pretrains on 100 others.)
 #
 # ## (e) The networks of today
 # ReLU layers in the range of He et al., with Adam, need no rescue. Does pretraining still help them as a regulariser?
@@ -401,7 +410,8 @@ section.figure(
     caption="Test error of ReLU networks of three layers by the number of labels, from random weights and "
     "pretrained. Both axes are logarithmic. Where labels are few, look for "
     "what pretraining brings; where all images have one, for what it costs.",
-    alt="Two falling curves, the pretrained one lower at the left, that come together at the right, where all images have labels.",
+    alt="Two falling curves, the pretrained one lower at the left, that come together at the right, where all images "
+    "have labels.",
 )
 gains = np.array(today["ReLU"]) - np.array(today["pretrained ReLU"])
 section.claim("with all labels pretraining brings a ReLU network less than 1 point", gains[-1], "<", 1)

@@ -348,7 +348,7 @@ section.claim(
 # never larger than the true ones.)
 
 # %%
-N, steps, runs = section.pick(100, 300, 500), 15, section.pick(3, 5, 10)
+N, steps, runs = section.pick(100, 300, 500), 15, section.pick(3, 5, 6)
 depth_of_paths, lr = 2, 0.3
 seen = digits.X_test[:: len(digits.X_test) // N][:N]
 walks = {"random weights": [], "pretrained": []}
