@@ -45,7 +45,7 @@ METHODS = {  # first words of a label -> its look
     "narrow weights": Look(GREY, "--", "v"),
     "pretrained": Look(SKY, "--", "p"),
     "ReLU": Look(PURPLE, "-.", "P"),
-    "pretrained ReLU": Look(PURPLE, ":", "X"),
+    "pretrained ReLU": Look(BLACK, ":", "X"),
     "shuffled": Look(RED, ":", "o"),
     "frozen": Look(ORANGE, "--", "d"),
     "fine-tuned": Look(GREEN, "-.", ">"),
@@ -208,11 +208,13 @@ def levels(series, xlabel, ylabel, title=None, xscale="linear", yscale="linear",
 
 def _plain_ticks(axis, scale, values):
     """60 in place of 6 × 10¹ on a logarithmic axis of few decades, and no 1.5 between whole numbers that are few."""
-    from matplotlib.ticker import LogFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    if scale == "log" and values.min() >= 1e-2 and values.max() <= 1e4:
-        axis.set_major_formatter(LogFormatter())
-        axis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+    if scale == "log" and values.min() >= 1e-4 and values.max() <= 1e5:
+        few = values.max() < 300 * values.min()  # then 2 and 5 stand between the powers of ten
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axis.set_minor_formatter(StrMethodFormatter("{x:g}") if few else NullFormatter())
     elif scale == "linear" and np.ptp(values) <= 12 and (values == np.round(values)).all():
         axis.get_major_locator().set_params(integer=True)
 

@@ -276,15 +276,17 @@ for start in stacks.STARTS[:3]:
         section.number("standard deviation over seeds, points", np.std(values, ddof=1), of=f"{start}, depth {depth}")
     place = np.repeat(depths, len(seeds)) + {"narrow weights": -0.15, "random weights": 0.0, "pretrained": 0.15}[start]
     where[start] = place, np.concatenate([errors[start, depth] for depth in depths])
+fig = plots.levels(
+    where,
+    "number of layers",
+    "test error %",
+    "Test errors of several seeds, 1000 labels",
+    yscale="log",
+    markers=tuple(where),
+)
+fig.axes[0].set_xticks(depths)
 section.figure(
-    plots.levels(
-        where,
-        "number of layers",
-        "test error %",
-        "Test errors of several seeds, 1000 labels",
-        yscale="log",
-        markers=tuple(where),
-    ),
+    fig,
     "spread",
     caption="Each marker is a network: its test error, by the number of layers, for several random seeds. The "
     "contestants stand side by side so that they do not hide each other. Look at the columns: how long is each, and "
