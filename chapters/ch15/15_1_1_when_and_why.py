@@ -195,7 +195,7 @@ section.figure(
 # pretraining and fine-tuning take together, the error is still 75%. But with 6000 steps the training error falls to
 # 0.6% and the test error to 27%. (It remains twice as large as that of the others, although the training images are
 # learned.) So "cannot be trained" was a statement about a budget.
-##
+#
 # ## (b) A better optimiser, or a regulariser?
 # Call a method a better *optimiser* if it reaches a lower training cost, and a *regulariser* if its test error is lower
 # at the same training cost. From narrow weights, pretraining was an optimiser: without it the training error stayed

@@ -66,14 +66,14 @@ def widths(depth):
 # T be a method of fine-tuning: given a function and examples, with or without labels, it returns a tuned function. Let
 # m be the number of stages. The algorithm is
 #
-#   - f ← the identity
-#   - H ← X
-#   - for k = 1, …, m:
-#      - f⁽ᵏ⁾ ← L(H)
-#      - f ← f⁽ᵏ⁾ ∘ f
-#      - H ← f⁽ᵏ⁾(H)
-#   - if fine-tuning: f ← T(f, X, Y)
-#   - return f
+# - f ← the identity
+# - H ← X
+# - for k = 1, …, m:
+#    - f⁽ᵏ⁾ ← L(H)
+#    - f ← f⁽ᵏ⁾ ∘ f
+#    - H ← f⁽ᵏ⁾(H)
+# - if fine-tuning: f ← T(f, X, Y)
+# - return f
 #
 # (The book writes X̃ for H. Here x̃ is a corrupted x.) In code the algorithm is as short. L is an autoencoder of one
 # layer, of which we keep the encoder. We write the loop out, with denoising layers, for which one line of it is often
@@ -157,10 +157,10 @@ section.claim("the gradient of fine-tuning is that of J", worst, "<=", 1e-7)
 #
 # The contestants differ in how their weights begin.
 #
-#   - *narrow weights*: sigmoids, with W uniform between −1/√n and 1/√n for n inputs, as was the custom before 2010.
-#   - *random weights*: sigmoids, with W in four times Glorot's range, which fits a sigmoid (section 14.3 says why).
-#   - *pretrained*: sigmoids, from a stack of sparse autoencoders.
-#   - *ReLU*: rectified units, with W in the range of He et al. (2015), trained by Adam.
+# - *narrow weights*: sigmoids, with W uniform between −1/√n and 1/√n for n inputs, as was the custom before 2010.
+# - *random weights*: sigmoids, with W in four times Glorot's range, which fits a sigmoid (section 14.3 says why).
+# - *pretrained*: sigmoids, from a stack of sparse autoencoders.
+# - *ReLU*: rectified units, with W in the range of He et al. (2015), trained by Adam.
 
 # %%
 labels, depths = 1000, section.pick([1, 4], [1, 2, 3, 4, 5], [1, 2, 3, 4, 5])
