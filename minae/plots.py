@@ -42,7 +42,11 @@ METHODS = {  # first words of a label -> its look
     "ITQ": Look(RED, "--", "d"),
     "LSH": Look(GREY, "-.", "<"),
     "random weights": Look(GREY, "-", "x"),
+    "narrow weights": Look(GREY, "--", "v"),
     "pretrained": Look(SKY, "--", "p"),
+    "ReLU": Look(PURPLE, "-.", "P"),
+    "pretrained ReLU": Look(BLACK, ":", "X"),
+    "shuffled": Look(RED, ":", "o"),
     "frozen": Look(ORANGE, "--", "d"),
     "fine-tuned": Look(GREEN, "-.", ">"),
     "softmax on pixels": Look(BLACK, ":", "s"),
@@ -196,8 +200,23 @@ def levels(series, xlabel, ylabel, title=None, xscale="linear", yscale="linear",
             style["marker"] = "none"
         axis.plot(x, y, **style, label=label)
     axis.set(xlabel=xlabel, ylabel=ylabel, title=title, xscale=xscale, yscale=yscale)
+    for side, scale, column in ((axis.xaxis, xscale, 0), (axis.yaxis, yscale, 1)):
+        _plain_ticks(side, scale, np.concatenate([np.asarray(pair[column], dtype=float) for pair in series.values()]))
     axis.legend(fontsize=8)
     return fig
+
+
+def _plain_ticks(axis, scale, values):
+    """60 in place of 6 × 10¹ on a logarithmic axis of few decades, and no 1.5 between whole numbers that are few."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    if scale == "log" and values.min() >= 1e-4 and values.max() <= 1e5:
+        few = values.max() < 300 * values.min()  # then 2 and 5 stand between the powers of ten
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axis.set_minor_formatter(StrMethodFormatter("{x:g}") if few else NullFormatter())
+    elif scale == "linear" and np.ptp(values) <= 12 and (values == np.round(values)).all():
+        axis.get_major_locator().set_params(integer=True)
 
 
 def panels(panels, xlabel, ylabel, title=None, xscale="linear", yscale="linear", markers=(), legend=0):
@@ -275,6 +294,28 @@ def plane(points, title=None, edges=None, thumbnails=None, shape=(28, 28), label
         axis.add_artist(AnnotationBbox(picture, points[index], pad=0.1, bboxprops=dict(linewidth=0.4)))
     axis.set(title=title, xlabel=labels[0], ylabel=labels[1])
     axis.title.set_fontsize(10)
+    return fig
+
+
+def paths(panels, title=None, labels=("$x_1$", "$x_2$")):
+    """Walks through the plane: each a line with a ring where it starts and a full marker where it ends.
+
+    panels: label -> {method: list of walks (steps, 2)}, with axes of their own
+    """
+    fig = _figure(0.6 + 5.2 * len(panels), 4.8)
+    row = fig.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (panel, groups) in zip(row, panels.items(), strict=True):
+        for k, (label, walks) in enumerate(groups.items()):
+            style = look(label, k)
+            for walk in walks:
+                axis.plot(*walk.T, color=style.color, linestyle=style.linestyle, linewidth=0.9)
+                axis.plot(*walk[0], color=style.color, marker="o", markersize=6, fillstyle="none", linestyle="none")
+                axis.plot(*walk[-1], color=style.color, marker=style.marker, markersize=8, linestyle="none")
+            axis.plot([], [], **style._asdict(), label=label)
+        axis.set(title=panel, xlabel=labels[0], ylabel=labels[1])
+    row[0].legend(fontsize=8)
+    if title:
+        fig.suptitle(title)
     return fig
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from minae import (
     Classifier,
+    ContractiveAutoencoder,
     DenoisingAutoencoder,
     InputError,
     KSparseAutoencoder,
@@ -69,6 +70,23 @@ def test_pretraining_with_denoising_layers(digits, backend):
         pretrain(model, digits.train[:200], KSparseAutoencoder, epochs=1)
     with pytest.raises(InputError, match="has none"):
         pretrain(VariationalAutoencoder((784, 12, 5)), digits.train[:200])
+
+
+def test_layers_that_are_tied_fill_a_stack_that_is_not(digits):
+    """A contractive layer is tied by default: the V of the stack becomes the transpose of the layer's W."""
+    X = digits.train[:100]
+    model, part = UndercompleteAutoencoder((784, 9)), ContractiveAutoencoder((784, 9))
+    pretrain(model, X, ContractiveAutoencoder, epochs=1)
+    part.fit(X, epochs=1)
+    np.testing.assert_array_equal(model.parameters["W1"], part.parameters["W1"])
+    np.testing.assert_array_equal(model.parameters["V1"], part.parameters["W1"].T)
+    np.testing.assert_array_equal(model.parameters["c1"], part.parameters["c1"])
+    tied = UndercompleteAutoencoder((784, 9), tied=True)
+    pretrain(tied, X, DenoisingAutoencoder, epochs=1, options={"tied": False})
+    part = DenoisingAutoencoder((784, 9))
+    part.fit(X, epochs=1)
+    np.testing.assert_array_equal(tied.parameters["W1"], part.parameters["W1"])
+    np.testing.assert_array_equal(tied.parameters["c1"], part.parameters["c1"])
 
 
 def test_a_tied_model_keeps_the_encoder_that_was_trained(digits):

@@ -76,7 +76,7 @@ def pretrain(
         histories.append(part.fit(h, seed=seed + k, **fit))
         copy_parameters(model, into.names, part, trained[0][0].names)
         if mirrored:
-            copy_parameters(model, g[k][0].names, part, stages(part.g)[0][0].names)
+            copy_decoder(model, g[k][0], part, stages(part.g)[0][0])
         if k + 1 < len(f):
             h = part.encode(h)
     return histories
@@ -124,6 +124,16 @@ def describe(network):
         sizes = "-".join(str(size) for size in (getattr(layer, "n", None), getattr(layer, "m", None)) if size)
         words.append(layer.name if isinstance(layer, Activation) else f"{type(layer).__name__} {sizes}")
     return words
+
+
+def copy_decoder(target, into, source, layer):
+    """Copy V and c of a layer of `source`'s decoder to a layer of `target`'s, where either may be tied: V = Wᵀ."""
+    if into.transposed == layer.transposed:
+        copy_parameters(target, into.names, source, layer.names)
+        return
+    if layer.transposed:  # the target's V is its own: it gets what Wᵀ is; a tied target has its W from the encoder
+        into.W[...] = target.backend.from_numpy(source.backend.to_numpy(layer.W).astype(target.dtype))
+    copy_parameters(target, into.names[1:], source, layer.names[1:])
 
 
 def copy_parameters(target, into, source, names):
