@@ -564,11 +564,14 @@ more = np.subtract(paired["β = 4", "L"], paired["variational", "L"])
 section.claim("in each pair β = 4 has the smaller KL: least difference in nats", less.min(), ">", 0)
 section.claim("and the larger L: least difference in nats", more.min(), ">", 0)
 series = {
-    quantity: {name: (np.array([str(seed) for seed in seeds]), np.array(paired[name, quantity])) for name in kinds}
+    quantity: {name: (np.array(seeds), np.array(paired[name, quantity])) for name in kinds}
     for quantity in ("MIG", "SAP", "FactorVAE")
 }
+fig = plots.panels(series, "seed", ["MIG", "SAP", "FactorVAE score"], "One seed proves nothing", markers=tuple(kinds))
+for axis in fig.axes:
+    axis.set_xticks(seeds)
 section.figure(
-    plots.panels(series, "seed", ["MIG", "SAP", "FactorVAE score"], "One seed proves nothing", markers=tuple(kinds)),
+    fig,
     "paired",
     caption="Scores of three models, trained from the same seeds. Compare points above each other, which share a "
     "seed, and then look how far the points of one model are apart. The second distance is as large as the first.",
