@@ -351,13 +351,13 @@ def gaussians(points, panels, title=None):
     return fig
 
 
-def table(rows, colours, framed=(), title=None, key=None):
+def table(rows, colours, framed=(), title=None, key=None, width=None):
     """Words in a grid.     rows: label -> {column: word};  colours: word, or (label, column) -> colour;
-    framed: (label, column) pairs;  key: word -> what it means, written below the grid."""
+    framed: (label, column) pairs;  key: word -> what it means, written below the grid;  width: of all, in inches."""
     from matplotlib.patches import Patch
 
     columns = list(next(iter(rows.values())))
-    fig = _figure(1.1 * len(columns) + 4.2, 0.27 * (len(rows) + len(key or ())) + 0.9)
+    fig = _figure(width or 1.1 * len(columns) + 4.2, 0.27 * (len(rows) + len(key or ())) + 0.9)
     axis = fig.subplots()
     for i, (label, row) in enumerate(rows.items()):
         for j, column in enumerate(columns):
@@ -375,6 +375,22 @@ def table(rows, colours, framed=(), title=None, key=None):
     if key:
         patches = [Patch(color=colours.get(word, "white"), label=f"{word}: {text}") for word, text in key.items()]
         fig.legend(handles=patches, fontsize=8, loc="outside lower left", frameon=False)
+    return fig
+
+
+def heat(panels, ylabel, colour_label, title=None):
+    """Tables of numbers between 0, white, and 1, black.     panels: label -> (columns' names, (rows, columns))"""
+    fig = _figure(1.2 + 1.75 * len(panels), 3.9)
+    row = fig.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (label, (names, numbers)) in zip(row, panels.items(), strict=True):
+        drawn = axis.imshow(numbers, cmap="gray_r", vmin=0, vmax=1, aspect="auto")
+        axis.set_xticks(range(len(names)), names, rotation=90, fontsize=9)
+        axis.set_yticks(range(0, len(numbers), 2), [str(1 + j) for j in range(0, len(numbers), 2)], fontsize=8)
+        axis.set(title=label, ylabel=ylabel if axis is row[0] else None)
+        axis.title.set_fontsize(9)
+    fig.colorbar(drawn, ax=row, label=colour_label, pad=0.01)
+    if title:
+        fig.suptitle(title, fontsize=10)
     return fig
 
 

@@ -281,7 +281,7 @@ section.figure(
 # half of the ball with 40%, which is little better than a coin. From pixels both can be learned, with 4% and 0%. So the
 # code of the autoencoder did not help at all here, not even with the salient cause, because that question is linear in
 # the pixels: there was nothing to disentangle. What the code did is to decide, without any label, which questions can
-# still be asked of it. Section 14.7 and 15.1 have questions for which a code is worth having.
+# still be asked of it. Sections 14.7 and 15.1 have questions for which a code is worth having.
 #
 # ## The squared error loses the ball     (figure 15.5)
 # The book tells of a robot that must hit a ping-pong ball, and of an autoencoder whose reconstruction has everything
@@ -474,14 +474,14 @@ section.figure(
 
 # %% [markdown]
 # ## Exercises
-# 1. On paper. In the flat world x is the cause and y the effect. Write down p(y | x) and show that no p(x) other than
-#    where it is 0 restricts it. Why does (15.3) not contradict this?
+# 1. On paper. In the flat world x is the cause and y the effect, so that p(x, y) = p(y | x) p(x). Show that p(y | x)
+#    can be any function of x and y that sums to 1 over y, whatever p(x) > 0 is. Then why does p(x) stand in (15.3)?
 # 2. With code. How wide must the code be until half of the balls are there after reconstruction? Try principal
 #    components and autoencoders with k = 10, 20, 40 and 80, find the first k that reaches 50%, and say why it is not
 #    10, which has room for the eight amounts and the two coordinates. (The solution is in
 #    `solutions/15_3_causal_factors.py`.)
-# 3. With code. Change p(x | y) instead of p(y): invert the test digits. Which of the four rows of the last table still
-#    holds, and why does exchanging p(y) not help?
+# 3. With code. Change p(x | y) instead of p(y): show the test digits as negatives, 1 − x. Does any of
+#    the four bars of the last picture stay short? Why does exchanging p(y) not help?
 
 # %%
 section.finish()

@@ -221,7 +221,7 @@ if section.size != "quick":
 
 # %% [markdown]
 # At default size the distributed code finds 55% of the figures at places that it never saw, column and row together.
-# The one-hot code and the nearest neighbour find none, and must not find any: they have no word for these places. Where
+# The one-hot code and the nearest neighbour find none, and cannot find any: they have no word for these places. Where
 # each of their parts is counted alone they are right in under half of the cases. For the seen places the order is the
 # other way round, 88% against 98% of the one-hot code: one code that knows all places by heart is better than two that
 # each know one factor, as long as nothing new is asked.
@@ -325,12 +325,13 @@ if section.size != "quick":
 # The nice pictures that one sees in papers are chosen; the percentage is the part that cannot be chosen.
 #
 # ## Exercises
-# 1. On paper. Three lines in the plane make seven regions of the eight codes. Which code is missing, and why can there
-#    be no line that adds it without losing another? Show that n lines make all 2^n codes only for n ≤ 2.
+# 1. On paper. Three lines in the plane make seven regions of the eight codes. Find the missing code in the first
+#    picture. Why can no other choice of three lines make all eight? Show that n lines make 2^n regions only for n ≤ 2.
 # 2. With code. Count the regions of n random hyperplanes through the origin in R^d for several n and d with
 #    `arrangement`, and find the formula that they obey. (Cover 1965: 2 Σ_{j < d} C(n − 1, j). Your counts must equal it
 #    for every n ≤ 10 and d ≤ 4. The solution is in `solutions/15_4_distributed.py`.)
-# 3. With code. Leave out 6 of the 12 kinds instead of 3. At how many kinds does the distributed code lose its lead?
+# 3. With code. Leave out 32, 48 and 56 of the 64 places instead of 16. How many unseen places does the distributed code
+#    still name? And at how many does it fall behind the nearest neighbour in naming the column alone, if it ever does?
 
 # %%
 section.finish()

@@ -96,7 +96,7 @@ section.figure(
 # There is a lower bound that holds for all weights, by counting alone. Look at the sawtooth at its 2^L + 1 extreme
 # points, where it is 0, 1, 0, 1, … in turn. Ask at each whether the network is above or below ½. A function with p
 # pieces crosses the level ½ at most p times, because each piece is a straight line. So along the points its answers
-# come in at most p + 1 runs, and in a run of k equal answers at least half of the k − 1 are wrong:
+# come in at most p + 1 runs, and in a run of k equal answers at least (k − 1)/2 are wrong:
 #
 #     wrong answers ≥ (2^L + 1 − (p + 1))/2
 #
@@ -304,7 +304,7 @@ if section.size != "quick":
 # is not, and the number of pieces is not what made depth useful here.
 #
 # ## Exercises
-# 1. On paper. Show that the tent g needs two ReLU units and no network with one unit can be it on the whole interval.
+# 1. On paper. Show that no network with one ReLU unit equals the tent g on the whole interval, so that g needs two.
 #    Then show by induction that g applied L times takes every value in (0, 1) exactly 2^L times.
 # 2. With code. Fold the plane: build by hand a network with L layers of 4 ReLU units that folds both coordinates of the
 #    unit square at once, and let `pieces` count its polygons. For L = 4 there must be 256. (The solution is in
