@@ -31,16 +31,20 @@ their derivations stand beside their code. The section needs scikit-learn.
 # %%
 import numpy as np
 from scipy.stats import spearmanr
-from sklearn.decomposition import FastICA
 
 import minae
-from minae import data, plots
+from minae import InputError, data, plots
 from minae.chapters import Section
 from minae.chapters.ch15 import clues
 from minae.chapters.classical import PCA
 from minae.metrics import disentanglement as scoring
 from minae.metrics.clustering import silhouette
 from minae.training import Adam, Cosine
+
+try:
+    from sklearn.decomposition import FastICA
+except ImportError:
+    raise InputError("section 15.6 needs scikit-learn: pip install -e '.[apps]'") from None
 
 section = Section("15.6")
 rng = np.random.default_rng(section.seed)
