@@ -296,8 +296,13 @@ class BatchTopK(Layer):
         """h (B, m) -> h_Γ (B, m), and Γ as 0 and 1."""
         ws, xp = self.ws, namespace(h)
         if support is None and mode.train:
-            flat, count = h.reshape(-1), self.k * len(h)
-            least = xp.partition(flat, flat.size - count)[flat.size - count]
+            flat, place = self.arena.empty(h.size), h.size - self.k * len(h)
+            flat[...] = h.reshape(-1)
+            if hasattr(flat, "partition"):
+                flat.partition(place)  # where it lies
+            else:
+                flat = xp.partition(flat, place)
+            least = flat[place]
             support = ws.greater_equal(h, least)
             mode.statistics[self.name] = self.decay * self.threshold + (1 - self.decay) * least
         elif support is None:

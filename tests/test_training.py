@@ -86,6 +86,9 @@ STEPS = [
     ("total_correlation", dict(sizes=(784, 30, 2), rows=10_000)),
     ("classifier", dict()),
     ("discrete", dict(beta=0.1)),
+    ("jump_relu", dict()),
+    ("batch_top_k", dict(k=5)),
+    ("gated", dict(sizes=(784, 60))),
     ("vector_quantized", dict(codebook=16, codes=2, decay=None)),
     ("adversarial", dict(penalty=0.1)),
 ]
