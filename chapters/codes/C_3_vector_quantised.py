@@ -1,8 +1,8 @@
 """C.3 Vector-Quantised Codes
 
 Equations: none
-Figures: collapse (how much of the codebook is used, by the way it is kept); reconstructions (48 bits of several kinds);
-usage (how often each row of a codebook is chosen); samples (digits drawn from a prior over the codes)
+Figures: collapse (how much of the codebook is used, by the way it is kept); usage (how often each row of a codebook is
+chosen); reconstructions (48 bits of several kinds); samples (digits drawn from a prior over the codes)
 
 Section C.2 made a code of bits. There is another way to make a code discrete: keep a list of K vectors, the *codebook*,
 and replace whatever the encoder gives by the nearest one,
