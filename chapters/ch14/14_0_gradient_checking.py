@@ -20,7 +20,7 @@ them has misled somebody:
   1. How small a step?
   2. May I check in float32?
   3. Which tolerance, and which entries of θ, when there are too many to check them all?
-  4. How many examples, and what if the cost has a step that has no derivative?
+  4. How many examples, and what if the cost has a jump, where it has no derivative?
   5. If the check passes, is the model right?
 
 The check itself is minae/checks.py. The faults of question 5 are in faults.py beside this script, and the tests that
@@ -41,7 +41,8 @@ x = X[:4]
 
 # %% [markdown]
 # ## 1. How small a step?
-# Where do the powers of ε come from? Write J^(k) for the k-th derivative of J along v. By Taylor's formula
+# Where do the powers of ε come from? Write J for J(θ), and J^(k) for the k-th derivative of J along v, so that J^(1) is
+# ∇J·v. By Taylor's formula
 #
 #     J(θ ± ε v) = J ± ε J^(1) + ε²/2 J^(2) ± ε³/6 J^(3) + O(ε⁴)
 #
@@ -49,17 +50,18 @@ x = X[:4]
 # over is ε²/6 J^(3). Richardson's combination of two central differences is made so that this term cancels too, and
 # leaves ε⁴. This error is called truncation. It shrinks with the step.
 #
-# But there is a second error, which grows as the step shrinks. The computer knows J only to about eps·|J|, where eps is
-# 2e-16 in float64 and 1e-7 in float32. The difference divides this rounding error by ε. The total error is least where
-# the two are about equal:
+# But there is a second error, which grows as the step shrinks. The computer knows J only to about eps·|J|. Here eps, in
+# Latin letters, is the relative rounding error of a number: 2e-16 in float64 and 1e-7 in float32. It is not the step ε.
+# The difference divides the error eps·|J| by ε. The total error is least where rounding and truncation are about equal:
 #
 #     one-sided     eps/ε = ε,      so  ε = eps^(1/2)
 #     central       eps/ε = ε²,     so  ε = eps^(1/3)
 #     Richardson    eps/ε = ε⁴,     so  ε = eps^(1/5)
 #
 # These are orders of magnitude, since we have left out |J| and the derivatives. Do they predict the best step? We try
-# 37 steps on a small network with tanh units. The error in the picture is |D − ∇J·v| / |∇J·v|, the median over 20
-# random directions v of length 1.
+# 37 steps on a small network, 7-5-3-5-7 with tanh units, at four points x. The error in the picture is
+# |D − ∇J·v| / |∇J·v|, where D is any one of the three differences. We take the median over 20 random directions v of
+# length 1.
 
 # %%
 model = tiny(UndercompleteAutoencoder, sizes=(7, 5, 3), loss="gaussian", activation="tanh")()
@@ -111,16 +113,16 @@ section.figure(
     "and then rises, because rounding is divided by it. The dotted verticals are the best steps that the powers of eps "
     "predict, each in the colour of its difference. The higher the order of the difference, the larger is its best "
     "step, and the smaller is the error there.",
-    alt="Two panels with three V-shaped curves each, on logarithmic axes. In float64 the minima lie between 1e-8 and "
+    alt="Two panels with three V-shaped curves each, on logarithmic axes. In float64 the minima lie between 1e-7 and "
     "1e-13, in float32 between 1e-3 and 1e-6. In both, the one-sided difference has its minimum highest and furthest "
     "to the left, and Richardson's lowest and furthest to the right. Each minimum is near a dotted vertical.",
 )
 
 # %% [markdown]
 # The powers of eps predict all six best steps to within a factor of ten. Two lessons follow. A smaller step is not a
-# better step: with ε = 1e-12 even float64 gets the slope right only to about one part in ten thousand. And the order of
-# the difference pays: Richardson's costs two central differences and is some thousand times more accurate than one.
-# This is why the check of minae uses it, with steps of about 1e-3.
+# better step: with ε = 1e-12 even float64 gets the slope right only to a few parts in ten thousand. And the order of
+# the difference pays: Richardson's costs two central differences, and in float64 its error is almost a hundred times
+# smaller than that of one, each at its best step. This is why the check of minae uses it, with steps of about 1e-3.
 #
 # ## 2. May I check in float32?
 # The right panel says: better not. Here is the same on a network of ordinary size, 784-32-784, on four digits. We take
@@ -163,7 +165,7 @@ section.claim("float32 would hide a fault of one part in a thousand", largest["f
 # A check needs a number that parts right from wrong. What is a gradient that is off by a factor 1 + δ worth in the
 # measure above? Put analytic = (1 + δ) g and numeric = g into it:
 #
-#     error = ‖(1 + δ) g − g‖ / ‖(1 + δ) g + g‖ = δ / (2 + δ)
+#     error = ‖(1 + δ) g − g‖ / ‖(1 + δ) g + g‖ = |δ| / |2 + δ|
 #
 # For a small δ this is half of the relative fault. A forgotten factor of 2 (δ = 1) gives an error of 1/3, a reversed
 # sign (δ = −2) an infinite one. Mistakes in a formula are rarely subtle: a missing term, a missing factor, a wrong
@@ -214,8 +216,9 @@ section.figure(
     fig,
     "tolerance",
     caption="Each point is one check: of a right gradient (one cost term, one parameter), or of a fault that "
-    "differences can see. The points of each kind are drawn in order of size, and an error of 0 is drawn at 1e-16. "
-    "Look at the empty band between the two kinds. The tolerance is somewhere in it, with room on both sides.",
+    "differences can see. (One of the seven such faults has no point: the check refuses its model.) The points of each "
+    "kind are drawn in order of size, and an error of 0 is drawn at 1e-16. Look at the empty band between the two "
+    "kinds. The tolerance is somewhere in it, with room on both sides.",
     alt="Two groups of points on a logarithmic axis. The right gradients lie below 1e-9, the wrong ones above 1e-2, "
     "and a dotted line at 1e-7 runs through the empty band between them.",
 )
@@ -229,9 +232,9 @@ section.figure(
 #
 # ## 3 b. Which entries?
 # A large model has too many entries to check each, so a few must be chosen. Two obvious ways to choose both fail. They
-# fail in opposite ways, which we show on the matrix W1 of the network above, with two faults that we plant:
+# fail in opposite ways, which we show on the matrix W1, 784 × 32, of the network of question 2. Two faults are planted:
 #
-#   - "forgotten": the gradient of every second unit is left out, so it is 0;
+#   - "forgotten": the gradient of every second of the 32 units is left out, so it is 0;
 #   - "one pixel": the gradient of the weights of a single pixel, the one with the largest gradient, is 10% too large.
 #
 # Take the *largest* entries of the gradient that is to be checked, and you never look where a faulty gradient says 0.
@@ -266,9 +269,10 @@ section.claim("half of each notices both faults: share of the choices", both, ">
 # every fault, but a fault in few entries only weakly.)
 #
 # ## 4. A batch of one hides the batch
-# The penalty KL(ρ ‖ ρ̂) of section 14.2.1 is taken at ρ̂, the mean of a unit over the batch. Suppose that someone derives
-# its gradient as if each example had a penalty of its own, with h in the place of ρ̂. This gradient is wrong. But in a
-# batch of one example, the mean over the batch *is* the example, and nobody can tell.
+# The penalty KL(ρ ‖ ρ̂) of section 14.2.1 asks that ρ̂, the mean of a unit over the batch, be near a target ρ. So ρ̂
+# couples the examples of a batch: the gradient at one of them depends on all. Suppose that someone derives the gradient
+# without this coupling, as if each example had a penalty of its own, with h in the place of ρ̂. This gradient is wrong.
+# But in a batch of one example, the mean over the batch *is* the example, and nobody can tell.
 
 # %%
 wrong = next(fault.make for fault in FAULTS if fault.name == "KL sparsity, gradient example by example")
@@ -283,10 +287,12 @@ section.claim("a gradient without the coupling fails with four", error[4], ">", 
 # The wrong gradient passes with one example and fails with four. So check with a few different examples at once.
 #
 # ## 4 b. A step has no gradient to check
-# A binary code h = [σ(a) > ½] is 0 or 1. Its derivative is 0 almost everywhere, and a gradient of 0 trains no encoder.
-# So one trains it with a surrogate that goes "straight through" the step, as if h were σ(a). What does a check say?
-# Finite differences of the cost with the hard step disagree with the straight-through gradient, although that is the
-# gradient we want, and agree with a gradient of 0, which would never train the encoder.
+# A binary code h = [σ(a) > ½] is 1 where σ(a) > ½, and 0 elsewhere. So h is a step function of a: it jumps at a = 0.
+# (The step ε of the check is another thing.) The derivative of h is 0 almost everywhere, and a gradient of 0 trains no
+# encoder. So one trains the encoder with a surrogate, another gradient in the place of the true one. It goes "straight
+# through" the step function, as if h were σ(a). What does a check say? Finite differences of the cost with the hard
+# step disagree with the straight-through gradient, although that is the gradient we want. They agree with a gradient of
+# 0, which would never train the encoder.
 #
 # The way out is to ask which cost the straight-through gradient belongs to. Write
 #
@@ -316,18 +322,20 @@ section.claim(
 # ## 5. If the check passes, is the model right?
 # No. A gradient can be exactly that of the cost, and the cost can be the wrong one. We have collected faults from
 # public implementations and rebuilt each of them as a small change of our own classes. Differences alone miss many of
-# them, so there are further layers of tests. The layers are, in the order of the columns of the picture:
+# them, so there are further layers of tests. (These are not the layers of a network.) In the order of the columns of
+# the picture, they are:
 #
 #   - **1, differences.** Is the gradient that of the cost?
-#   - **1 Jf, Jacobian.** Is the penalty of a contractive autoencoder (14.7) the norm of a Jacobian that is written out?
+#   - **1 Jf, Jacobian.** Is the penalty of a contractive autoencoder (section 14.7) the squared norm ‖Jf‖² of the
+#     encoder's Jacobian Jf, when Jf is written out in full?
 #   - **2, Monte Carlo.** Do random draws have the mean and the variance that the formulas assume?
-#   - **3, effects.** Does a weight, a step, or a tie do what it is there for? A larger penalty must leave less of what
-#     it penalises; a training step must move every layer.
+#   - **3, effects.** Does a weight, a training step, or a tie (V = Wᵀ) do what it is there for? A larger penalty must
+#     leave less of what it penalises; a training step must move every layer of the network.
 #   - **control.** We reverse the sign of each term's gradient, and now the check must fail. If it still passes, then
 #     the gradient of that term is 0, and the check was testing nothing.
 #
-# Each fault has a layer that is named for it. One more fault is left to the reader of the code, because no test of a
-# model can see it: one-class thresholds that were fitted on the test data.
+# For each fault we name one layer that should notice it. One more fault that we met is not in the table, because no
+# test of a model can see it, only a reader of the code: one-class thresholds that were fitted on the test data.
 
 # %%
 table = {fault.name: fault.row() for fault in FAULTS}

@@ -58,9 +58,10 @@ LABELS = {"gaussian": "Gaussian", "masking": "masking", "salt_and_pepper": "salt
 #
 #     a = x̃ W + b,   h = φ(a),   s = h V + c,   L = −log p(x | s)
 #
-# Step 1. x itself stands in L alone, so ds = ∂L/∂s is what it was, and compares s with the clean x. Step 2. On the way
-# down to a nothing has changed: dh = ds Vᵀ, and da = φ'(a) dh. Step 3. W meets the corrupted input: a_bj = Σ_i x̃_bi
-# W_ij + b_j, so ∂a_bj/∂W_ij is x̃_bi, and
+# where s holds the logits of the pixels. Step 1. x itself stands in L alone, so ds = ∂L/∂s is what it was, and compares
+# s with the clean x. Step 2. On the way back from s to a nothing has changed: dh = ds Vᵀ, and da = φ'(a) dh. Step 3. W
+# meets the corrupted input. In row b of the batch, pixel i and unit j, a_bj = Σ_i x̃_bi W_ij + b_j. So ∂a_bj/∂W_ij is
+# x̃_bi, and the sum over the rows is
 #
 #     dW = x̃ᵀ da
 #
@@ -81,7 +82,7 @@ def sigmoid(a):
 
 
 h = sigmoid(x_tilde @ W + b)
-ds = (sigmoid(h @ V + c) - x) / len(x)  # of −log Bernoulli: σ(s) − x, with the clean x
+ds = (sigmoid(h @ V + c) - x) / len(x)  # of −log Bernoulli: σ(s) − x, with the clean x; L is a mean over the batch
 da = h * (1 - h) * (ds @ V.T)
 engine = tiny.parameters.views(tiny.parameters.grad)["W1"]
 section.claim("dW = x̃ᵀ da is the engine's: difference", abs(x_tilde.T @ da - engine).max(), "<=", 1e-14)
@@ -96,16 +97,21 @@ section.claim("the gradient is that of J, by differences with x̃ held fixed", w
 # same training, and never saw noise. The linear filter is the best matrix A for the purpose, with r = x̃ A. It is the
 # ridge regression of x on x̃,
 #
-#     A = argmin E ‖x − x̃ A‖² + α ‖A‖² = (E x̃ᵀx̃ + α I)⁻¹ E x̃ᵀx
+#     A = argmin E ‖x − x̃ A‖² + α ‖A‖² = (E x̃ᵀx̃ + α I)⁻¹ E x̃ᵀx,     α = 0.001
 #
-# Both means over the noise are known, so that no corrupted digit need be drawn for it. Given x, let x̃ have the mean
-# m(x) and, in each pixel on its own, the variance v(x). Then
+# Both means over the noise are known, so that no corrupted digit need be drawn for the filter. Given x, let x̃ have the
+# mean m(x). The noise of each pixel is independent of that of the others, and has the variance v(x). Then
 #
 #     E x̃ᵀx = E mᵀx,     E x̃ᵀx̃ = E mᵀm + diag(E v)
 #
-# where the means on the right are over the training digits alone. For Gaussian noise m(x) = x and v = σ². For masking
-# with the share ν, m(x) = (1 − ν) x and v(x) = ν (1 − ν) x². A 1 stands beside the pixels, for a constant. We check the
-# second of the two means by drawing salt-and-pepper noise many times for eight pixels.
+# where the means on the right are over the training digits alone. The three kinds of noise have
+#
+#     Gaussian              m = x,                   v = σ²
+#     masking               m = (1 − ν) x,           v = ν (1 − ν) x²
+#     salt and pepper       m = (1 − ν) x + ν/2,     v = (1 − ν) x² + ν/2 − m²
+#
+# where ν is the share of the pixels that are spoiled. A 1 is appended to the pixels of x̃, so that the filter can add a
+# constant. We check the second of the two means by drawing salt-and-pepper noise many times for eight pixels.
 
 # %%
 salt = CORRUPTIONS["salt_and_pepper"](LEVELS["salt_and_pepper"])
@@ -119,7 +125,7 @@ section.claim("E x̃ᵀx̃ = E mᵀm + diag(E v): largest difference in standard
 
 # %% [markdown]
 # The filter needs no training by gradients, and it should never be left out: whatever a matrix can do is no merit of a
-# network. The error is the squared error on test digits, summed over pixels.
+# network. The error is the squared error ‖x − r‖² on test digits, summed over pixels. All are tested on the same x̃.
 
 
 # %%
@@ -217,7 +223,7 @@ section.figure(
     caption="The squared error on test digits. Each row is a network and the noise that it learned from, each column "
     "the noise that it is tested on. Read down a column: white is the least error of a network in it, and the darker "
     "the cell, the larger the error beside that, up to four times and more. The frames mark the networks that are "
-    "tested on what they learned from. The last two rows are the rivals: the linear filter, and no filter at all.",
+    "tested on what they learned from. The last two rows are no networks: the linear filter, and no filter at all.",
     alt="A table of six rows and four columns of squared errors. At default size the framed cells, on the diagonal of "
     "the first four rows, are white, and most of the others are orange.",
 )
@@ -234,7 +240,7 @@ section.figure(
     "noise. Ink is dark. Values below 0 and above 1 are drawn as 0 and 1. Gaussian noise has many of them, so about "
     "half of it, on the white ground, cannot be seen. Look for strokes that the noise has cut.",
     alt="Thirteen rows of ten digits. In each group of four the corrupted digits come first; the plain autoencoder "
-    "keeps much of the noise, the linear filter leaves a grey haze, and the denoiser gives clean digits.",
+    "leaves broken strokes, the linear filter leaves a grey haze, and the denoiser gives clean digits.",
 )
 
 # %% [markdown]
@@ -276,7 +282,8 @@ section.figure(
 # ## What the code says of the digit
 # The last question is the one that denoising autoencoders were invented for. The aim is not a clean picture. The aim is
 # a code that is good for other purposes. A softmax regression is trained to read the digit off the code of *clean*
-# digits, and beside it off the pixels.
+# digits, and for comparison off the pixels. It is called a linear probe, since it can use only what is linear in the
+# code.
 
 
 # %%
@@ -308,12 +315,13 @@ if section.size != "quick":
 section.guard("points that a denoising code gains over a plain one", gain, ">=", 1.0)
 
 # %% [markdown]
-# The denoising codes have probe errors of 9.3% (Gaussian), 7.8% (masking) and 8.1% (salt and pepper), where the plain
-# code has 11.2%, and pixels have 11.3%. With 1000 test digits one point is about one standard error. The gain of two to
-# three points is therefore real, while the order of the three noises is not certain. It is remarkable that the code was
-# read at clean digits, and that the noise that destroys most, masking, gives the best code. To fill in what is missing,
-# a network must know how the parts of a digit belong together. The pictures of the features hardly show it: a code can
-# be good and its weights look like nothing.
+# At default size the denoising codes have probe errors of 9.3% (Gaussian), 7.8% (masking) and 8.1% (salt and pepper),
+# where the plain code has 11.2%, and pixels have 11.3%. With 1000 test digits the standard error of one such number is
+# about one point. So the gains of masking and of salt and pepper, three points each, are hardly chance. The gain of
+# Gaussian noise, two points, is less sure, and the order of the three noises is not certain. Note that the code was
+# read at clean digits: there was no noise to undo. Masking hides the ink itself, and its code is the best or nearly so.
+# To fill in what is missing, a network must know how the parts of a digit belong together. The pictures of the features
+# hardly show it: a code can be good and its weights look like nothing.
 #
 # ## Exercises
 # 1. On paper. Let x̃ = x + n with n ~ N(0, σ² I), let x have mean 0 and the covariance C = D diag(v) Dᵀ. Show that the

@@ -124,10 +124,11 @@ section.claim("two independent tables: the two orders disagree", apart, ">", 1e-
 #
 #     log p(x) = E_q[log p(x, z) − log q(z | x)] + KL(q(z | x) ‖ p(z | x))
 #
-# To see this, write p(x, z) = p(x) p(z | x) inside of the mean. The term log p(x) comes out of it, and the rest is the
-# KL with its sign reversed. A KL is never negative, so the mean is a lower bound of log p(x), called the ELBO. To raise
-# the bound is to do two things at once: to make p(x) larger, and to make q more like p(z | x). Splitting log p(x, z) =
-# log p(x | z) + log p(z) gives what we minimise, the bound with its sign reversed:
+# Here E_q is the mean over z ~ q(z | x), and KL(q ‖ p) = E_q[log q − log p]. To see the identity, write p(x, z) =
+# p(x) p(z | x) inside of the mean. The term log p(x) comes out of it, and the rest is the KL with its sign reversed. A
+# KL is never negative, so the mean is a lower bound of log p(x), called the ELBO (evidence lower bound). To raise the
+# bound is to do two things at once: to make p(x) larger, and to make q more like p(z | x). We minimise the bound with
+# its sign reversed. Splitting log p(x, z) = log p(x | z) + log p(z) makes two terms of it:
 #
 #     J = L + KL,     L = −E_q log p(x | z),     KL = KL(q(z | x) ‖ N(0, I))
 #
@@ -166,7 +167,8 @@ section.claim("the ELBO is a lower bound", elbo, "<", np.log(p_xz.sum()))
 #
 # for one example. In a batch of B examples each gradient has the factor 1/B: dz has it already, and β μ and β (σ² − 1)
 # get it. We write the two lines as code and hold them against the engine, and against differences of J. The decoder is
-# replaced by a function of which we know the derivative, L = 1/B Σ c sin z, so that nothing else can be wrong.
+# replaced by a function of which we know the derivative, L = 1/B Σ c sin z with random numbers c, so that nothing else
+# can be wrong.
 
 # %%
 B, m, beta = 5, 3, 4.0
@@ -198,10 +200,10 @@ for b, j in np.ndindex(B, m):
 section.claim("the two lines are differences of J", abs(by_hand - differences).max(), "<=", 1e-8)
 
 # %% [markdown]
-# Is there no other way? There is: the mean is ∫ q(z) L(z) dz, and its derivative is the mean of L(z) ∂ log q(z)/∂μ.
-# This estimate does not need dz at all, so it also works where L has no derivative. It is right on average, as the
-# reparametrised one is. The difference is how much the two scatter. We try both on one number, with L = ½ (z − 1.5)²
-# and q = N(0.3, 0.8²), where the derivative with respect to μ is known to be 0.3 − 1.5 = −1.2.
+# Is there no other way? There is. The mean of L is ∫ q(z) L(z) dz. Since ∂q/∂μ = q ∂ log q/∂μ, its derivative is the
+# mean of L(z) ∂ log q(z)/∂μ. This estimate does not need dz at all, so it also works where L has no derivative. It is
+# right on average, as the reparametrised one is. The difference is how much the two scatter. We try both on one number,
+# with L = ½ (z − 1.5)² and q = N(0.3, 0.8²), where the derivative with respect to μ is known to be 0.3 − 1.5 = −1.2.
 
 # %%
 draws, x, mean, deviation = 20000, 1.5, 0.3, 0.8
@@ -265,8 +267,9 @@ section.figure(
 
 # %% [markdown]
 # Most of J is L. The KL says how many nats of information about x the code carries, against the prior: 27 at default
-# size. Units of the code that are not worth their KL would be given up, and their q(z_j | x) would become the prior
-# N(0, 1) for all x. Here all 20 units are in use.
+# size. (A nat is to the natural logarithm what a bit is to log₂; it is 1.44 bits.) If a unit of the code were not worth
+# its KL, training would give it up, and its q(z_j | x) would become the prior N(0, 1) for all x. Here all 20 units are
+# in use.
 #
 # What can be done with it? The rows of the picture are test digits, their reconstructions from the mean μ of q(z | x),
 # and digits that do not exist: z is drawn from the prior, and decoded.
@@ -315,11 +318,12 @@ section.claim("more samples make the bound tighter", tight, ">", closed)
 # below log p(x): q(z | x), a Gaussian of independent numbers, is not quite p(z | x).
 #
 # ## The sampler and the KL must mean the same σ
-# Two public implementations scale the noise by e^{log σ²} and read the same number as a log-variance in the KL. No
-# gradient check finds this fault, because the gradient of the wrong cost is right. What finds it is statistics: draw z
-# many times for one x, and compare its variance with σ², and the mean of log q(z | x) − log p(z) with the closed KL.
-# Deviations are counted in standard errors, so that "5" means a chance of one in a million for a right program. And we
-# let the check judge the faulty sampler too, to see that it can fail.
+# Two public implementations scale the noise by e^{log σ²}, that is by σ² instead of σ, and read the same number as a
+# log-variance in the KL. No gradient check finds this fault, because the gradient of the wrong cost is right. What
+# finds it is statistics: draw z many times for one x, and compare its variance with σ², and the mean of log q(z | x) −
+# log p(z) with the closed KL. Deviations are counted in standard errors. In a right program one number is off by more
+# than 5 of them with a chance of about one in a million. And we let the check judge the faulty sampler too, to see that
+# it can fail.
 
 # %%
 mu_1, log_var_1 = vae.posterior(Xb_test[:1])
@@ -412,8 +416,9 @@ section.figure(
 
 # %% [markdown]
 # ## The weight β of the KL
-# With β > 1 the noise of the code costs less reconstruction than it saves in KL, so the code carries less. That is an
-# easy effect to predict and worth checking, since a KL that does not act is a fault that was found in public code.
+# The cost is now J = L + β KL. With β > 1 a nat of KL costs more than a nat of L. So training makes the code noisier,
+# which lowers the KL and raises L, and the code carries less. That is an easy effect to predict and worth checking,
+# since a KL that does not act is a fault that was found in public code.
 
 # %%
 narrowed, _ = train(20, section.seed, beta=4.0)

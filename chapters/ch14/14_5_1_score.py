@@ -23,10 +23,10 @@ and the corruption
 
     C(x̃ | x) = N(x̃; x, σ² I)     (14.17)
 
-Then (r(x̃) − x̃)/σ², with r = g∘f, is an estimate of the score. The book says so and refers to papers. We derive it in
-two ways, check each line of the derivations, and compare the field that a network has learned with the true score. For
-that we take a density whose score is known. After that we use the score to draw new points, see where this fails, and
-go from the failure to the diffusion models of today.
+Then (r(x̃) − x̃)/σ², with r(x̃) = g(f(x̃)), is an estimate of the score. The book says so and refers to papers. We
+derive it in two ways, check each line of the derivations, and compare the field that a network has learned with the
+true score. For that we take a density whose score is known. After that we use the score to draw new points, see where
+this fails, and go from the failure to the diffusion models of today.
 
 The symbols are in minae/NOTATION.md. Forward pass, derivation and backward pass stand in minae/models/denoising.py,
 with the methods `score`, `langevin` and `chain`.
@@ -143,7 +143,8 @@ section.claim("(E[x | x̃] − x̃)/σ² is the score of the mixture p_σ", off,
 # %% [markdown]
 # ## Second derivation: denoising is score matching
 # The first derivation speaks of the one best answer. What of an answer that is not the best, as every network's is? Let
-# s(x̃) be any guess of the score. Its mean squared error, which nobody can compute without the score, is
+# s(x̃) be any guess of the score. (In this section s is not the logits of a decoder.) The mean squared error of s, which
+# nobody can compute without the score, is
 #
 #     E_x̃ ‖s(x̃) − ∇ log p_σ(x̃)‖² = E‖s‖² − 2 E[sᵀ ∇ log p_σ] + const
 #
@@ -163,10 +164,11 @@ section.claim("(E[x | x̃] − x̃)/σ² is the score of the mixture p_σ", off,
 #     E ‖r(x̃) − x‖²/σ⁴
 #
 # which is (14.16), but for a factor. This answers the question of the beginning: the score can be learned from
-# examples, since the wrong target (x − x̃)/σ² is right on average.
+# examples, since for each x̃ the wrong target (x − x̃)/σ² is right on average over x.
 #
-# We check the last but one line in one dimension, where integrals are sums over a fine grid. x is −1 or 2, with equal
-# probability, and σ = 0.7. For four guesses s that have nothing in common, the two errors must differ by one constant.
+# We check the equation of the two errors in one dimension, where integrals are sums over a fine grid. x is −1 or 2,
+# with equal probability, and σ = 0.7. For four guesses s that have nothing in common, the two errors must differ by one
+# constant.
 
 # %%
 grid, points, width = np.linspace(-10, 12, 4001), np.array([[-1.0], [2.0]]), 0.7
@@ -185,7 +187,8 @@ section.claim("the two errors differ by a constant, whatever s is", np.ptp(const
 # ## The score that a network learns
 # Now for a network. A denoising autoencoder with hidden layers of smooth units (swish, x σ(x)) trains on points of p,
 # at σ = 0.3, by (14.16). We compare (r(x̃) − x̃)/σ² with the true score, at x̃ that are drawn from p_σ, as those of the
-# training were. The relative error is ‖s − ∇ log p_σ‖ over ‖∇ log p_σ‖.
+# training were. The relative error is ‖s − ∇ log p_σ‖ over ‖∇ log p_σ‖, where the norms go over all 5000 points, and
+# so does the cosine.
 
 # %%
 rows, epochs = section.pick(10000, 30000, 50000), section.pick(30, 60, 80)
@@ -221,9 +224,10 @@ section.guard("relative error of the score of p_σ", error, "<=", 0.1)
 section.guard("cosine with the score of p_σ", cosine, ">=", 0.99)
 
 # %% [markdown]
-# At default size the error is about 7%. It is an error against p_σ, the smoothed density, and not against p: with the
-# score of p the field has little in common, since p has a spread of 0.1 around the spiral and p_σ one of 0.32. The book
-# speaks of the score of the data distribution. That is what one gets in the limit of small σ.
+# At default size the error is about 7%. It is an error against p_σ, the smoothed density, and not against p. Against
+# the score of p the error is about 90%. Since p has a spread of 0.1 around the spiral and p_σ one of 0.32, the score of
+# p pulls ten times as hard to a centre: by 1/0.1² instead of 1/0.32². The book speaks of the score of the data
+# distribution. That is what one gets in the limit of small σ.
 
 # %% [markdown]
 # ## Figure 14.5: the vector field
@@ -306,9 +310,9 @@ section.figure(
 #
 #     x ← x + η/2 ∇ log p_σ(x) + √η ε,     ε ~ N(0, I)
 #
-# and as η → 0 and the number of steps grows, its points are draws from p_σ, wherever it began. We start 500 chains at
-# one point, (3, 0), and let them go with the learned score. How far are their points from p_σ? We take the energy
-# distance of two sets of draws,
+# where η is the size of a step. As η → 0 and the number of steps grows, its points are draws from p_σ, wherever it
+# began. We start 500 chains at one point, (3, 0), and let them go with the learned score. How far are their points from
+# p_σ? We take the energy distance of two sets of draws,
 #
 #     D = 2 E‖x − y‖ − E‖x − x′‖ − E‖y − y′‖
 #
@@ -376,9 +380,10 @@ section.claim("Langevin by the learned score comes nearer to p_σ than a Gaussia
 # few steps suffice. This is annealed Langevin sampling.
 #
 # We train one denoiser for each level, by (14.16) and (14.17). (In their paper, as in practice, one network does it for
-# all levels, and is told σ as a further input.) Then we draw from p by three ways, from the same point and with the
-# same number of steps: annealed; at the smallest σ alone, by the learned score; and at the smallest σ alone, by the
-# exact score, which says whether the network is to blame.
+# all levels, and is told σ as a further input.) The smallest σ is 0.1. Its p_σ is nearly p: points of p_σ lie 0.14
+# beside the spiral, and points of p 0.1. We draw from this p_σ in two ways, from the same point and with the same
+# number of steps: annealed, and at the smallest σ alone. We do each by the learned score and by the exact one, which
+# says whether the network is to blame.
 
 # %%
 sigmas = np.geomspace(3, 0.1, section.pick(6, 8, 10))
@@ -429,7 +434,7 @@ section.figure(
 )
 
 # %% [markdown]
-# At default size the annealed chains reach D of about 0.01 or less, as other draws from p do. The chains at σ = 0.1
+# At default size the annealed chains reach D of about 0.01 or less, as other draws from p_σ do. The chains at σ = 0.1
 # alone have D near 2.9: after the same 800 steps they are still on the arm where they began. The exact score does no
 # better than the learned one. So the network is not to blame, and neither is training: small steps in a deep valley are
 # slow.
@@ -442,15 +447,18 @@ section.figure(
 #
 # by Tweedie's formula, so a network that predicts noise is a score, up to the factor −σ. Their sampler goes down a
 # series of noise levels and takes one denoising step and one draw of noise at each, instead of many Langevin steps.
-# (Their noisy x is also scaled down as noise is added, so that its variance stays 1.) What is new since 1987 is not the
-# cost (14.16). It is the idea to learn it at all levels of noise at once, and networks that are large enough.
+# (Their noisy x is also scaled down as noise is added, so that its variance stays 1.) The cost (14.16) is not new: it
+# has been in use since 1987 (see the historical note below). New is the idea to learn it at all levels of noise at
+# once, and new are networks that are large enough.
 
 # %% [markdown]
 # ## Sampling digits by the denoiser's Markov chain
 # Langevin steps need the squared error and Gaussian noise. There is a chain for every corruption and every decoder
 # (Bengio et al. 2013; book, 20.11): corrupt x, draw a new x from p_reconstruct(x | x̃), and repeat. It alternates
 # between C and p_decoder, and Alain et al. (2015) show that the two become compatible, in the sense of section 14.4, as
-# the training succeeds. Here it runs on digits, with masking noise and the Bernoulli loss, from 200 training images.
+# the training succeeds. Here the chain runs on digits, with masking noise of half of the pixels and the Bernoulli loss,
+# from 200 training images. The pixels of a new x are drawn, 0 or 1, with the probabilities r(x̃). What we show and judge
+# are these r(x̃), the means of the draws.
 
 # %%
 digits = data.mnist(full=section.size == "full")
@@ -467,8 +475,8 @@ section.figure(
     plots.images(rows, "Five chains on digits, every second step"),
     "chains",
     caption="Each row is one chain, which corrupts a digit, denoises it, and draws pixels from what comes out, again "
-    "and again. Every second step is drawn; ink is dark. Look for the places where a digit turns into another by way "
-    "of shapes that are still digits.",
+    "and again. Every second step is shown, by its r(x̃); ink is dark. Look for the places where a digit turns into "
+    "another by way of shapes that are still digits.",
     alt="Five rows of digits. Along a row neighbouring digits resemble each other, and some rows pass from one class "
     "to another.",
 )
