@@ -341,15 +341,15 @@ section.figure(
 )
 
 # %% [markdown]
-# At default size straight through wins with a squared error of 31, though it is the biased one. REINFORCE, which is
+# At default size straight through wins with a squared error of 31.5, though it is the biased one. REINFORCE, which is
 # right on average, ends at 35 with four draws for each digit, and the two forms of Gumbel's trick at 37 and 36. So for
 # bits noise costs more than bias here: there are many steps, and a direction that is roughly right at each of them is
 # worth more than one that is exactly right on average. With Gumbel's trick both forms have a bias at τ = 1, a larger
 # one than straight through in the experiment above, which may be what costs them the lead. The signs of sixteen
 # principal components with a linear decoder have 33, so three of the four learned codes do not beat a classical one at
 # this size. The ordinary autoencoder shows why bits must be there in training: its code of numbers has an error of 34,
-# and 55 once it is rounded. (A code of numbers can be all that a code of bits can. That it is not better than the 31 of
-# the bits shows that its training, at one rate, did not find the best code.)
+# and 55 once it is rounded. (A code of numbers can be all that a code of bits can. That it is not better than the 31.5
+# of the bits shows that its training, at one rate, did not find the best code.)
 
 # %%
 bits_model = models["straight through"]
