@@ -15,12 +15,12 @@ it down as algorithm 15.1. It is
   - unsupervised: no stage sees a label;
   - pretraining: it only says where the training of the whole network begins.
 
-The idea made deep networks popular again. So the question is not whether it works, but what it is worth, compared with
-what. This script runs the algorithm and then lets its result compete with networks that were not pretrained: from the
-narrow random weights that were the custom in 2006, from random weights in the range that fits a sigmoid, and with ReLU
-layers and Adam, as networks are trained today. We vary the depth, the number of labels, and the kind of the layers. At
-the end we draw the book's figure 15.1, in which training is a path through a space of functions. The next section,
-15.1.1, asks why pretraining helps.
+The idea made deep networks popular again. So the question is not whether it works. It is what the idea is worth, and
+compared with what. This script runs the algorithm and then lets its result compete with networks that were not
+pretrained: from the narrow random weights that were the custom in 2006, from random weights in the range that fits a
+sigmoid, and with ReLU layers and Adam, as networks are trained today. We vary the depth, the number of labels, and the
+kind of the layers. At the end we draw the book's figure 15.1, in which training is a path through a space of functions.
+The next section, 15.1.1, asks why pretraining helps.
 
 The symbols are in minae/NOTATION.md. The greedy training is in minae/models/stacked.py, and the classifier with its
 derivation in minae/models/classifier.py. The contestants of this section and of the next one are built in
@@ -75,10 +75,10 @@ def widths(depth):
 # - if fine-tuning: f ← T(f, X, Y)
 # - return f
 #
-# (The book writes X̃ for H. Here x̃ is a corrupted x.) In code the algorithm is as short. L is an autoencoder of one
-# layer, of which we keep the encoder. We write the loop out, with denoising layers, for which one line of it is often
-# got wrong: a denoising layer is *trained* on corrupted inputs, but the codes that it hands to the next layer are those
-# of the clean ones (Vincent et al. 2010).
+# (The book writes X̃ for H. Here x̃ is a corrupted x. And in this algorithm alone, L is not the reconstruction error.)
+# In code the algorithm is as short. L is an autoencoder of one layer, of which we keep the encoder. We write the loop
+# out with denoising layers, since with them one line of it is often wrong: a denoising layer is *trained* on corrupted
+# inputs, but the codes that it hands to the next layer are those of the clean ones (Vincent et al. 2010).
 
 # %%
 rows = digits.X[:500]
@@ -127,14 +127,17 @@ section.claim("the comparison sees the mistake of corrupted codes", wrong, ">", 
 # consequences that we shall use. The first k layers of a stack are the stack of k layers: one pretrained stack serves
 # all depths. And nobody asks the lower layers to be of use to the higher ones. That is why the algorithm is greedy.
 #
-# Fine-tuning is the opposite: now the gradient of one cost, J = −log p(y | x), passes through all the layers. With the
-# softmax layer s = h⁽ᵐ⁾ V + c on top and layers h⁽ᵏ⁾ = σ(h⁽ᵏ⁻¹⁾ W_k + b_k), the chain rule gives from the top down, for
-# a batch of B rows,
+# Fine-tuning is the opposite: now the gradient of one cost, J = −log p(y | x), passes through all the layers. Let h⁽⁰⁾
+# be x, let the layers be h⁽ᵏ⁾ = σ(a_k) with a_k = h⁽ᵏ⁻¹⁾ W_k + b_k, and let s = h⁽ᵐ⁾ V + c be the logits of a softmax
+# on top. The chain rule gives from the top down, for a batch of B rows with one-hot y,
 #
 #     ds = 1/B (softmax(s) − y),     dh⁽ᵐ⁾ = ds Vᵀ
 #     da_k = dh⁽ᵏ⁾ ⊙ h⁽ᵏ⁾ ⊙ (1 − h⁽ᵏ⁾),     dW_k = h⁽ᵏ⁻¹⁾ᵀ da_k,     dh⁽ᵏ⁻¹⁾ = da_k W_kᵀ
 #
-# The copy of the encoder into the classifier is a place for mistakes too: there are reports of fine-tuning that began
+# Each layer multiplies the gradient by h ⊙ (1 − h), which is ¼ at most, and by W_kᵀ. Where the weights are narrow,
+# little of it arrives at the lowest layers. Keep this in mind for the first picture.
+#
+# The copy of the encoder into the classifier is a place for mistakes, too: there are reports of fine-tuning that began
 # with fresh weights, because the copy was forgotten. We check that the classifier computes the stack's code, and that
 # the gradient is that of J.
 
@@ -151,14 +154,14 @@ section.claim("the gradient of fine-tuning is that of J", worst, "<=", 1e-7)
 # ## What is a fair comparison?
 # Pretraining costs training, and a rival may ask for as much. So we count. A *label-epoch* is a pass over the labelled
 # images. All contestants get the same number of them, about 600 steps of 50 images. (One of them gets many more in
-# section 15.1.1.) Each tries a grid of learning rates of the same size, a factor of 3 apart, and takes the one that
-# makes the fewest errors on validation images, which nobody learns from. A pretrained stack has in addition its steps
-# without labels. Its own settings were chosen once, also on validation images: see `KINDS` in chapters/ch15/stacks.py.
+# section 15.1.1.) Each tries equally many learning rates, a factor of 3 apart, and takes the one that makes the fewest
+# errors on validation images, which nobody learns from. A pretrained stack has in addition its steps without labels.
+# Its own settings were chosen once, also on validation images: see `KINDS` in chapters/ch15/stacks.py.
 #
 # The contestants differ in how their weights begin.
 #
 # - *narrow weights*: sigmoids, with W uniform between −1/√n and 1/√n for n inputs, as was the custom before 2010.
-# - *random weights*: sigmoids, with W in four times Glorot's range, which fits a sigmoid (section 14.3 says why).
+# - *random weights*: sigmoids, with W in four times the range of Glorot and Bengio, which fits a sigmoid (see 14.3).
 # - *pretrained*: sigmoids, from a stack of sparse autoencoders.
 # - *ReLU*: rectified units, with W in the range of He et al. (2015), trained by Adam.
 
@@ -271,11 +274,11 @@ for start, taken in chosen.items():
 
 # %% [markdown]
 # What do we see at default size? With 100 labels pretraining takes the error of the random weights from 32.5 to 28.1%,
-# with 300 labels from 19.1 to 15.0%, with 1000 from 13.0 to 10.7%, and with all 4000 from 7.2 to 7.0%, which is less
-# than the standard error. ReLU is no better than the random sigmoids where labels are few, and a little better than
-# both where all images have one. So the gain is where the book says: few labels and many images without. (Section
-# 15.1.1 asks how much of it is owed to the images without labels.) When every image has a label, the unlabelled phase
-# has nothing to add.
+# with 300 labels from 19.1 to 15.0%, with 1000 from 13.0 to 10.7%, and with all 4000 from 7.2 to 7.0%. This last gain
+# is smaller than the standard error. ReLU is no better than the random sigmoids where labels are few. Where all images
+# have labels, the three are equal within the standard error. So the gain is where the book says: few labels and many
+# images without. (Section 15.1.1 asks how much of it is owed to the images without labels.) When every image has a
+# label, the unlabelled phase has nothing to add.
 #
 # ## By kind of layer
 # Algorithm 15.1 leaves open what L is. Chapter 14 has several autoencoders to offer: plain ones, denoising ones,
@@ -329,9 +332,9 @@ section.claim(
 # What do we see at default size? With 100 labels, after plain layers the error is 32.4%, which is what random weights
 # have. After denoising layers it is 31.5%, after contractive ones 29.5%, and after sparse ones 28.1%. With 1000 labels
 # the errors are 12.8, 12.0, 9.4 and 10.7%, so contractive and sparse layers have changed places; with one seed a
-# difference of a point between two kinds is no evidence. The plain layers differ from the others. A plain layer of 100
-# units on 100 units can copy its input and learn nothing. This is the lesson of section 14.2 once more: it is the
-# penalty that makes a wide code learn.
+# difference of a point between two kinds is no evidence. But plain layers come last with both numbers of labels, and
+# with 100 labels they are four points behind the sparse ones. A plain layer of 100 units on 100 units can copy its
+# input and learn nothing. This is the lesson of section 14.2 once more: it is the penalty that makes a wide code learn.
 #
 # ## Figure 15.1: training as a path through function space
 # Two networks can have very different weights and compute the same function: exchange two hidden units, and nothing
@@ -387,10 +390,10 @@ section.figure(
     ),
     "trajectories",
     caption=f"Each line is the training of a network, as the path of its outputs on {N} test images; a ring is its "
-    "beginning and a full marker its end. Solid lines come from random weights, dashed ones from pretrained weights. "
-    "On the left all paths begin in one place, since the softmax layer begins with random weights in both groups and "
-    "knows nothing of the classes. Follow the bundles from there. On the right are the last five epochs alone: look "
-    "whether the two groups are in one region or in two.",
+    "beginning, and the marker of its group its end. Solid lines come from random weights, dashed ones from pretrained "
+    "weights. On the left all paths begin in nearly one place, since the softmax layer begins with random weights in "
+    "both groups and knows nothing of the classes yet. Follow the bundles from there. On the right are the last five "
+    "epochs alone: look whether the two groups are in one region or in two.",
     alt="Left: two bundles of paths leave one place, separate after the first epoch, and come close to each other at "
     "the end. Right: short paths in two groups that lie apart, solid ones on one side, dashed ones on the other.",
 )
@@ -435,15 +438,15 @@ section.claim(
 
 # %% [markdown]
 # What do we see at default size? All ten networks are nearer to their own group than to the other. Two networks from
-# random weights end at a distance of 3.5 of each other, two pretrained ones at 2.5, and one of each at 3.7. So the two
-# ways of beginning lead into two regions of function space, and the pretrained region is the smaller one, as Erhan et
-# al. (2010) found. The picture on the left shows how: the bundles part in the first epoch.
+# random weights end at a distance of 3.5 from each other, two pretrained ones at 2.5, and one of each at 3.7. So the
+# two ways of beginning lead into two regions of function space, and the pretrained region is the smaller one, as Erhan
+# et al. (2010) found. The picture on the left shows how: the bundles part in the first epoch.
 #
 # Be careful with what follows from it. The regions are not far apart: 3.7 between the groups stands against 3.5 within
 # one. They depend on the kind of layer: with denoising layers in place of the sparse ones, we found two regions too,
-# but the pretrained one was a little the *larger* (3.4 against 2.9, on 300 images). And a smaller region is not a
-# better one. That the pretrained region is also the better one is seen in the test errors above, and not in this
-# figure.
+# but the pretrained one was a little the *larger* (3.4 against 2.9, on 300 images, in a run that is not part of this
+# script). And a smaller region is not a better one. That the pretrained region is also the better one is seen in the
+# test errors above, and not in this figure.
 #
 # ## Where it fails
 # Pretraining has two phases, and so two sets of settings. The settings of the first phase are judged by the error

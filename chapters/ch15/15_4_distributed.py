@@ -5,19 +5,20 @@ Figures: hyperplanes (the regions of figure 15.7, and those of figure 15.8 besid
 number of parameters buys); unseen (what a code says of combinations that it never saw); arithmetic (figure 15.9: a
 factor carried from one picture to another)
 
-A code with n binary features can tell 2^n things apart, and a code that is a number of a cluster can tell n things
+A code with n binary features can tell 2^n things apart. A code that is the number of a cluster tells only n things
 apart with n clusters. This is why the book calls a representation *distributed* when its features can be set
 independently of each other. The gain is not only in counting. If the feature "how large" is learned from squares and
 ellipses, it may be right about hearts too, of which it saw few. A cluster can say nothing about things that lie in no
 cluster.
 
-Two statements can be counted exactly. Let a binary feature be one side of a hyperplane in R^d. Then n features cut the
+Part of this can be counted exactly. Let a binary feature be one side of a hyperplane in R^d. Then n features cut the
 space into
 
     Σ_{j ≤ d} C(n, j) = O(n^d)     (15.4)
 
-regions at most, with n (d + 1) parameters. A code by nearest neighbours needs one point of d numbers for every region.
-The book takes (15.4) from Zaslavsky (1975); the derivation stands with the count in chapters/ch15/regions.py.
+regions at most, with n (d + 1) parameters; C(n, j) is the binomial coefficient. A code by nearest neighbours needs one
+point of d numbers for every region. The book takes (15.4) from Zaslavsky (1975); the derivation stands with the count
+in chapters/ch15/regions.py.
 
 Whether the rest holds, namely that a distributed code generalises to what it did not see, and that its differences mean
 something, we must measure. We do this on small rendered pictures whose factors are known: shape, size, rotation and
@@ -44,9 +45,9 @@ rng = np.random.default_rng(section.seed)
 # %% [markdown]
 # ## Counting regions
 # Is (15.4) right? Ten sets of hyperplanes with random whole numbers are counted by deletion and restriction, which is
-# exact. A count by a grid of sample points, as it is often seen, finds fewer: small regions slip through. The formula
-# holds for hyperplanes in general position. As a control we count hyperplanes that all go through one point: there must
-# be fewer regions.
+# exact. A count by a grid of sample points, as it is often seen, finds fewer: small regions slip through, and a region
+# that lies outside of the grid is not seen. The formula holds for hyperplanes in general position. As a control we
+# count hyperplanes that all go through one point: there must be fewer regions.
 
 # %%
 sets = [(3, 2), (5, 2), (10, 2), (20, 2), (4, 3), (8, 3), (12, 3), (6, 4), (9, 5), (7, 7)]
@@ -69,7 +70,7 @@ section.claim("ten lines through one point make 20 regions and not 56", abs(cent
 # The first panel is figure 15.7: three features of a point in the plane, each one side of a line. The seven regions are
 # labelled with their codes. One of the eight codes does not occur, because three lines make seven regions and not
 # eight. The features have 9 parameters. The other two panels are figure 15.8: the regions of a code by nearest
-# neighbours, and of one by k-means. With as many parameters, they have four regions.
+# neighbours, and of one by k-means. With 8 parameters, four points in the plane, they have four regions.
 
 # %%
 W = np.array([[1.0, 0.2], [-0.6, 1.0], [0.5, 0.9]]).T
@@ -113,8 +114,8 @@ section.figure(
     plots.levels(series, "parameters", "regions", "What parameters buy", xscale="log", yscale="log"),
     "regions",
     caption="The largest number of regions by the number of parameters, for features that are hyperplanes in 2, 5 and "
-    "10 dimensions, (15.4), and for a code that stores one point for a region. On logarithmic axes the features rise "
-    "with slope d and the stored points with slope 1.",
+    "10 dimensions, (15.4), and for a code that stores one point of 10 numbers for a region. On logarithmic axes the "
+    "features rise with slope d and the stored points with slope 1.",
     alt="Four rising lines on logarithmic axes; the steepest is that of ten dimensions, the flattest that of stored "
     "points.",
 )
@@ -131,10 +132,11 @@ section.figure(
 #     one-hot        one classifier with a class for each of the 64 places
 #     distributed    two classifiers: one says the column, the other the row
 #
-# Both have the same pictures to learn from and the same number of updates. The one-hot code can never name a place that
-# it did not see. So we are fair to it and count the two parts of its answer: its class is a column and a row, and
-# either may be right. A third rival is the nearest neighbour in pixels, which gives the place of the picture that it
-# finds.
+# Each of the three classifiers has the same pictures to learn from, a hidden layer of the same width, and the same
+# number of updates. (So the distributed code has two hidden layers side by side where the one-hot code has one.) The
+# one-hot code can never name a place that it did not see. So we are fair to it and count the two parts of its answer:
+# its class is a column and a row, and either may be right. A third rival is the nearest neighbour in pixels, which
+# gives the place of the picture that it finds.
 #
 # Then we ask a harder question in the same way. A kind of picture is a shape in a size: three shapes in four sizes make
 # twelve kinds. Three kinds are left out of training: the small square, the large heart, and an ellipse of a middle
@@ -222,26 +224,25 @@ if section.size != "quick":
 # %% [markdown]
 # At default size the distributed code finds 55% of the figures at places that it never saw, column and row together.
 # The one-hot code and the nearest neighbour find none, and cannot find any: they have no word for these places. Where
-# each of their parts is counted alone they are right in under half of the cases. For the seen places the order is the
-# other way round, 88% against 98% of the one-hot code: one code that knows all places by heart is better than two that
-# each know one factor, as long as nothing new is asked.
+# each of their parts is counted alone they are right in 42 to 50% of the cases, and the distributed code in 73 and 80%.
+# For the seen places the order is the other way round, 88% against 98% of the one-hot code: one code that knows all
+# places by heart is better than two that each know one factor, as long as nothing new is asked.
 #
 # The second question shows the limit. Shapes so small are hard to tell (the codes name 55 to 75% of the seen ones), and
-# no code names the unseen kinds: small figures all look like what they were trained to be. A distributed code
-# generalises if its features can be learned apart, and here the feature "heart" was learned from hearts that were not
-# large.
+# no code names the unseen kinds: each takes a new kind for one that it was trained on. A distributed code generalises
+# if its features can be learned apart, and here the feature "heart" was learned from hearts that were not large.
 #
 # ## Arithmetic with codes
 # Figure 15.9 of the book takes a face with glasses, subtracts one without, adds another one, and decodes a new face
 # with glasses. The hope behind it is that a factor is a *direction* in the code, the same for all pictures. We can test
 # this where all factors are known. Take two pictures that differ in one factor only, a and a′, and a third one b that
-# has the factor as a has it and differs in others. The code that should belong to b′ is
+# has the factor as a has it and differs in others. Let b′ be b with the factor changed as in a′. Its code should be
 #
 #     h(b′) ≈ h(b) + h(a′) − h(a)
 #
-# Decode it, and look for the nearest among all pictures. If it is b′, the arithmetic was right. The rivals do the same
-# sum with pixels, and with principal components of the same width. Since a wide code is more like pixels, the width is
-# small, 10 numbers.
+# Decode it, and look for the nearest in pixels among all pictures. If it is b′, the arithmetic was right. The rivals do
+# the same sum with pixels, and with principal components of the same width. Since a wide code is more like pixels, the
+# width is small, 10 numbers.
 
 
 # %%
@@ -320,9 +321,10 @@ if section.size != "quick":
 
 # %% [markdown]
 # The sum of codes is a real, but small, success. Among 3072 pictures, a guess finds the right one in 0.03% of the
-# cases, pixels in 2%, principal components in 6% and the autoencoder in 13%; in a third of the cases where the factor
-# is the size. A place is carried over in one of seven cases. A shape or a rotation is not a direction in these codes.
-# The nice pictures that one sees in papers are chosen; the percentage is the part that cannot be chosen.
+# cases, pixels in 2%, principal components in 6%, the variational autoencoder in 9% and the ordinary one in 13%. Where
+# the factor is the size ("scale" in the figure), the ordinary one finds it in a third of the cases. A place is carried
+# over in one of seven cases. A shape or a rotation is not a direction in these codes. The nice pictures that one sees
+# in papers are chosen; the percentage is the part that cannot be chosen.
 #
 # ## Exercises
 # 1. On paper. Three lines in the plane make seven regions of the eight codes. Find the missing code in the first

@@ -45,15 +45,17 @@ rng = np.random.default_rng(section.seed)
 #
 #     L(b) = ½ ‖tanh(b A + c) B − y‖²
 #
-# With p = σ(a), the probability of a code is the product of p_j or 1 − p_j. Its logarithm has the derivative
+# With p = σ(a), the probability of a code is a product over the bits, p_j where b_j = 1 and 1 − p_j where b_j = 0. Its
+# logarithm and the derivative of it are
 #
-#     log q(b) = Σ_j b_j a_j − log(1 + e^{a_j}),     ∂log q/∂a_j = b_j − p_j
+#     log q(b) = Σ_j (b_j a_j − log(1 + e^{a_j})),     ∂log q/∂a_j = b_j − p_j
 #
-# and because ∇q = q ∇log q, the gradient of the mean cost is a mean again:
+# and because ∂q/∂a = q ∂log q/∂a, the gradient of the mean cost is a mean again:
 #
 #     ∂/∂a Σ_b q(b) L(b) = Σ_b q(b) L(b) (b − p)
 #
-# `enumerated` computes it over all 256 codes. As a check of the check, compare it with a difference of the sum.
+# `enumerated` computes it over all 256 codes. As a check of the check, we compare one entry with a finite difference of
+# the sum.
 
 # %%
 m = 8
@@ -83,7 +85,8 @@ section.claim("the slope ∂L/∂b that some estimators use is right", abs(dL(b)
 
 # %% [markdown]
 # ## The estimators
-# All see draws b of the code and nothing else. Here is what each one does.
+# All see draws b of the code, and not the sum. REINFORCE sees the cost of each draw and no more; straight through sees
+# the slope of L there, too. Here is what each one does, with K draws for each x.
 #
 # **REINFORCE** (Williams 1992) takes the mean above by draws: the estimate is L(b) (b − p). It is right on average,
 # whatever L is. But L is a large positive number, and b − p has either sign, so the estimates scatter wildly.
@@ -100,8 +103,8 @@ section.claim("the slope ∂L/∂b that some estimators use is right", abs(dL(b)
 #
 #     ∂L/∂b · ∂p/∂a = ∂L/∂b · p (1 − p)
 #
-# It uses the slope of L at b, so it is exact if L is linear in each bit, and wrong otherwise. To forget the factor
-# p (1 − p), as is often seen, makes it wrong by a factor of 4 or more.
+# It uses the slope of L at b, so it is exact if L is linear in each bit, and wrong otherwise. The factor p (1 − p) is ¼
+# at most. To forget it, as is often seen, makes each entry too large by a factor of 4 or more.
 
 # %%
 draws = section.pick(4000, 40_000, 200_000)
@@ -175,8 +178,8 @@ section.figure(
 
 # %% [markdown]
 # ## Symbols: Gumbel's trick
-# A symbol of K kinds has K logits and the probabilities softmax(a). There is an elegant way to draw it. Take K numbers
-# g_k = −log(−log u_k) with uniform u. Then
+# A symbol of K kinds has K logits a_k and the probabilities softmax(a). (From here on K is a number of kinds, not of
+# draws.) There is an elegant way to draw it. Take K numbers g_k = −log(−log u_k) with uniform u. Then
 #
 #     argmax_k (a_k + g_k)
 #
@@ -184,10 +187,11 @@ section.figure(
 #
 #     y = softmax((a + g)/τ),     ∂L/∂a = 1/τ · y ⊙ (∂L/∂y − Σ_k ∂L/∂y_k y_k)
 #
-# and the noise g is outside, as ε is in the variational autoencoder (Jang et al. 2017; Maddison et al. 2017). "Relaxed"
-# gives y to the decoder. "Straight-through Gumbel" gives it the hard symbol and uses the same backward pass. For small
-# τ, y is nearly one-hot: the bias falls and the noise grows, since 1/τ multiplies it. The factor 1/τ is the second
-# thing that public code forgets, and at τ = 1 nobody notices. So we test at other temperatures.
+# where y is now the relaxed symbol and not the target of the cost. The noise g is outside, as ε is in the variational
+# autoencoder (Jang et al. 2017; Maddison et al. 2017). "Relaxed" gives y to the decoder. "Straight-through Gumbel"
+# gives it the hard symbol and uses the same backward pass. For small τ, y is nearly one-hot: the bias falls and the
+# noise grows, since 1/τ multiplies it. The factor 1/τ is the second thing that public code forgets, and at τ = 1 nobody
+# notices. So we test at other temperatures, with three symbols of four kinds, which have 4³ = 64 codes.
 
 # %%
 M, K = 3, 4  # 64 codes
@@ -254,9 +258,9 @@ section.figure(
 # What is all this worth in training? Autoencoders with codes of 16 bits read digits: bits by straight through and by
 # REINFORCE with four draws, and eight symbols of four kinds by both forms of Gumbel's trick at τ = 1. All have the same
 # network 784-256-code and its mirror, the same epochs, and for each the better of two learning rates on held-out
-# digits. After training the most probable code is taken, so that all are judged with hard codes. The rivals have 16
-# bits, too: the signs of 16 principal components with the best linear decoder, and an ordinary autoencoder whose
-# sigmoid code is rounded when training is over.
+# digits. (The ordinary autoencoder below has one rate, 2e-3.) After training the most probable code is taken, so that
+# all are judged with hard codes. The rivals have 16 bits, too: the signs of 16 principal components with the best
+# linear decoder, and an ordinary autoencoder whose sigmoid code is rounded when training is over.
 
 # %%
 digits = data.mnist(full=section.size == "full")
@@ -337,13 +341,15 @@ section.figure(
 )
 
 # %% [markdown]
-# At default size straight through wins with a squared error of 31, though it is the biased one. REINFORCE, which is
-# right on average, ends at 35 with four draws for each digit, and the two forms of Gumbel's trick at 37 and 36. So
-# noise costs more than bias here: the network has sixteen bits and many steps, and a direction that is roughly right at
-# each step is worth more than one that is exactly right on average. The signs of sixteen principal components with a
-# linear decoder have 33, so three of the four learned codes do not beat a classical one at this size. The ordinary
-# autoencoder shows why bits must be there in training: its code of numbers has an error of 34, and 55 once it is
-# rounded.
+# At default size straight through wins with a squared error of 31.5, though it is the biased one. REINFORCE, which is
+# right on average, ends at 35 with four draws for each digit, and the two forms of Gumbel's trick at 37 and 36. So for
+# bits noise costs more than bias here: there are many steps, and a direction that is roughly right at each of them is
+# worth more than one that is exactly right on average. With Gumbel's trick both forms have a bias at τ = 1, a larger
+# one than straight through in the experiment above, which may be what costs them the lead. The signs of sixteen
+# principal components with a linear decoder have 33, so three of the four learned codes do not beat a classical one at
+# this size. The ordinary autoencoder shows why bits must be there in training: its code of numbers has an error of 34,
+# and 55 once it is rounded. (A code of numbers can be all that a code of bits can. That it is not better than the 31.5
+# of the bits shows that its training, at one rate, did not find the best code.)
 
 # %%
 bits_model = models["straight through"]
@@ -367,10 +373,10 @@ section.figure(
 # 1. On paper. Show that straight through is exact for bits if L is linear in each bit, and find the bias for one bit
 #    and L(b) = (b − t)², where t is a number.
 # 2. With code. The eight bits have 256 codes. Find the *optimal* constant baseline, the one with the least noise, by
-#    derivation, and check it: the noise must not be above that of the mean cost. (Hint: minimise Σ_j Var_b((L − β)(b_j
-#    − p_j)) over β. The solution is in `solutions/C_2_discrete.py`.)
-# 3. With code. Give the model of 16 bits a weight β of its KL from the uniform code, so that J is a bound of the code's
-#    length. At which β do bits begin to die, and what does the error do?
+#    derivation, and check it: the noise must not be above that of the mean cost. (Hint: minimise
+#    Σ_j Var_b((L − β)(b_j − p_j)) over the baseline β. The solution is in `solutions/C_2_discrete.py`.)
+# 3. With code. Give the model of 16 bits a weight, `beta`, of its KL from the uniform code, so that J is a bound of the
+#    code's length. At which weight do bits begin to die, and what does the error do?
 
 # %%
 section.finish()

@@ -9,10 +9,10 @@ and replace whatever the encoder gives by the nearest one,
 
     k = argmin_j ‖z − e_j‖,     z = f(x)
 
-The code is the number k, and the decoder reads e_k. This is what k-means does with data, and what is called vector
-quantisation; here it is done inside of an autoencoder (van den Oord et al. 2017). A picture has M such numbers, each
-from a codebook of its own, so its code is M log₂ K bits long. It is a code of *symbols*, and everything that is made
-for symbols, such as a model of language, can be trained on it.
+The code is the number k, and the decoder reads the row e_k. This is what k-means does with data, and what is called
+vector quantisation; here it is done inside of an autoencoder (van den Oord et al. 2017). A picture has M such numbers:
+z is cut into M parts, each with a codebook of its own. So its code is M log₂ K bits long. It is a code of *symbols*,
+and everything that is made for symbols, such as a model of language, can be trained on it.
 
 The derivation stands in minae/symbols.py, the model in minae/models/vector_quantized.py. In short: argmin has no slope,
 so the decoder's gradient goes straight through to z as if e_k were z. That leaves two questions open. Who moves the
@@ -21,8 +21,9 @@ codebook? And who keeps z near it? The cost has a term for each, and in each one
     Q = ‖stop(z) − e_k‖²     moves e_k towards z
     C = ‖z − stop(e_k)‖²     moves z towards e_k, with a weight β
 
-Instead of Q, the row e_k may be kept as a moving average of the z that chose it. This section asks which of these
-choices matter, and what a code of 48 bits is worth beside the classical ones.
+The whole cost is J = L + β C + Q, with the reconstruction error L. Instead of Q, the row e_k may be kept as a moving
+average of the z that chose it. This section asks which of these choices matter, and what a code of 48 bits is worth
+beside the classical ones.
 """
 
 # %%
@@ -49,13 +50,14 @@ sizes = (784, section.pick(64, 128, 256), 64)
 #
 #     q = z + (e_k − z)⁰,     C = ‖z − e⁰‖²,     Q = ‖z⁰ − e_k‖²
 #
-# where ⁰ means "as it was, and does not move". Its gradient is
+# where ⁰ means "as it was, and does not move": the stop of above. For a batch of B rows the gradient is
 #
 #     dz = dq + 2β/B (z − e_k),     de_k = 2/B Σ_{i → k} (e_k − z_i)
 #
-# The reconstruction error has no part in de_k. Each term is checked alone, so that a weight on the wrong term is seen.
-# This matters: in several well-known implementations β stands on Q in place of C. Their gradients are right, for
-# *their* cost, so that no check of the whole sum would notice.
+# where i → k means the rows i that chose k, and dq comes from the decoder. In q nothing moves but z, so that the
+# reconstruction error has no part in de_k. Each term is checked alone, so that a weight on the wrong term is seen. This
+# matters: in several well-known implementations β stands on Q in place of C. Their gradients are right, for *their*
+# cost, so that no check of the whole sum would notice.
 
 # %%
 small = VectorQuantizedAutoencoder((784, 12, 6), codebook=5, codes=3, decay=None, seed=section.seed, backend="numpy")
@@ -65,9 +67,9 @@ section.claim("the gradient is that of L, C and Q with their stops", worst, "<="
 
 # %% [markdown]
 # ## Collapse
-# A row of the codebook that nobody chooses gets no gradient. So it stays where it is, nobody chooses it the next time,
-# and it is lost. If the codebook begins far from the z, a few rows near them take all, and the code says next to
-# nothing. The measure is the perplexity of the choices over the *test* set,
+# A row of the codebook that nobody chooses gets no gradient. So it stays where it is, nobody chooses it the next time
+# either, and it is lost. If the codebook begins far from the z, a few rows near them take all, and the code says next
+# to nothing. The measure is the perplexity of the choices over the *test* set, of which the share p_k chooses row k,
 #
 #     perplexity = e^H,     H = −Σ_k p_k log p_k
 #
@@ -116,9 +118,11 @@ section.guard("perplexity / K", used[best], ">=", 0.8)
 section.figure(
     plots.bars(used, "perplexity / K over the test images", "How much of the codebook is used"),
     "collapse",
-    caption="The share of the codebook that is used, for six ways to keep it. Compare the two bars of the same "
-    "update: the start decides more than the update does. Restarts help most where the start was bad.",
-    alt="Six horizontal bars. The gradient with a random start is shortest; the bars that start from data are longest.",
+    caption="The share of the codebook that is used, for six ways to keep it. Compare bars that differ in one choice "
+    "only: the update, the start, or the restarts. Which choice changes the most? Restarts help most where the start "
+    "was bad.",
+    alt="Six horizontal bars. The gradient with a random start is the shortest; the two averages with restarts are "
+    "among the longest.",
 )
 p = np.sort(np.stack([np.bincount(k, minlength=K) for k in models[best].indices(X_test).T]) / len(X_test))[:, ::-1]
 q = np.sort(np.stack([np.bincount(k, minlength=K) for k in models[worst].indices(X_test).T]) / len(X_test))[:, ::-1]
@@ -138,12 +142,12 @@ section.figure(
 )
 
 # %% [markdown]
-# At default size a codebook that moves by its gradient from a random start uses 7% of its rows, and the error is 44, as
-# if the code had a handful of bits. To start it from data helps (26%, error 29), but the codebook then falls behind the
-# encoder, which runs away from it in the first epochs. An average keeps up: it uses 82% of its rows even from a random
-# start, and 88 to 89% with a start from data, with restarts, or with both. So the order of what matters is: the average
-# first, a start from data second, restarts last. In a very short training (`--quick`) the restarts come first, since
-# there is no time to recover without them.
+# At default size a codebook that moves by its gradient from a random start has a perplexity of 7% of K. These are 4.5
+# rows of 64, or about two bits for a code in place of six, and the error is 44. To start it from data helps (26%, error
+# 29), but then, it seems, the encoder runs away from the codebook in the first epochs. An average keeps up: it has 82%
+# even from a random start, and 88 to 89% with a start from data, with restarts, or with both. So the order of what
+# matters is: the average first, a start from data second, restarts last. In a very short training (`--quick`) the
+# restarts come first, since there is no time to recover without them.
 #
 # ## What 48 bits are worth
 # Eight codes of six bits are 48 bits for a picture of 784 bytes. The classical rivals get the same 48 bits and the same
@@ -193,14 +197,16 @@ section.figure(
     "reconstructions",
     caption="Test digits and what 48 bits keep of them: by the vector-quantised autoencoder, by one whose codebook "
     "collapsed, by residual k-means, and by product quantisation of 16 principal components.",
-    alt="Five rows of twelve digits. The second row is sharp, the third blurred, the fourth patchy, the last smooth.",
+    alt="Five rows of twelve digits. The second row resembles the first, the third is blurred, and the last two have "
+    "specks beside the strokes.",
 )
 
 # %% [markdown]
 # With 6000 digits and ten epochs the learned code has an error of 21.0. It beats product quantisation (22.8), and even
 # the 16 principal components before they are quantised (21.9). It does not beat residual k-means (18.4), which is made
 # for just this: it minimises the squared error of a sum of eight centres. With all the digits of `--full`, and a wider
-# network, the order may change; the guard below the numbers says by how much we expect it to.
+# network, the order should change: the guard at the end of the output asks there for an error of at most 0.85 times
+# that of residual k-means.
 #
 # ## Digits from a prior over the codes
 # What happens if we draw eight random codes and decode them? Each row is one that real digits use, but their
@@ -208,9 +214,9 @@ section.figure(
 #
 #     p(k_1) p(k_2 | k_1) ⋯ p(k_8 | k_1, …, k_7)
 #
-# Each factor is a classifier: given the codes so far, which comes next? We train one small network for each place. It
-# is what a language model does with words. The same product says how many bits a digit *needs*: −log₂ p(k), which is
-# less than 48 if the codes know of each other.
+# Each factor is a classifier: given the codes so far, which comes next? We train one small network for each place after
+# the first. It is what a language model does with words. The same product says how many bits a digit *needs*: −log₂
+# p(k) on average, which is less than 48 if some codes are rarer than others, or if the codes know of each other.
 
 # %%
 model = models[best]
@@ -280,13 +286,15 @@ section.figure(
 
 # %% [markdown]
 # The prior works: two of three drawn pictures are read with certainty (66%), against 73% of reconstructions and 26% to
-# 28% of codes that are drawn without it. All ten classes appear. And the prior is a compressor, too. By their own
-# frequencies the eight codes need 47.6 bits, nearly all of the 48, as they must if the codebook is well used. Given
-# each other they need 32.3. A third of the code is what any one of its symbols could have told of the others.
+# 28% of codes that are drawn without it. All ten classes appear, but so they do among the codes at random. And the
+# prior is a compressor, too. By their own frequencies the eight codes need 47.6 bits, nearly all of the 48, as they
+# must if the codebook is well used. Each given those before it, they need 32.3. So a third of the bits could be told
+# from the symbols that came before.
 #
 # ## Exercises
-# 1. On paper. Show that without C, z may run away from the codebook as far as it likes, though L and Q stay small.
-#    (What does Q do when z moves faster than e_k?)
+# 1. On paper. Show that without C no term pulls z towards the codebook, so that z may run away from it as far as it
+#    likes while L stays small. (Which gradient does z get, and from where? What does Q do when z moves faster than
+#    e_k?)
 # 2. With code. Put β = 0.25 on Q in place of C, as in the implementations named above: the encoder is then pulled four
 #    times as hard as the codebook moves. Compare the perplexity and the error with those of the right weights, for a
 #    codebook that moves by its gradient. (The solution is in `solutions/C_3_vector_quantised.py`.)

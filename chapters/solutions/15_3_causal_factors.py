@@ -1,7 +1,7 @@
 """15.3 Semi-Supervised Disentangling of Causal Factors, exercise 2: how wide must the code be to keep the ball?
 
-A linear code cannot hold the place of the ball in two numbers. The balls at 49 places are 49 pictures of which no one
-is a sum of others, so all of them together need 49 directions beside the eight of the background, and somewhat fewer to
+A linear code cannot hold the place of the ball in two numbers. The balls at 36 places are 36 pictures of which no one
+is a sum of others, so all of them together need 36 directions beside the eight of the background, and somewhat fewer to
 show each at half of its height. Each direction saves as much squared error as any other. A nonlinear code could hold
 the place in two numbers; what it lacks is a reason, since a reconstruction that puts the ball one pixel beside its
 place costs twice as much as one without a ball.
