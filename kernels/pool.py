@@ -32,7 +32,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from minae import kernels
 from minae.kernels import atomics
 
-# Places in a pool's state, each in a cache line of its own. NUMBER, DONE, BUSY, ASLEEP, QUIT, CORE and the claims are
+# Places in a pool's state, each in a cache line of its own. TASK, DONE, BUSY, ASLEEP, QUIT, CORE and the claims are
 # read and written by atomic instructions alone; WAKEUPS belongs to the thread that holds MUTEX; the others are written
 # before TASK is.
 TASK, DONE, CODE, DATA, SIZE, ALIGN, BUSY, ASLEEP, WAKEUPS, QUIT, CORE, MUTEX, CONDITION, CLAIM = range(0, 112, 8)
@@ -125,9 +125,8 @@ def wake(state, most):
 @kernels.jit(nogil=True)
 def run(state, code, data, size, align, parts):
     """Run a task on the pool, and return when it is done."""
-    alone = parts > MOST or not atomics.compare_and_swap(
-        state, BUSY, 0, 1
-    )  # another thread of the process has the pool
+    # alone: there are too many parts, or another thread of this process has the pool
+    alone = parts > MOST or not atomics.compare_and_swap(state, BUSY, 0, 1)
     if alone:
         for part in range(parts):
             atomics.call(code, data, boundary(part, parts, size, align), boundary(part + 1, parts, size, align))

@@ -304,7 +304,8 @@ class BatchTopK(Layer):
                 flat = xp.partition(flat, place)
             least = flat[place]
             support = ws.greater_equal(h, least)
-            mode.statistics[self.name] = self.decay * self.threshold + (1 - self.decay) * least
+            mean = self.decay * self.threshold + (1 - self.decay) * least
+            mode.statistics[self.name] = xp.where(self.threshold == 0, least, mean)  # it begins with the first batch's
         elif support is None:
             support = ws.greater(h, self.threshold)
         return ws.multiply(h, support), support

@@ -105,6 +105,19 @@ def test_what_is_no_code_or_no_factor(change, words, rng):
             score(**given)
 
 
+def test_huge_codes_and_labels_are_no_trouble(rng):
+    """Squares of 1e300 overflow, and a table with a row for each number up to 10⁹ would not fit."""
+    h = codes(rng, "axes")
+    for score in (
+        lambda h, v: mutual_information_gap(h, v).score,
+        lambda h, v: separated_attribute_predictability(h, v).score,
+        lambda h, v: factor_vae_score(h, v, draws=100),
+    ):
+        assert abs(score(1e300 * h, 10**9 * FACTORS) - score(h, FACTORS)) < 1e-6
+    with pytest.raises(InputError, match="whose squares overflow"):
+        trustworthiness(1e300 * h[:50], h[:50])
+
+
 def test_what_a_score_cannot_do(rng):
     h, factors = rng.standard_normal((30, 2)), rng.integers(2, size=(30, 2))
     with pytest.raises(InputError, match="h has 30 rows and bins is 40: expected more rows than bins"):

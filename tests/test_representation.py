@@ -125,3 +125,25 @@ def test_a_pair_learns_the_mean_and_the_spread_of_a_distribution(rng):
     made = model.sample(2000)
     assert before > 0.8 and abs(made.mean(axis=0) - X.mean(axis=0)).max() < 0.25
     assert np.corrcoef(made.T)[0, 1] < -0.8
+
+
+def test_the_jacobian_of_a_gated_code_is_that_of_the_code(rng):
+    """And not that of its gates, which f alone would give."""
+    model = minae.GatedAutoencoder((6, 9), loss="gaussian", dtype="float64", backend="numpy", seed=2)
+    model.parameters["r"][...] = 0.3 * rng.standard_normal(9)
+    model.parameters["b_m"][...] = 0.2 * rng.standard_normal(9)
+    X, step = rng.standard_normal((5, 6)), 1e-6
+    J = model.jacobian(X)
+    for i in range(6):
+        nudge = step * np.eye(6)[i]
+        slope = (model.encode(X + nudge) - model.encode(X - nudge)) / (2 * step)
+        np.testing.assert_allclose(J[:, :, i], slope, atol=1e-8)
+    assert (model.encode(X) > 0).any() and (J != 0).any() and (J == 0).any()
+
+
+def test_the_threshold_of_a_batch_begins_with_the_first(rng):
+    """A running mean that began at 0 would keep too many units for the first hundreds of steps."""
+    X = rng.standard_normal((600, 8)).astype("f")
+    model = minae.BatchTopKAutoencoder((8, 20), k=4, loss="gaussian", seed=1)
+    model.fit(X, epochs=3, batch_size=50)
+    assert abs((model.encode(X) > 0).sum(axis=1).mean() - 4) < 1

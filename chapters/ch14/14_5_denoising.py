@@ -294,7 +294,8 @@ published = {
     "basic": {"plain layers": "SAE-3 3.46", "denoising layers": "SDAE-3 2.84", "kernel ridge": "SVM-RBF 3.03"},
     "bg-rand": {"plain layers": "SAE-3 11.28", "denoising layers": "SDAE-3 10.30", "kernel ridge": "SVM-RBF 14.58"},
 }
-rates, stacks, best_rate, error = (1e-3, 4e-3), {}, {}, {}
+rates = (1e-3, 4e-3)
+stacks, best_rate, error = {}, {}, {}
 section.number("standard error of a test error of 10%, points", 100 * np.sqrt(0.1 * 0.9 / n_test))
 for problem, images in problems.items():
     layers = {"random weights": (None, None), "plain layers": (UndercompleteAutoencoder, None)}

@@ -56,12 +56,13 @@ on = dict(backend=section.backend)
 # and no number of unlabelled x tells where one part ends and the next begins. Here y is not a cause of x; x is a cause
 # of y.
 #
-# We make the statement into an experiment. In both worlds we have few labelled points and 2000 without a label. One
-# learner uses the labelled points alone: the label of the nearest one. The other fits a mixture of three Gaussians to
+# We make the statement into an experiment. In both worlds we have few labelled points and 2000 without a label. Two
+# learners use the labelled points alone. The first takes the label of the nearest one. The second knows what the third
+# one knows too, that each label makes a bump: it takes the mean of the labelled points of each label, and the label of
+# the nearest mean. The third one fits a mixture of three Gaussians to
 # all x, labels ignored, by the EM algorithm (section 19.2 of the book), and gives each bump the label that most
-# labelled points in it have. It needs (15.1) to (15.3), as three short functions. Note that the second learner is told
-# more than the first: that there are three bumps, each of them Gaussian. In the first world this is true, and in the
-# second it is false.
+# labelled points in it have. It needs (15.1) to (15.3), as three short functions. That there
+# are three bumps is true in the first world, and false in the second.
 
 
 # %%
@@ -129,28 +130,33 @@ for kind in ("causes", "flat"):
             x_few, y_few = world(kind, count)
             x_test, y_test = world(kind, 2000)
             near = y_few[abs(x_test[:, None] - x_few).argmin(axis=1)]
-            errors.setdefault((kind, "labels alone", count), []).append(100 * (near != y_test).mean())
+            errors.setdefault((kind, "labels alone, nearest", count), []).append(100 * (near != y_test).mean())
+            # the fair rival: it knows of the bumps too, and makes one for each label that it has
+            there = np.unique(y_few)
+            bumps = np.array([x_few[y_few == k].mean() for k in there])
+            nearest_bump = there[abs(x_test[:, None] - bumps).argmin(axis=1)]  # all have one variance: the nearest one
+            errors.setdefault((kind, "labels alone, bumps", count), []).append(100 * (nearest_bump != y_test).mean())
             mixture = fit_mixture(np.concatenate([x, x_few]), 3, rounds=60)
             votes = posterior(x_few, *mixture).T @ np.eye(3)[y_few]  # (causes, labels)
             named = votes.argmax(axis=1)[posterior(x_test, *mixture).argmax(axis=1)]
             errors.setdefault((kind, "labels and unlabelled x", count), []).append(100 * (named != y_test).mean())
+few = counts[1]
+gain = np.subtract(errors["causes", "labels alone, bumps", few], errors["causes", "labels and unlabelled x", few])
+section.number("points that unlabelled x gain over bumps, in standard errors", gain.mean() * repeats**0.5 / gain.std())
 errors = {key: np.mean(values) for key, values in errors.items()}
 for (kind, way, count), value in errors.items():
     section.number(f"test error %, {count} labels, {kind}", value, of=way)
-few = counts[1]
-section.claim(
-    "where y is a cause, unlabelled data lower the error with few labels",
-    errors["causes", "labels and unlabelled x", few],
-    "<",
-    errors["causes", "labels alone", few],
-)
-if section.size != "quick":
+best = {
+    kind: min(errors[kind, f"labels alone, {way}", few] for way in ("nearest", "bumps")) for kind in ("causes", "flat")
+}
+if section.size != "quick":  # three draws of the labels, as there, show nothing
     section.claim(
-        "where p(x) is flat they do not",
-        errors["flat", "labels and unlabelled x", few],
-        ">",
-        errors["flat", "labels alone", few],
+        "where y is a cause, unlabelled data lower the error with few labels below that of the better rival",
+        errors["causes", "labels and unlabelled x", few],
+        "<",
+        best["causes"],
     )
+    section.claim("where p(x) is flat they do not", errors["flat", "labels and unlabelled x", few], ">", best["flat"])
 section.figure(
     plots.levels(
         {
@@ -176,7 +182,7 @@ series = {
         np.array([errors[kind, way, count] for count in counts]),
     )
     for kind in ("causes", "flat")
-    for way in ("labels alone", "labels and unlabelled x")
+    for way in ("labels alone, nearest", "labels alone, bumps", "labels and unlabelled x")
 }
 section.figure(
     plots.levels(series, "labelled points", "test error %", "When unlabelled data help", "log", "log"),
@@ -184,10 +190,16 @@ section.figure(
     caption="Test error by the number of labelled points, mean of many draws. With the three bumps, the mixture fitted "
     "to unlabelled x is near the best possible as soon as each bump has a label. With the flat density the same method "
     "stays wrong whatever the number of labels, because it cuts the interval into bumps that are not there.",
-    alt="Four falling curves. The mixture is lowest where y is a cause and highest where the density is flat.",
+    alt="Six falling curves. The mixture is lowest where y is a cause and highest where the density is flat.",
 )
 
 # %% [markdown]
+# At default size, with ten labels, the three learners make 6.0% (the nearest point), 5.3% (bumps of labelled points
+# alone) and 4.7% errors (bumps of all points) where y is a cause. The gain is small, and there at every number of
+# labels but the largest. Most of what the third learner knows better than the first, it knows because it was told that
+# there are bumps: the second learner has that too. Where p(x) is flat, to be told so is a fault, and 2000 unlabelled
+# points only make the wrong bumps more certain: 29% errors against 10%.
+#
 # ## A cause must be salient
 # The autoencoders of chapter 14 are trained by the squared error, or by cross-entropy, over all pixels. So their code
 # keeps what moves many pixels. A cause that does so is called *salient*: it stands out. We make pictures with two
@@ -226,7 +238,8 @@ for k in (8, 10):
 def probe(h, y, h_test, y_test, seed):
     """Error % of a softmax regression, with the best of four weights of decay on held-out labelled rows."""
     mean, sd = h.mean(axis=0), h.std(axis=0) + 1e-6
-    h, h_test, cut, best = (h - mean) / sd, (h_test - mean) / sd, max(2, 3 * len(h) // 4), None
+    h, h_test = (h - mean) / sd, (h_test - mean) / sd
+    cut, best = max(2, 3 * len(h) // 4), None
     for lam in (0.0, 1e-3, 1e-2, 1e-1):
         model = Classifier((h.shape[1],), classes=2, lam=lam, seed=seed, **on)
         options = dict(epochs=60, batch_size=min(32, cut), optimizer=Adam(1e-2), seed=seed)

@@ -203,10 +203,11 @@ def layers_of(model):
 
 X, y = spirals(section.pick(400, 1000, 2000), 0.02)
 X_test, y_test = spirals(4000, 0.02)
+X_valid, y_valid = spirals(4000, 0.02)  # to choose a depth by
 depths, seeds = section.pick([1, 2, 4], [1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6]), section.seeds
 seeds = seeds + [seed + 1 for seed in seeds] if section.size == "default" else seeds
 epochs = section.pick(30, 150, 300)
-before, after, test = ({depth: [] for depth in depths} for _ in range(3))
+before, after, test, valid = ({depth: [] for depth in depths} for _ in range(4))
 panels, margins = {}, {}
 for depth in depths:
     w = width_for(depth, 500)
@@ -219,6 +220,7 @@ for depth in depths:
         found = pieces(layers_of(net))
         after[depth].append(len(found))
         test[depth].append(100 * (net.predict(X_test) != y_test).mean())
+        valid[depth].append(100 * (net.predict(X_valid) != y_valid).mean())
     label = f"{depth} hidden, {w} wide"
     section.number("polygons in the square before training", before[depth], of=label)
     section.number("polygons in the square after training", after[depth], of=label)
@@ -282,9 +284,10 @@ section.claim(
     1e-2,
 )
 if section.size != "quick":
+    best = min(depths[1:], key=lambda depth: np.mean(valid[depth]))
     section.claim(
-        "one hidden layer does no better on the spirals than the best of the deeper nets: difference in % points",
-        np.mean(test[1]) - min(np.mean(test[d]) for d in depths[1:]),
+        f"the deep net that other points chose, of {best} layers, is ahead of one layer: difference in % points",
+        np.mean(test[1]) - np.mean(test[best]),
         ">=",
         0,
     )

@@ -25,6 +25,8 @@ and gated.py; the slope of a threshold in minae/symbols.py.
 """
 
 # %%
+import re
+
 import numpy as np
 
 import minae
@@ -126,14 +128,14 @@ def with_unit_rows(model, history=None):
             p[name][...] *= length
 
 
-X, truth = planted(section.pick(6000, 20_000, 50_000))
+X, truth = planted(section.pick(6000, 12_000, 50_000))
 X_test, truth_test = planted(2000)
-epochs, batch = section.pick(25, 30, 40), 64
+epochs, batch = section.pick(25, 20, 40), 64
 spread = np.square(X_test - X_test.mean(axis=0)).sum()
 ways = {
-    "L1, λ = 0.05": (minae.SparseAutoencoder, dict(penalty="l1", lam=0.05, activation="relu")),
-    "L1, λ = 0.1": (minae.SparseAutoencoder, dict(penalty="l1", lam=0.1, activation="relu")),
-    "top-k, k = 3": (minae.KSparseAutoencoder, dict(k=3, code="relu")),
+    "sparse, L1, λ = 0.05": (minae.SparseAutoencoder, dict(penalty="l1", lam=0.05, activation="relu")),
+    "sparse, L1, λ = 0.1": (minae.SparseAutoencoder, dict(penalty="l1", lam=0.1, activation="relu")),
+    "k-sparse (top-k), k = 3": (minae.KSparseAutoencoder, dict(k=3, code="relu")),
     "batch top-k, k = 3": (minae.BatchTopKAutoencoder, dict(k=3)),
     "JumpReLU, λ = 0.05": (minae.JumpReLUAutoencoder, dict(lam=0.05)),
     "JumpReLU, λ = 0.1": (minae.JumpReLUAutoencoder, dict(lam=0.1)),
@@ -195,16 +197,19 @@ floor = np.square(X_test[few] - codes @ F).sum() / np.square(X_test[few] - X_tes
 section.number("L0", (truth_test > 0).sum(axis=1).mean(), of="the truth")
 section.number("FVU", floor, of="matching pursuit with the true features")
 if section.size != "quick":
-    for way in ("top-k, k = 3", "batch top-k, k = 3", "JumpReLU, λ = 0.1"):
+    for way in ("k-sparse (top-k), k = 3", "batch top-k, k = 3", "JumpReLU, λ = 0.1"):
         section.claim(f"{way}: code over truth", results[way][2], ">=", 0.85)
-        section.claim(f"L1 makes the code smaller than {way} does", results["L1, λ = 0.1"][2], "<", results[way][2])
-    ratio = results["batch top-k, k = 3"][1] / results["top-k, k = 3"][1]
+        section.claim(f"L1 takes more than {way}", results["sparse, L1, λ = 0.1"][2], "<", results[way][2])
+    ratio = results["batch top-k, k = 3"][1] / results["k-sparse (top-k), k = 3"][1]
     section.claim("at three units on, batch top-k leaves less than top-k: FVU over FVU", ratio, "<=", 0.8)
-section.guard("what L1 leaves of a unit, λ = 0.1: code over truth", results["L1, λ = 0.1"][2], "<=", 0.8)
-points = {way: (np.array([result[0]]), np.array([result[1]])) for way, result in results.items()}
+section.guard("what L1 leaves of a unit, λ = 0.1: code over truth", results["sparse, L1, λ = 0.1"][2], "<=", 0.8)
+points = {}
+for way, result in results.items():  # the strengths of one method are one curve
+    points.setdefault(re.sub(", [λk] = .*", "", way), []).append((result[0], result[1]))
+points = {method: tuple(np.array(sorted(at)).T) for method, at in points.items()}
 points["exact: matching pursuit, true features"] = (np.array([(truth_test > 0).sum(axis=1).mean()]), np.array([floor]))
 section.figure(
-    plots.levels(points, "units that are on, L0", "unexplained, FVU", "Planted features", "log", "log", tuple(points)),
+    plots.levels(points, "units that are on, L0", "unexplained, FVU", "Planted features", "log", "log"),
     "planted",
     caption="Each method on planted features: how many units are on for an example, and how much of x is left "
     "unexplained. The truth has about three. Lower and further left is better. Compare top-k and batch top-k, which "
@@ -222,12 +227,13 @@ section.figure(
 )
 
 # %% [markdown]
-# At default size L1 at λ = 0.1 leaves 81% of what a unit should say, and the others 91 to 94%. Exercise 1 says why it
-# takes something from every unit. With three units on, top-k leaves 22% of x unexplained and batch top-k 15%, since
-# some examples have one feature and others six: a batch can share its units out, and a fixed k cannot. The gated code
-# does best of all for the units that it uses (8% unexplained with 4.7 on, 11% with 3.3). None comes near the floor of
-# 0.6% of matching pursuit, which was told the features. L1 and the gated code find nearly all of the 64 features (98%),
-# the methods with a fixed number of units 64 to 81%.
+# At default size L1 at λ = 0.1 leaves 78% of what a unit should say, and top-k, batch top-k and JumpReLU 90 to 93%.
+# Exercise 1 says why L1 takes something from every unit. The gated code, which was made to take nothing, leaves 82 and
+# 89%: less is lost than with L1, and more than with the others. With three units on, top-k leaves 24% of x unexplained
+# and batch top-k 18%, since some examples have one feature and others six: a batch can share its units out, and a fixed
+# k cannot. The gated code does best of all for the units that it uses (8% unexplained with 4.7 on, 12% with 3.2). None
+# comes near the floor of 0.7% of matching pursuit, which was told the features. L1 at λ = 0.1 and the gated code find
+# most of the 64 features (84 to 100%), the others 64 to 77%.
 #
 # ## Parents and children
 # Some features come in families: there is no dog without an animal. A sparse code is tempted to save a unit. When the
@@ -250,12 +256,12 @@ def families(rows):
     return ((present * rng.uniform(0.8, 1.2, present.shape)) @ F).astype(np.float32), parents, children
 
 
-X, _, _ = families(section.pick(6000, 20_000, 50_000))
+X, _, _ = families(section.pick(6000, 12_000, 50_000))
 X_test, parents, children = families(4000)
 nested = dict(k=2, prefixes=(P, 2 * P))
 ways = {
-    "L1": (minae.SparseAutoencoder, dict(penalty="l1", lam=0.2, activation="relu")),
-    "top-k": (minae.KSparseAutoencoder, dict(k=2, code="relu")),
+    "sparse, L1": (minae.SparseAutoencoder, dict(penalty="l1", lam=0.2, activation="relu")),
+    "k-sparse (top-k)": (minae.KSparseAutoencoder, dict(k=2, code="relu")),
     "batch top-k": (minae.BatchTopKAutoencoder, dict(k=2)),
     "nested": (minae.BatchTopKAutoencoder, nested),
     "JumpReLU": (minae.JumpReLUAutoencoder, dict(lam=0.05)),
@@ -281,8 +287,7 @@ lost = {way: row["parent alone"] - row["with its child"] for way, row in table.i
 for way, value in lost.items():
     section.number("absorption: how much less often with the child", value, of=way)
 if section.size != "quick":
-    section.claim("top-k absorbs parents: how much less often with the child", lost["top-k"], ">", 0.1)
-    section.claim("batch top-k absorbs less than top-k", lost["batch top-k"], "<", lost["top-k"])
+    section.claim("every method absorbs parents: the least difference with the child", min(lost.values()), ">", 0)
 words = {way: {column: f"{value:.2f}" for column, value in row.items()} for way, row in table.items()}
 shades = {(way, column): plots.shade(table[way][column]) for way in table for column in table[way]}
 section.figure(
@@ -295,10 +300,11 @@ section.figure(
 )
 
 # %% [markdown]
-# Where the child is there too, the parent's unit is on less often: by 0.43 for L1, by 0.26 for top-k and for JumpReLU,
-# by 0.09 for batch top-k and by 0.06 for the nested form, which was made to prevent this. But look at the last column
-# as well. The nested code has a unit of its own for a quarter of the parents only, batch top-k for two thirds. With so
-# few parents found, the difference between the two says little, and we do not claim it.
+# Where the child is there too, the parent's unit is on less often, in every method: by 0.29 for JumpReLU, by 0.22 for
+# L1, by 0.17 for batch top-k, and by 0.13 and 0.12 for top-k and for the nested form, which was made to prevent this.
+# We claim no order among them. Look at the last column: only half of the parents, and hardly any in the nested form,
+# have a unit of their own after so short a training. In a trial with 2.5 times as many steps the order was another one
+# (top-k 0.26, batch top-k 0.09, nested 0.06), and the nested form had found a quarter of the parents.
 #
 # ## On digits
 # Digits have no known features, so the only question left is that of the trade: how many units are on, and how large is

@@ -39,7 +39,8 @@ def error_of(left, right):
 C = X.T @ X / len(X)
 noise = np.float32(sigma**2) * np.eye(784, dtype=np.float32)
 exact = section.number("squared error", error_of(C + noise, C), of="exact")
-left, right, drawn, errors = np.zeros_like(C), np.zeros_like(C), 0, {}
+left, right = np.zeros_like(C), np.zeros_like(C)
+drawn, errors = 0, {}
 for copies in (1, 2, 4, 8):
     while drawn < copies:
         copy = corrupted(X)

@@ -68,7 +68,10 @@ def _distances(h, name):
     h = host_array(h, name)
     if len(h) > MOST:
         raise InputError(f"{name} has {len(h)} rows, whose distances do not fit: expected at most {MOST}")
-    return cdist(h.astype(np.float64), h.astype(np.float64))
+    d = cdist(h.astype(np.float64), h.astype(np.float64))
+    if not np.isfinite(d).all():
+        raise InputError(f"{name} has numbers up to {abs(h).max():.3g}, whose squares overflow: scale the code first")
+    return d
 
 
 def _ranks(d):

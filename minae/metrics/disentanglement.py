@@ -147,7 +147,7 @@ def disentanglement_completeness_informativeness(h: Any, factors: Any, trees: in
     return Importances(float(disentangled), float(complete), float(np.mean(informed)), table)
 
 
-@door(draws=Count(), rows=Count(lowest=2), least=Number(low=0), seed=Count(lowest=0))
+@door(draws=Count(lowest=2), rows=Count(lowest=2), least=Number(low=0), seed=Count(lowest=0))
 def factor_vae_score(
     h: Any, factors: Any, draws: int = 800, rows: int = 64, least: float = 0.05, seed: int = 0
 ) -> float:
@@ -219,7 +219,9 @@ def _factored(h, factors):
     for k, v in enumerate(factors.T):
         if v.min() < 0 or v.min() == v.max():
             raise InputError(f"factor {k} has the values {v.min()} to {v.max()}: expected two or more, from 0 on")
-    return h.astype(np.float64), factors.astype(np.int64)
+    h = h.astype(np.float64)
+    h /= abs(h).max() or 1.0  # no score depends on the scale of a whole code, and squares do not overflow
+    return h, np.stack([np.unique(v, return_inverse=True)[1] for v in factors.T], axis=1)
 
 
 def _binned(u, bins):

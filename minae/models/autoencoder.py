@@ -126,6 +126,12 @@ class Autoencoder(Model):
 
     def jacobian(self, X: Any) -> Any:
         """Jf = ∂h/∂x at each row, of the code that `encode` gives:  (rows, n) -> (rows, m, n)."""
+        self.fits_in_memory(X)
+        f = self.f if self.between is None else Network([*self.f.layers, self.between])
+        return self.apply(lambda x, start: f.jacobian(x), X, batch_size=100)
+
+    def fits_in_memory(self, X: Any) -> None:
+        """Refuse a Jacobian at so many rows that it does not fit."""
         n, m, rows = self.sizes[0], self.code_size, len(self.table(X))
         need, have = rows * m * n * self.dtype.itemsize, self.backend.memory()
         if need > have:
@@ -133,8 +139,6 @@ class Autoencoder(Model):
                 f"a Jacobian of {rows} × {m} × {n} takes {need / 2**30:.3g} GiB of {have / 2**30:.3g}: give fewer "
                 "rows; for ‖Jf‖ alone, ContractiveAutoencoder(probes=K) estimates it"
             )
-        f = self.f if self.between is None else Network([*self.f.layers, self.between])
-        return self.apply(lambda x, start: f.jacobian(x), X, batch_size=100)
 
     @options.door(k=options.Count())
     def tangents(self, X: Any, k: int = 8) -> tuple[Any, Any]:

@@ -1,4 +1,7 @@
+from typing import Any
+
 from minae import kernels
+from minae.layers import EVAL
 from minae.models.autoencoder import Autoencoder
 from minae.networks import dense, mirrored
 from minae.options import Settled, Sizes, Weight
@@ -49,8 +52,19 @@ class GatedAutoencoder(Autoencoder):
         return pi, cache, on, u, scale, m
 
     def code_of(self, x):
-        _, _, on, _, _, m = self.parts(x, "eval")
+        _, _, on, _, _, m = self.parts(x, EVAL)
         return self.arena.ws.multiply(on, m)
+
+    def jacobian(self, X: Any) -> Any:
+        """∂h/∂x = diag([π > 0] [m > 0] e^r) Wᵀ at each row:  (rows, n) -> (rows, m, n)."""
+        self.fits_in_memory(X)
+
+        def of(x, start):
+            _, _, on, _, scale, m = self.parts(x, EVAL)
+            slope = on * (m > 0) * scale
+            return slope[:, :, None] * self.parameters["W1"].T[None]
+
+        return self.apply(of, X, batch_size=100)
 
     def cost_and_grad(self, x, V=None, c=None, mode="train", need_grad=True):
         """J and its terms at the rows of x, (B, n); V, c: the decoder that A holds fixed, that of θ where they are not
