@@ -11,6 +11,7 @@ import functools
 import hashlib
 import importlib
 import os
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -24,11 +25,37 @@ MODULES = """activations adam atomics bernoulli contraction convolution exponent
 FOLDER = Path(__file__).parent
 
 
-# A child of a fork has no thread but one. A module that another thread was importing would stay locked in it for ever,
-# so a fork waits until no kernel is being loaded.
-LOADING = threading.RLock()
+# The child of a fork has no thread but one: what another thread held stays taken in it for ever. So a fork waits until
+# no kernel is being loaded, no product is being made by the private OpenBLAS, Numba compiles nothing, and LLVM is left
+# alone, which a thread also calls where it drops what is compiled. It is one hook, registered before anything is loaded:
+# Numba, loaded while the fork waits, is seen when LOADING is the fork's.
+LOADING, PRODUCT = threading.RLock(), threading.RLock()
+held = []
+
+
+def _before_fork():
+    """Take the locks in the order of a thread: one that makes a product may load a kernel, which then compiles."""
+    _hold(PRODUCT)
+    _hold(LOADING)
+    if "numba.core.compiler_lock" in sys.modules:
+        _hold(sys.modules["numba.core.compiler_lock"].global_compiler_lock)
+        _hold(sys.modules["llvmlite.binding.ffi"].lib._lock)
+
+
+def _hold(lock):
+    lock.__enter__()
+    held.append(lock)
+
+
+def _after_fork():
+    locks = held[::-1]
+    held.clear()  # before the release, after which the fork of another thread may begin to fill it
+    for lock in locks:
+        lock.__exit__(None, None, None)
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=LOADING.acquire, after_in_parent=LOADING.release, after_in_child=LOADING.release)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
 def __getattr__(name):

@@ -27,7 +27,6 @@ import threading
 
 import numba
 import numpy as np
-from numba.core.compiler_lock import global_compiler_lock
 
 from minae import kernels
 from minae.kernels import atomics
@@ -192,32 +191,15 @@ class Pool:
 pool = Pool()
 
 
-held = []  # what a fork holds; nothing, where it began before this module was there
-
-
-def _before_fork():
-    """A fork beside a thread that compiles would leave Numba's lock taken in the child for ever, so the fork holds it.
-    The lock of the loading comes first, as in a thread that loads a kernel, which then compiles."""
-    for lock in (kernels.LOADING, global_compiler_lock):
-        lock.acquire()
-        held.append(lock)
-
-
-def _release():
-    while held:
-        held.pop().release()
-
-
 def _after_fork():
     """A forked process has none of its parent's workers, so it begins with a new pool."""
     global pool
-    _release()
     atexit.unregister(pool.shutdown)
     pool = Pool()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_release, after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 SOURCE = """

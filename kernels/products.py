@@ -17,7 +17,6 @@ import ctypes
 import functools
 import math
 import os
-import threading
 from pathlib import Path
 
 import llvmlite.binding
@@ -34,9 +33,6 @@ ROW_MAJOR, PLAIN, TRANSPOSED, UPPER = 101, 111, 112, 121  # of cblas
 SMALL = 1 << 18  # m n k up to which OpenBLAS has one thread, and so has a product here
 SMALL_DOT = 10_000  # the same for a · b
 ALIGN, BLOCK, PIECES = 8, 16, np.uint64(64)
-# A product holds this lock, and so does a fork. The child of a fork beside a product would find the private instance's
-# own locks taken, by a thread that it does not have, and would wait for ever.
-LOCK = threading.RLock()
 
 
 @functools.cache
@@ -65,10 +61,6 @@ def _private_instance():
         while os.lseek(copy, 0, os.SEEK_CUR) < size:
             os.sendfile(copy, file.fileno(), None, size)
     return ctypes.CDLL(f"/proc/self/fd/{copy}")
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release)
 
 
 def matmul(A, B, out=None, bias=None):
@@ -121,7 +113,8 @@ def tiled(A, B, out=None, bias=None, add=False):
         return None
     if out is not None and (out.dtype != A.dtype or out.shape != (m, n) or not out.flags.c_contiguous):
         return None
-    with LOCK:
+    # The child of a fork beside a product would find the private instance's own locks taken, and wait for ever.
+    with kernels.PRODUCT:
         width = 1 if blas() is None else blas()()
         if width != pool.pool.width:
             pool.pool.resize(width)

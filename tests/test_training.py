@@ -820,6 +820,40 @@ def test_a_fork_beside_a_training_does_not_hang():
     assert result.returncode == 0, result.stderr[-2000:]
 
 
+WAITS = """
+import os, signal, sys, threading, time
+from minae import kernels
+
+def load():  # the fork below waits for LOADING, and Numba compiles when it is free
+    with kernels.LOADING:
+        loading.set()
+        time.sleep(0.5)
+        kernels.pool
+        lock = sys.modules["numba.core.compiler_lock"].global_compiler_lock
+        lock.acquire()
+    time.sleep(0.5)
+    lock.release()
+
+loading = threading.Event()
+thread = threading.Thread(target=load)
+thread.start()
+loading.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(20)  # ends the child that hangs
+    with sys.modules["numba.core.compiler_lock"].global_compiler_lock, kernels.LOADING, kernels.PRODUCT:
+        os._exit(0)
+thread.join()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks of POSIX")
+def test_a_fork_that_waits_while_numba_is_loaded_waits_for_what_it_compiles():
+    result = subprocess.run([sys.executable, "-c", WAITS], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr[-2000:]
+
+
 def test_a_refused_fit_leaves_the_history_of_the_one_before(rng, tmp_path):
     model, X = make(rng)
     model.fit(X, epochs=2)

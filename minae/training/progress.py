@@ -54,8 +54,9 @@ class Bar:
 
 def _after_fork():
     """A child has no thread but one, and a lock of tqdm's that another thread held would stay taken."""
-    if "tqdm" in sys.modules:
-        sys.modules["tqdm"].tqdm.set_lock(threading.RLock())
+    for name in ("tqdm", "tqdm.auto"):  # each class has a lock of its own
+        if name in sys.modules:
+            sys.modules[name].tqdm.set_lock(threading.RLock())
 
 
 if hasattr(os, "register_at_fork"):
