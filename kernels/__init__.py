@@ -27,8 +27,8 @@ FOLDER = Path(__file__).parent
 
 # The child of a fork has no thread but one: what another thread held stays taken in it for ever. So a fork waits until
 # no kernel is being loaded, no product is being made by the private OpenBLAS, Numba compiles nothing, and LLVM is left
-# alone, which a thread also calls where it drops what is compiled. It is one hook, registered before anything is loaded:
-# Numba, loaded while the fork waits, is seen when LOADING is the fork's.
+# alone, which a thread also calls where it drops what is compiled. It is one hook, registered before anything is
+# loaded: Numba, loaded while the fork waits, is seen when LOADING is the fork's.
 LOADING, PRODUCT = threading.RLock(), threading.RLock()
 held = []
 
