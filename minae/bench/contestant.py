@@ -10,6 +10,7 @@ import numpy as np
 
 LR, SEED = 1e-3, 0
 RHO, LAM, LEVEL, K = 0.05, 0.1, 0.25, 32  # sparsity target, weight of the contraction, share that is masked, units kept
+ROWS, CODES, BETA = 64, 8, 0.25  # rows of each codebook, codebooks, weight of the commitment
 
 
 @dataclass

@@ -16,7 +16,7 @@ import numpy as np
 from jax import lax
 from jax import numpy as jnp
 
-from minae.bench.contestant import LAM, LEVEL, LR, RHO, SEED, Contestant, K
+from minae.bench.contestant import BETA, CODES, LAM, LEVEL, LR, RHO, ROWS, SEED, Contestant, K
 
 
 class Net:
@@ -152,8 +152,17 @@ def top_k(net, x):
     return net.loss(net.g(jnp.zeros_like(h).at[rows, index].set(value)), x)
 
 
+def vector_quantized(net, x):
+    z, E = net.f(x).reshape(len(x), CODES, -1), net.theta["E"].reshape(CODES, ROWS, -1)
+    far = jnp.square(E).sum(2)[:, None] - 2 * z.swapaxes(0, 1) @ E.swapaxes(1, 2)  # (M, B, K)
+    e = jnp.take_along_axis(E, far.argmin(2)[:, :, None], axis=1).swapaxes(0, 1)
+    stop = lax.stop_gradient
+    moved, near = jnp.square(stop(z) - e).sum(), jnp.square(z - stop(e)).sum()
+    return net.loss(net.g((z + stop(e - z)).reshape(len(x), -1)), x) + (moved + BETA * near) / len(x)
+
+
 COSTS = {J.__name__: J for J in (plain, kl_sparse, denoising, contractive, deep_contractive, deep_estimate)}
-COSTS |= {J.__name__: J for J in (variational, top_k)}
+COSTS |= {J.__name__: J for J in (variational, top_k, vector_quantized)}
 NOISE = {  # JAX's own draw: (key, x, width of the code)
     "denoising": lambda key, x, m: {"x_tilde": x * (jax.random.uniform(key, x.shape) >= LEVEL)},
     "deep_estimate": lambda key, x, m: {"xi": jax.random.normal(key, (len(x), 1, m))},

@@ -12,7 +12,13 @@ PLAIN = {"sparse": 1.15, "contractive": 1.35}  # of the plain step of the same n
 GENERIC = {"contractive": 150.0, "deep-contractive": 1.5}  # times faster than an automatic Jacobian
 # of PyTorch: its closed form, its estimate, its top-k
 TORCH = {"contractive": 0.7, "deep-estimate": 0.7, "top-k": 0.667}
-OPERATIONS = {"convolutional": 1.5, "gru": 1.0, "attention": 1.2, "adversarial": 0.9}  # each has bars of its own
+OPERATIONS = {
+    "convolutional": 1.5,
+    "gru": 1.0,
+    "attention": 1.2,
+    "adversarial": 0.9,
+    "vector-quantised": 1.2,
+}  # own bars
 GRADIENT = 0.333  # forward and backward alone
 MEAN, WORST, MEMORY, OPERATION_MEMORY, GENERIC_MEMORY = 0.7, 1.0, 0.6, 1.0, 0.5
 IMPORT, COLD, WARM = 300, 20_000, 1500  # ms: import, first step with an empty kernel cache and with a full one

@@ -23,6 +23,8 @@ class Net(torch.nn.Module):
         self.linear_code, self.gaussian = options.get("code") == "identity", options.get("loss") == "gaussian"
         self.layers = torch.nn.ModuleList(_linear(saved[f"W{k}"], saved[f"b{k}"]) for k in range(1, depth + 1))
         self.tied = "V1" not in saved
+        if "E" in saved:
+            self.E = torch.nn.Parameter(torch.tensor(saved["E"]))
         if self.tied:
             self.c = torch.nn.ParameterList(torch.tensor(saved[f"c{k}"]) for k in range(1, depth + 1))
         else:

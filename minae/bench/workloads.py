@@ -7,7 +7,7 @@ x -> h, h -> s and L(s, x). Names of arguments beside x are those of minae's con
 
 import itertools
 
-from minae.bench.contestant import LAM, LEVEL, RHO, K
+from minae.bench.contestant import BETA, CODES, LAM, LEVEL, RHO, ROWS, K
 from minae.bench.kinds import (
     Adversarial,
     ConvolutionalTraining,
@@ -101,6 +101,14 @@ def top_k(net, x):
     h = net.f(x)
     value, index = h.topk(K, dim=1)
     return net.loss(net.g(h.new_zeros(h.shape).scatter(1, index, value)), x)
+
+
+def vector_quantized(net, x):
+    z, E = net.f(x).view(len(x), CODES, -1), net.E.view(CODES, ROWS, -1)
+    far = E.square().sum(2)[:, None] - 2 * z.transpose(0, 1) @ E.transpose(1, 2)  # (M, B, K)
+    e = E.gather(1, far.argmin(2)[:, :, None].expand(-1, -1, z.shape[2])).transpose(0, 1)
+    moved, near = (z.detach() - e).square().sum(), (z - e.detach()).square().sum()
+    return net.loss(net.g((z + (e - z).detach()).flatten(1)), x) + (moved + BETA * near) / len(x)
 
 
 # ---- layers over sequences
@@ -207,6 +215,15 @@ _LIST = (
         {"k": K, "tied": True, "code": "identity", "loss": "gaussian"},
         variants=("gradient",),
         products_of=lambda B: [("nn", B, 784, 8192, 0)],  # the rest has to do with k of the units only
+    ),
+    Training(
+        "vector-quantised",
+        (784, 400, 64),
+        128,
+        vector_quantized,
+        "VectorQuantizedAutoencoder",
+        {"codebook": ROWS, "codes": CODES, "beta": BETA, "decay": None, "code": "identity"},
+        products_of=lambda B: [*mirrored((784, 400, 64))(B), *CODES * [("nn", B, 64 // CODES, ROWS, 2)]],
     ),
     ConvolutionalTraining(
         "convolutional",
