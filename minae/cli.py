@@ -184,6 +184,13 @@ def _parser(argv):
     _import(sub)
     _json(sub)
 
+    sub = command(_shrink, "minae shrink model.safetensors --bits 4 -o small.safetensors")
+    sub.add_argument("model", type=Path, metavar="MODEL", help="a model that minae wrote")
+    sub.add_argument("--bits", type=int, required=True, metavar="B", help="of each weight of a matrix, 2 to 8")
+    sub.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the smaller model, .safetensors")
+    _import(sub)
+    _json(sub)
+
     sub = command(_encode, "minae encode model.safetensors digits.npy -o codes.npy")
     _apply(sub)
 
@@ -479,9 +486,7 @@ def _options(args):
 
 def _train(args):
     """Train a model on data of your own and save it."""
-    if args.output.suffix != ".safetensors":
-        raise InputError(f"cannot write the model to {str(args.output)!r}: its name must end in .safetensors")
-    files.target(args.output)  # better now than after the training
+    _check_model_output(args.output)  # better now than after the training
     kind = get_model(args.model)
     if args.optimizer not in OPTIMIZERS:
         close = meant(args.optimizer, OPTIMIZERS)
@@ -598,6 +603,7 @@ def _info(args):
         "weights": dict(model.weights),
         "preprocessing": repr(model.preprocessing),
         "bytes": Path(args.model).stat().st_size,
+        "bits": metadata.get("shrunk", {}).get("bits"),
         "checkpoint": run
         and {"epochs": run["epoch"], "steps of the next": run["position"], "last": run["history"][-1:]},
     }
@@ -611,11 +617,28 @@ def _info(args):
         print(f"  {name:14} {value}")
     for name, shape in shapes.items():
         print(f"  {name:14} {' × '.join(map(str, shape))}")
-    print(f"  {found['parameters']:,} parameters of {metadata['dtype']}, {found['bytes']:,} bytes, checksum right")
+    stored = f", its matrices stored as {found['bits']} bits a weight" * bool(found["bits"])
+    print(
+        f"  {found['parameters']:,} parameters of {metadata['dtype']}{stored}, {found['bytes']:,} bytes, checksum right"
+    )
     if run:
         print(f"  {run['epoch']} epochs done" + (f", and {run['position']} steps" if run["position"] else ""))
         for record in run["history"][-1:]:
             _print_epoch(record, record["epoch"])
+
+
+def _shrink(args):
+    """Write a model with fewer bits a weight. Every command reads the smaller file as it reads any other."""
+    from minae import shrink
+
+    model = load(args.model, backend="numpy")
+    _check_model_output(args.output)
+    found = {"bytes": args.model.stat().st_size, "small": shrink.save(model, args.output, args.bits), "bits": args.bits}
+    if args.json:
+        print(json.dumps(found))
+        return
+    share = found["small"] / found["bytes"]
+    print(f"saved {args.output}: {found['small']:,} bytes, {share:.0%} of the {found['bytes']:,} of {args.model}")
 
 
 def _score(args):
@@ -673,6 +696,12 @@ def _read(args, model):
     """The data, in the shape of the model's x, preprocessed as those that it learned from."""
     images = len(next(iter(model.fields.values())).shape) == 3
     return model.preprocessing.read(args.data, args.scale, images, args.array, args.drop)
+
+
+def _check_model_output(path):
+    if path.suffix != ".safetensors":
+        raise InputError(f"cannot write the model to {str(path)!r}: its name must end in .safetensors")
+    files.target(path)
 
 
 def _check_output(path):

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def load(path: str | Path, *, backend: str | Backend | None = None, dtype: str |
 
     Raises InputError for a file that is missing, truncated, or not minae's.
     """
-    tensors, metadata = files.read(path)
+    tensors, metadata = _read(path)
     backend, name = get_backend(backend), metadata.get("model")
     if not isinstance(name, str) or name not in registry():
         raise InputError(
@@ -98,6 +99,19 @@ def load(path: str | Path, *, backend: str | Backend | None = None, dtype: str |
     except (KeyError, TypeError, ValueError, AttributeError) as error:  # InputError is a ValueError
         raise InputError(f"{path} does not hold a whole model of kind {name!r}: {error}; train it again") from error
     return model
+
+
+def _read(path):
+    """The tensors and the metadata of a file, of one that `shrink.save` wrote too."""
+    tensors, metadata = files.read(path)
+    if "shrunk" in metadata:
+        from minae import shrink
+
+        try:
+            tensors = shrink.restored(tensors, metadata["shrunk"], metadata["dtype"])
+        except (KeyError, TypeError, ValueError, AttributeError, zlib.error) as error:
+            raise InputError(f"{path} does not hold whole matrices ({error}): shrink the model again") from error
+    return tensors, metadata
 
 
 __all__ = ["MODELS", "Autoencoder", "Cost", "Model", "exports", "full_name", "get_model", "import_file", "load",
