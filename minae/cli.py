@@ -191,6 +191,17 @@ def _parser(argv):
     _import(sub)
     _json(sub)
 
+    sub = command(_compress, "minae compress model.safetensors digits.npy -o digits.mnc")
+    _apply(sub, "the compressed file, .mnc")
+    _json(sub)
+
+    sub = command(_decompress, "minae decompress model.safetensors digits.mnc -o r.npy")
+    sub.add_argument("model", type=Path, metavar="MODEL", help="the model that compressed the file")
+    sub.add_argument("file", type=Path, metavar="FILE", help="a file of `minae compress`")
+    sub.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the rows, .npy or .csv")
+    _import(sub)
+    _backend(sub)
+
     sub = command(_encode, "minae encode model.safetensors digits.npy -o codes.npy")
     _apply(sub)
 
@@ -286,10 +297,10 @@ def _data(parser):
     )
 
 
-def _apply(parser):
+def _apply(parser, written=".npy or .csv"):
     parser.add_argument("model", metavar="MODEL", help="a model or checkpoint that minae wrote")
     _data(parser)
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help=".npy or .csv")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help=written)
     _import(parser)
     _backend(parser)
 
@@ -525,6 +536,8 @@ def _train(args):
             resume=args.resume,
             callbacks=[] if args.json else [lambda _, history: _print_epoch(history[-1], args.epochs)],
         )
+        if hasattr(model, "calibrate"):
+            model.calibrate(X)
         model.save(args.output)
     if args.checkpoint is None and checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
@@ -639,6 +652,41 @@ def _shrink(args):
         return
     share = found["small"] / found["bytes"]
     print(f"saved {args.output}: {found['small']:,} bytes, {share:.0%} of the {found['bytes']:,} of {args.model}")
+
+
+def _compress(args):
+    """Write data as the code of a compressive model, in as few bits as its tables allow."""
+    from minae import compression
+
+    if args.output.suffix != ".mnc":
+        raise InputError(f"cannot write {str(args.output)!r}: its name must end in .mnc")
+    files.target(args.output)
+    model = _load(args)
+    coder, X = compression.tables(model), _read(args, model)
+    file = compression.compress(model, X)
+    files.replace(args.output, file)
+    found = {"rows": len(X), "bytes": len(file), "bits of the tables": coder.bits(model.encode(X))}
+    if args.json:
+        print(json.dumps(found))
+        return
+    each = 8 * len(file) / len(X)
+    print(f"saved {args.output}: {len(X):,} rows in {len(file):,} bytes, {each:.4g} bits a row")
+
+
+def _decompress(args):
+    """Write the rows that a file of `minae compress` holds, as the model decodes them."""
+    from minae import compression
+
+    _check_output(args.output)
+    model = _load(args)
+    try:
+        file = args.file.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"cannot read {args.file}: {error.strerror or error}; give a file of `minae compress`"
+        ) from error
+    r = compression.decompress(model, file)
+    _write(args.output, r)
 
 
 def _score(args):

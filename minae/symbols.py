@@ -1,5 +1,5 @@
-"""Codes of few values: bits, symbols, codebooks and supports. Each is hard forward, and says what its backward is
-worth.
+"""Codes of few values: bits, symbols, codebooks, whole numbers and supports. Each is hard forward, and says what its
+backward is worth.
 
 A hard choice has no derivative. Each code here holds the choice fixed as a constant that `cost_and_grad` returns with
 the cost, so that its backward pass is the ordinary gradient of the cost with that constant, and a gradient check passes
@@ -85,6 +85,84 @@ class Symbols(Layer):
         da = ws.multiply(y, ws.subtract(dh, ws.multiply(dh, y).sum(axis=2, keepdims=True)))
         da *= 1 / self.tau
         return da.reshape(len(dh), -1)
+
+
+class Rounded(Layer):
+    r"""k = round(z), the code as whole numbers, with what it costs in bits. In training z̃ = z + u − ½ stands for it.
+
+    (Ballé, Laparra and Simoncelli 2017)
+
+        P_j(k) = σ(v⁺) − σ(v⁻),   v^± = (k ± ½ − μ_j)/s_j      a logistic distribution over whole numbers
+        R = −Σ_j log₂ P_j(k_j)                                 bits, the mean over the batch
+
+    Rounding has no slope. A uniform u in [0, 1) moves z̃ as far from z as rounding would, and z̃ has a slope: 1. P is
+    the same function of z̃, and is the density of z̃ at it, the logistic density blurred by the noise.
+
+    Derivation: σ(a) − σ(b) = (eᵃ − eᵇ)/((1 + eᵃ)(1 + eᵇ)) = σ(a) σ(−b) (1 − e^{b − a}), and v⁺ − v⁻ = 1/s, so
+        log P = −ζ(−v⁺) − ζ(v⁻) + log(1 − e^{−1/s}),    ζ the softplus, ζ′ = σ
+    in which nothing cancels, however far z̃ lies from μ. With ∂v^±/∂z̃ = 1/s and ∂v^±/∂log s = −v^±,
+        ∂log P/∂z̃     = (σ(−v⁺) − σ(v⁻))/s
+        ∂log P/∂μ     = −∂log P/∂z̃
+        ∂log P/∂log s = −v⁺ σ(−v⁺) + v⁻ σ(v⁻) − (1/s)/(e^{1/s} − 1)
+    and R has them with the factor −1/(B ln 2).
+
+    A coder cannot use P as it is: two machines may differ in its last bit, and what follows would be noise. It uses
+    whole numbers, `counts`, of how often training data have each of `levels` values, from `low` on, and any other one.
+
+    m: width of z;  levels: of the tables;  mu, log_s: names of the parameters, each (m,)
+    """
+
+    def __init__(self, m, levels, mu="mu", log_s="log_s"):
+        self.m, self.levels, self.names = m, levels, (mu, log_s)
+
+    def shapes(self):
+        return dict.fromkeys(self.names, (self.m,))
+
+    def bind(self, parameters, state):
+        super().bind(parameters, state)
+        self.mu, self.log_s = (parameters[name] for name in self.names)
+        self.dmu, self.dlog_s = (parameters.gradient(name) for name in self.names)
+        self.values = state
+
+    def initialize(self, rng):
+        self.mu[...] = 0
+        self.log_s[...] = 0
+
+    def state(self):
+        return {"low": np.full(self.m, -(self.levels // 2)), "counts": np.zeros((self.m, self.levels + 1))}
+
+    def forward(self, z, u=None, mode=EVAL):
+        """z (B, m) -> z̃ (B, m), or without u the whole numbers k; and the cache (v⁺, v⁻, 1/s)."""
+        ws = self.ws
+        z = ws.rint(z) if u is None else ws.add(z, ws.subtract(u, 0.5))
+        per_s = ws.exp(ws.negative(self.log_s))
+        v = ws.multiply(ws.subtract(z, self.mu), per_s)
+        half = ws.multiply(per_s, 0.5)
+        return z, (ws.add(v, half), ws.subtract(v, half), per_s)
+
+    def bits(self, cache):
+        """−log₂ P of each number, (B, m)."""
+        ws, (above, below, per_s) = self.ws, cache
+        zeta = [kernels.activations.phi(v, "softplus", self.arena.empty(*v.shape)) for v in (ws.negative(above), below)]
+        nats = ws.subtract(ws.add(*zeta), ws.log(ws.negative(ws.expm1(ws.negative(per_s)))))
+        return ws.multiply(nats, 1 / np.log(2))
+
+    def rate(self, cache):
+        """R."""
+        bits = self.bits(cache)
+        return bits.sum() / len(bits)
+
+    def backward(self, dz, cache, weight=1.0):
+        """dz̃ += −weight/(B ln 2) ∂log P/∂z̃, and the same for μ and log s"""
+        ws, (above, below, per_s) = self.ws, cache
+        factor = -weight / (len(dz) * np.log(2))
+        sigma = [kernels.activations.phi(v, "sigmoid", self.arena.empty(*v.shape)) for v in (ws.negative(above), below)]
+        slope = ws.multiply(ws.multiply(ws.subtract(*sigma), per_s), factor)
+        self.dmu.add_rows(ws.negative(slope))
+        spread = ws.subtract(ws.multiply(below, sigma[1]), ws.multiply(above, sigma[0]))
+        spread -= ws.divide(per_s, ws.expm1(per_s))
+        self.dlog_s.add_rows(ws.multiply(spread, factor))
+        return ws.add(dz, slope)
 
 
 def log_probability(a, b):
