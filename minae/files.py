@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 import warnings
+import zlib
 from pathlib import Path
 
 from minae import kernels
@@ -140,6 +141,38 @@ def _not_finite(tensors):
     import numpy as np
 
     return next((name for name, a in tensors.items() if a.dtype.kind == "f" and not np.isfinite(a).all()), None)
+
+
+def packed(q, bits):
+    """Whole numbers as bytes: q + 2^{b−1} as b bits each, one after the other, then zlib."""
+    import numpy as np
+
+    unsigned = (q.reshape(-1, 1).astype(np.int16) + 2 ** (bits - 1)).astype(np.uint8)
+    return zlib.compress(np.packbits(np.unpackbits(unsigned, axis=1)[:, 8 - bits :]).tobytes(), 9)
+
+
+def unpacked(data, bits, shape):
+    """The inverse of `packed`. Raises ValueError for bytes that hold more or fewer numbers than the shape has."""
+    import numpy as np
+
+    count = int(np.prod(shape, dtype=np.int64))
+    expected = -(-count * bits // 8)
+    reader = zlib.decompressobj()
+    raw = reader.decompress(data, expected + 1)  # no further: a damaged file may promise any size
+    if len(raw) != expected or not reader.eof:
+        raise ValueError(f"{len(data)} bytes do not hold {count} numbers of {bits} bits")
+    each = np.unpackbits(np.frombuffer(raw, np.uint8))[: count * bits].reshape(count, bits)
+    unsigned = each @ (1 << np.arange(bits - 1, -1, -1))
+    return (unsigned - 2 ** (bits - 1)).astype(np.int8).reshape(shape)
+
+
+def restored(tensors, shrunk, dtype):
+    """The tensors of a file of `shrink.save` as floats: W = q s.     shrunk: what its metadata says of them"""
+    tensors = dict(tensors)
+    for name, shape in shrunk["matrices"].items():
+        q = unpacked(tensors.pop(f"{name}.whole").tobytes(), int(shrunk["bits"]), tuple(shape))
+        tensors[name] = (q * tensors.pop(f"{name}.scale")).astype(dtype)
+    return tensors
 
 
 @contextlib.contextmanager

@@ -8,11 +8,10 @@ only its own unit coarse. q is a whole number from −(2^{b−1} − 1) to 2^{b�
 round moves a weight by s_j/2 at most, half a step, either way; to cut the fraction off instead would move it by up to a
 whole step, and always towards 0. Biases and other vectors stay as they are: they are few.
 
-A file of `save` is read by `minae.load` as any other. Its matrices are whole numbers packed to b bits and compressed by
+A file of `save` is read by `load` as any other. Its matrices are whole numbers packed to b bits and compressed by
 zlib, which makes the many equal numbers of a pruned matrix short.
 """
 
-import zlib
 from typing import Any
 
 import numpy as np
@@ -34,30 +33,11 @@ def rounded(W, bits):
     return q.astype(np.int8), s
 
 
-def packed(q, bits):
-    """Whole numbers as bytes: q + 2^{b−1} as b bits each, one after the other, then zlib."""
-    unsigned = (q.reshape(-1, 1).astype(np.int16) + 2 ** (bits - 1)).astype(np.uint8)
-    return zlib.compress(np.packbits(np.unpackbits(unsigned, axis=1)[:, 8 - bits :]).tobytes(), 9)
-
-
-def unpacked(data, bits, shape):
-    """The inverse of `packed`. Raises ValueError for bytes that hold more or fewer numbers than the shape has."""
-    count = int(np.prod(shape, dtype=np.int64))
-    expected = -(-count * bits // 8)
-    reader = zlib.decompressobj()
-    raw = reader.decompress(data, expected + 1)  # no further: a damaged file may promise any size
-    if len(raw) != expected or not reader.eof:
-        raise ValueError(f"{len(data)} bytes do not hold {count} numbers of {bits} bits")
-    each = np.unpackbits(np.frombuffer(raw, np.uint8))[: count * bits].reshape(count, bits)
-    unsigned = each @ (1 << np.arange(bits - 1, -1, -1))
-    return (unsigned - 2 ** (bits - 1)).astype(np.int8).reshape(shape)
-
-
 @door(model=MODEL, bits=BITS)
 def save(model: Model, path: Any, bits: int) -> int:
     """Write the model with its matrices rounded to so many bits, 2 to 8. Returns the bytes of the file.
 
-    What `minae.load` then gives is the model with q s for W; a loaded model trains on from there.
+    What `load` then gives is the model with q s for W; a loaded model trains on from there.
     Raises InputError for a model without matrices, and where nothing can be written.
     """
     if bits > 8:
@@ -68,19 +48,10 @@ def save(model: Model, path: Any, bits: int) -> int:
         if not np.isfinite(W).all():
             raise InputError(f"cannot write {path}: {name} has NaN or infinite values; train again from finite ones")
         q, tensors[f"{name}.scale"] = rounded(W, bits)
-        tensors[f"{name}.whole"] = np.frombuffer(packed(q, bits), np.uint8)
+        tensors[f"{name}.whole"] = np.frombuffer(files.packed(q, bits), np.uint8)
         small[name] = list(W.shape)
     files.write(path, tensors, model.metadata() | {"shrunk": {"bits": bits, "matrices": small}})
     return files.target(path).stat().st_size
-
-
-def restored(tensors, shrunk, dtype):
-    """The tensors of a file of `save` as floats: W = q s.     shrunk: what its metadata says of them"""
-    tensors = dict(tensors)
-    for name, shape in shrunk["matrices"].items():
-        q = unpacked(tensors.pop(f"{name}.whole").tobytes(), int(shrunk["bits"]), tuple(shape))
-        tensors[name] = (q * tensors.pop(f"{name}.scale")).astype(dtype)
-    return tensors
 
 
 @door(model=MODEL, share=Number(low=0, high=1))

@@ -204,7 +204,7 @@ def test_train_every_model(options, minae, X, tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ("magic", "unknown model 'magic': choose one of undercomplete, "),
+        ("magic", "unknown model 'magic': choose one of distilled, undercomplete, "),
         ("classifier", "learns from x and y"),
         ("sparse --rho", "expected one argument"),
         ("sparse --roh 0.1", "--roh"),

@@ -8,7 +8,7 @@ import pytest
 
 import minae
 from minae import cli, compression
-from minae.compression import Tables
+from minae.coder import Tables
 from minae.errors import InputError
 
 pytest.importorskip("constriction")

@@ -39,11 +39,11 @@ def test_a_column_of_zeros_stays_one():
 def test_packing_loses_nothing(rng, bits, shape):
     largest = 2 ** (bits - 1) - 1
     q = rng.integers(-largest, largest + 1, shape).astype(np.int8)
-    data = shrink.packed(q, bits)
-    np.testing.assert_array_equal(shrink.unpacked(data, bits, shape), q)
+    data = files.packed(q, bits)
+    np.testing.assert_array_equal(files.unpacked(data, bits, shape), q)
     for wrong in ((shape[0] + 2, shape[1] + 9), (shape[0] + 1, shape[1] + 8)):
         with pytest.raises(ValueError, match="do not hold"):
-            shrink.unpacked(data, bits, wrong)
+            files.unpacked(data, bits, wrong)
 
 
 def test_a_shrunk_file_is_read_as_any_other(model, rng, tmp_path):

@@ -12,6 +12,7 @@ from .idx import at_home, one_line, scaled
 
 NATURAL = "natural_images/kodak24_gray_512x768.npz"
 KANNADA = "kannada_mnist/kannada_mnist_10k.npz"
+KODAK = "kodak_colour/kodak24_rgb_256x384.npz"
 OMNIGLOT = "omniglot_small/omniglot_small.npz"
 
 
@@ -30,6 +31,13 @@ def natural_images():
     """24 grey photographs (Kodak), uint8 (24, 512, 768), from the folder `$MINAE_DATA`; they do not ship with minae."""
     advice = f"put them, an array (images, height, width), into MINAE_DATA/{NATURAL}, or use patches of digits"
     return _arrays(NATURAL, "X", "natural images", advice)[0]
+
+
+def kodak():
+    """24 colour photographs (Kodak), uint8 (24, 256, 384, 3), from the folder `$MINAE_DATA`; they do not ship with
+    minae."""
+    advice = f"put them, an array images (24, 256, 384, 3), into MINAE_DATA/{KODAK}"
+    return _arrays(KODAK, "images", "colour photographs", advice)[0]
 
 
 def kannada_digits():

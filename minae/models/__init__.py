@@ -105,10 +105,8 @@ def _read(path):
     """The tensors and the metadata of a file, of one that `shrink.save` wrote too."""
     tensors, metadata = files.read(path)
     if "shrunk" in metadata:
-        from minae import shrink
-
         try:
-            tensors = shrink.restored(tensors, metadata["shrunk"], metadata["dtype"])
+            tensors = files.restored(tensors, metadata["shrunk"], metadata["dtype"])
         except (KeyError, TypeError, ValueError, AttributeError, zlib.error) as error:
             raise InputError(f"{path} does not hold whole matrices ({error}): shrink the model again") from error
     return tensors, metadata

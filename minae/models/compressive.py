@@ -1,6 +1,7 @@
 from typing import Any
 
 from minae import kernels
+from minae.coder import Tables
 from minae.models.autoencoder import Autoencoder
 from minae.options import Count, Settled, Weight
 from minae.symbols import Rounded
@@ -63,8 +64,6 @@ class CompressiveAutoencoder(Autoencoder):
 
     def calibrate(self, X: Any) -> None:
         """Count which whole numbers X has, training data: `minae.compression` codes by these counts."""
-        from minae.compression import Tables
-
         found = Tables.of(self.encode(X), self.levels)
         for name, values in (("low", found.low), ("counts", found.counts)):
             self.state[name][...] = self.backend.from_numpy(values.astype(self.dtype))
