@@ -82,6 +82,8 @@ STEPS = [
     ("predictive_sparse", dict(sizes=(784, 60))),
     ("generative_adversarial", dict(penalty=0.1)),
     ("domain_adversarial", dict()),
+    ("cycle", dict(penalty=0.1)),
+    ("diffusion", dict()),
     ("slow_feature", dict()),
     ("total_correlation", dict(sizes=(784, 30, 2), rows=10_000)),
     ("classifier", dict()),
