@@ -295,9 +295,9 @@ section.figure(
 # keep 12% to 16% of the labels, where chance would keep 10%. With the cycle, digits come home three times as closely as
 # without it. The digit in between is an exchange like the one that we wrote down by hand, only less clean. The local
 # translators keep 86% and 89% of the labels, of the 90% that the classifier can read at all, *with or without* the
-# cycle. So the cycle did not do it. A local translator cannot exchange a seven for a one, since it cannot see which digit it
-# is looking at. Of all the answers of low cost, its form leaves few, and the right one is among them. The translators
-# of CycleGAN are convolutional, and begin with the layout of the picture that they are given.
+# cycle. So the cycle did not do it. A local translator cannot exchange a seven for a one, since it cannot see which
+# digit it is looking at. Of all the answers of low cost, its form leaves few, and the right one is among them. The
+# translators of CycleGAN are convolutional, and begin with the layout of the picture that they are given.
 #
 # The rival deserves its due: matching 20 principal axes by their variance and skewness, without training, keeps more
 # than half of the labels, far more than the dense game.
@@ -453,9 +453,9 @@ if section.size != "quick":
 
 # %% [markdown]
 # The ink of G(a) says little of the ink of a: their correlation is −0.3. And yet F brings it back, with a correlation
-# of 0.95, and noise of 0.02 does not disturb it. So the message is there, and it is not faint. The
-# dense G exchanges digits anyway, and it chooses *which* digit to draw, and how, by the ink. This is hidden in plain
-# sight, and the test by noise cannot see it. The test finds one way of hiding. It does not prove that there is none.
+# of 0.95, and noise of 0.02 does not disturb it. So the message is there, and it is not faint. The dense G exchanges
+# digits anyway, and it chooses *which* digit to draw, and how, by the ink. This is hidden in plain sight, and the test
+# by noise cannot see it. The test finds one way of hiding. It does not prove that there is none.
 #
 # What follows? The cycle is worth having where information must not be lost. It is not a teacher of the right
 # translation. Whoever wants that must put it into the form of the translators, or into a few pairs, or into a
