@@ -1,9 +1,8 @@
 """C.7 Cycle Consistency
 
 Equations: none
-Figures: retrieval (translated codes: how often the nearest is the true partner); translations (digits and their
-negatives: what six translators make); kept (share of the labels that a translation keeps); hidden (a message that no
-eye sees, and noise that finds it)
+Figures: retrieval (how often the nearest code is the true partner); translations (what each one makes of digits);
+kept (share of the labels that a translation keeps); hidden (a message that no eye sees, and noise that finds it)
 
 Autoencoders have one domain: x goes to h, and h comes back to x. Suppose now that there are two domains, such as
 photographs and paintings, or the voices of two speakers, and that no row of the one is paired with a row of the other.
