@@ -172,7 +172,7 @@ section.figure(
 # %%
 digits, rng = data.mnist(full=section.size == "full"), np.random.default_rng(section.seed)
 order = rng.permutation(len(digits.train))  # neighbours in the file are often of one hand
-kept, out = order[: section.pick(1500, 4500, 50_000)], order[-1500:]
+kept, out = order[: section.pick(1500, 4500, 30_000)], order[-section.pick(1500, 1500, 20_000) :]
 X, y, held = digits.train[kept], digits.train_labels[kept].astype(int), digits.train[out]
 X_test, y_test = digits.test[:1000], digits.test_labels[:1000].astype(int)
 count = section.pick(300, 1000, 1000)
@@ -302,6 +302,7 @@ for name, several in sets.items():
         "Fréchet distance of features", [frechet(judge.encode(made), target) for made in several], of=name
     )
 section.claim("held-out digits are nearer than noise", quality["held-out digits"], "<", quality["noise"])
+section.guard("KL to uniform classes, diffusion", coverage["diffusion"], "<=", 0.1)
 if section.size != "quick":
     section.claim(
         "diffusion covers the classes better than the chain of one denoiser",
@@ -464,7 +465,7 @@ density = {}
 for name, several in sets.items():
     values = []
     for made in several:
-        width = max((0.13, 0.16, 0.2, 0.25, 0.3), key=lambda width: parzen(made, held[1000:], width))
+        width = max((0.13, 0.16, 0.2, 0.25, 0.3), key=lambda width: parzen(made, held[1000:1500], width))
         values.append(parzen(made, X_test, width))
     density[name] = section.number("Parzen log-density of test digits, nats", values, of=name)
 section.claim(
