@@ -331,11 +331,11 @@ section.figure(
 )
 
 # %% [markdown]
-# What do we see at default size? Diffusion and the GAN have the smallest distances of the models, 6.8 and 7.7, and the
-# smallest KL, 0.03 and 0.02. The chain of one denoiser draws too many ones: it began at an empty picture, and 50 steps
-# do not take it everywhere. The variational autoencoder covers the classes better, and its draws are too soft (13). The
-# eye agrees with most of this. But the best generator of all, by both measures, is k-means, which draws nothing: 2.6,
-# where held-out digits have 2.5.
+# What do we see at default size? Diffusion and the GAN have the smallest distances of the models, 5.2 and 6.9, and
+# diffusion has the smallest KL, 0.03. The chain of one denoiser has the largest, 0.12: it began at an empty picture,
+# which is nearest to a one, and 50 steps do not take it everywhere. The variational autoencoder covers the classes
+# better, and its draws are too soft (12). The eye agrees with most of this. But the best generator of all, by both
+# measures, is k-means, which draws nothing: 2.7, where held-out digits have 2.1.
 #
 # The Fréchet distance has a catch besides. Two halves of the *same* data have a distance above 0, because μ and Σ of a
 # finite set scatter, and every scatter adds. The bias falls about as 1/rows. So a number from 500 draws must not be
@@ -398,11 +398,11 @@ section.claim("the parrot is caught: z", verdict["a parrot"], ">", 4)
 section.claim("held-out digits are not: z", verdict["held-out digits"], "<=", 4)
 
 # %% [markdown]
-# What do we see? None of the five models passes 4, and diffusion comes closest: 1.4 here, and up to 3.4 with other
-# seeds. The parrot has 11.8, and the centres of k-means have 11.4, each of which is the mean of four or five training
-# digits. So the test finds out what both measures above could not. The second number is harder to read. It is 0.94 for
-# the parrot, but it is 0.67 for diffusion too, and 0.68 for the adversarial autoencoder. Their draws are smooth, and a
-# smooth picture lies nearer to all real digits, training or not.
+# What do we see? None of the five models passes 4. Diffusion comes closest: 2.9 here, and 1.4 to 3.4 with other seeds,
+# so it seems to lean a little on its training digits. The parrot has 11.8, and the centres of k-means have 11.7, each
+# of which is the mean of four or five training digits. So the test finds out what both measures above could not. The
+# second number is harder to read. It is 0.95 for the parrot, but it is 0.65 for diffusion too, and 0.61 for the
+# adversarial autoencoder. Their draws are smooth, and a smooth picture lies nearer to all real digits, training or not.
 #
 # And the perfect diffusion model? Its cost is a mean over *training* digits. Nobody can have a smaller one than the
 # exact mean E[x | x_t] under the distribution that gives each training digit the same probability. It has a formula, a
@@ -445,7 +445,7 @@ section.claim("the perfect model is a parrot: z", z, ">", 4)
 # The least J belongs to a parrot. Whatever is new in the draws of a diffusion model comes from what its network
 # *cannot* do: it cannot tell 4500 digits apart in noise, and its answers are smooth in x_t. A larger network, or a
 # longer training on the same few digits, comes closer to the parrot, and z would show it. On test digits the order of
-# the two costs is the other way round, 14.5 for the trained model and 16.3 for the perfect one.
+# the two costs is the other way round, 14.7 for the trained model and 16.4 for the perfect one.
 #
 # ## A measure that prefers blurred averages
 # Before FID there was the Parzen window: put a Gaussian around each draw, and report the mean log-density of the test
@@ -476,9 +476,9 @@ section.claim(
 )
 
 # %% [markdown]
-# The centres of k-means reach 204 nats, and digits of the training set 109. Diffusion has 171, more than real digits
+# The centres of k-means reach 199 nats, and digits of the training set 107. Diffusion has 169, more than real digits
 # have. So a measure by which the data themselves are mediocre draws of themselves prefers whatever is smooth. It tells
-# nothing of the GAN either, whose draws are nearly black and white and get 9.
+# nothing of the GAN either, whose draws are nearly black and white and get 16.
 #
 # ## Between two digits
 # A code is also a place to walk. Take two test digits, and go from the one to the other in a straight line: once in
@@ -519,9 +519,9 @@ section.figure(
 )
 
 # %% [markdown]
-# At default size the middle of the way is 4.7 from the nearest training digit in the code of the variational
-# autoencoder, 5.0 in that of the adversarial one, and 5.4 in pixels. Test digits themselves have 5.0. So half way in a
-# code one is as near to digits as a digit is, though smooth pictures are favoured here again.
+# At default size the middle of the way is 4.7 from the nearest training digit in both codes, and 5.4 in pixels. Test
+# digits themselves have 4.9. So half way in a code one is as near to digits as a digit is, though smooth pictures are
+# favoured here again.
 #
 # ## One table
 # The table has every model and every set by every measure. Read it by column first: which row wins? Then ask of each
@@ -550,10 +550,10 @@ section.figure(
 # %% [markdown]
 # No model wins everywhere, and each column is won by a row that should not win. A table without the rows of k-means, of
 # training digits and of held-out digits would have hidden that. What would one choose? For draws that look like digits
-# and are of all kinds, diffusion: of the five it has the best Fréchet distance, is near the best in coverage, and has
-# the plainest of costs, a squared error, without a game that must be kept in balance. It pays with time. A decoder
-# draws 1000 digits in one pass, some hundredths of a second, and the way back from noise takes fifty passes, some
-# seconds. For a code that one can walk in, the autoencoders.
+# and are of all kinds, diffusion: of the five it has the best Fréchet distance and the best coverage, with the plainest
+# of costs, a squared error, without a game that must be kept in balance. It pays with time. A decoder draws 1000 digits
+# in one pass, some hundredths of a second, and the way back from noise takes fifty passes, some seconds. For a code
+# that one can walk in, the autoencoders.
 #
 # ## Exercises
 # 1. On paper. Take the diffusion sampler with a single step, from t = 1 to u = 0, and with the exact mean r. What does
