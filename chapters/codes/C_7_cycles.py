@@ -39,7 +39,7 @@ on = dict(backend=section.backend)
 # ## Four players and three terms
 # The cost of the translators has three terms,
 #
-#     J = L_G + λ Cycle + μ Identity
+#     J = L_G + λ_C Cycle + λ_I Identity
 #
 #   - L_G is the game. A discriminator d_b gives a logit for "this is a b of the data", and G is paid where it takes
 #     G(a) for one. A second discriminator d_a does the same for F. The discriminators have turns of their own.
@@ -341,7 +341,7 @@ if section.size != "quick":
     )
 
 # %% [markdown]
-# With the identity term about 45% of the labels are kept, where game and cycle alone keep about 10%. But to do nothing
+# With the identity term about 45% of the labels are kept, where game and cycle alone keep 12%. But to do nothing
 # keeps half of them, and matching moments keeps more than either. The term holds the translator near the identity; it
 # does not teach it to turn a digit. Where the identity is a good first guess, as from horse to zebra, this is a help.
 #

@@ -17,8 +17,8 @@ class CycleConsistent(Model):
     r"""Two translators between two domains whose rows are not paired.     (20.10.4; Zhu et al. 2017)
 
         b̂ = G(a),  â = F(b)       the translations
-        turn D   J = L_D + λ′ R1                           moves d_a and d_b, which tell b from b̂, and a from â
-        turn G   J = L_G + λ Cycle + μ Identity            moves G and F
+        turn D   J = L_D + λ R1                            moves d_a and d_b, which tell b from b̂, and a from â
+        turn G   J = L_G + λ_C Cycle + λ_I Identity        moves G and F
             L_G      = the generators' costs of both games     b̂ shall be taken for a b, and â for an a
             Cycle    = Σ |F(b̂) − a| + Σ |G(â) − b|             there and back again; means over the batch
             Identity = Σ |G(b) − b| + Σ |F(a) − a|             each translator leaves its *target* domain alone
@@ -30,10 +30,10 @@ class CycleConsistent(Model):
 
     Derivation: a and b are data, so that Cycle and Identity pull at the translations alone. b̂ stands in two terms of
     turn G, in the game of d_b and in F(b̂), and the slopes of both are added. (Each slope: `minae.losses`.)
-        Cycle:     dF(b̂) = λ ∂Cycle/∂F(b̂) → F's parameters, and on to b̂:  db̂ = (∂F(b̂)/∂b̂)ᵀ dF(b̂)
+        Cycle:     dF(b̂) = λ_C ∂Cycle/∂F(b̂) → F's parameters, and on to b̂:  db̂ = (∂F(b̂)/∂b̂)ᵀ dF(b̂)
         L_G:       dt → db̂ += (∂t/∂b̂)ᵀ dt through d_b, whose parameters get no gradient
         then       db̂ → G's parameters; a is data and gets none; likewise with the domains exchanged
-        Identity:  dG(b) = μ ∂Identity/∂G(b) → G's parameters
+        Identity:  dG(b) = λ_I ∂Identity/∂G(b) → G's parameters
     In turn D the translations are held fixed, and nothing goes on to G and F.
     """
 
@@ -49,11 +49,11 @@ class CycleConsistent(Model):
     discriminator = Widths((100,), "widths of the hidden layers of d_a and d_b")
     game = Choice("non_saturating", "costs of the games", among=tuple(GAMES))
     loss = Choice("laplace", "the distance in Cycle and Identity", among=("laplace", "gaussian"))
-    cycle = Weight("Cycle", 10.0, "weight λ of the cycle")
+    cycle = Weight("Cycle", 10.0, "weight λ_C of the cycle")
     identity = Weight(
-        "Identity", 0.0, "weight μ of the identity on the target domain, left out where a and b have two widths"
+        "Identity", 0.0, "weight λ_I of the identity on the target domain, left out where a and b have two widths"
     )
-    penalty = Weight("R1", 0.0, "weight λ′ of R1, the slope of d_a and d_b at the data")
+    penalty = Weight("R1", 0.0, "weight λ of R1, the slope of d_a and d_b at the data")
     image = Widths(None, "(C, H, W) of a and of b, for `channels`", fewest=3, most=3, optional=True)
     channels = Widths(None, "makes G and F local: 3 × 3 convolutions with these channels between", optional=True)
     cases = {
