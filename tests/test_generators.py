@@ -204,3 +204,13 @@ def test_translators_of_two_widths_have_no_identity(rng):
     for wrong in (dict(image=(1, 2, 2)), dict(image=(1, 2, 2), channels=(2,))):
         with pytest.raises(InputError, match="image is"):
             CycleConsistent((3, 3), **wrong)
+
+
+def test_arrays_of_the_host_go_in_and_come_out_on_every_backend(backend, rng):
+    x, gaussian = rng.random((8, 4)), dict(loss="gaussian", corruption="gaussian")
+    model = DiffusionModel((4, 3, 2), backend=backend)
+    translators = CycleConsistent((4, 4), image=(1, 2, 2), channels=(2,), identity=0.5, penalty=0.1, backend=backend)
+    translators.fit(x, b=x[::-1].copy(), epochs=1, batch_size=4, progress=False)
+    made = [model.sample(8, steps=3), model.score(x, 0.5), translators.translate(x), translators.translate_back(x)]
+    made += [minae.DenoisingAutoencoder((4, 3), backend=backend, **more).sample(8, steps=3) for more in ({}, gaussian)]
+    assert all(isinstance(each, np.ndarray) and each.shape == (8, 4) for each in made)
