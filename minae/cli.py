@@ -212,6 +212,17 @@ def _parser(argv):
     _apply(sub)
     sub.add_argument("--picture", type=Path, help="also draw the first rows and their reconstructions (square images)")
 
+    sub = command(_sample, "minae sample model.safetensors -n 48 -o sheet.png")
+    sub.add_argument("model", metavar="MODEL", help="a model or checkpoint that minae wrote, of a kind that draws")
+    sub.add_argument("-n", "--count", type=int, default=16, metavar="N", help="how many (default 16)")
+    sub.add_argument("--seed", type=int, default=0, help="of the draws (default 0)")
+    sub.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help=".npy, .npz or .csv; .png, a sheet; .txt, or none, for texts"
+    )
+    _import(sub)
+    _backend(sub)
+    _json(sub)
+
     sub = command(_bench, "minae bench 784-500 contractive --rounds 3")
     sub.add_argument("workloads", metavar="WORKLOAD", nargs="*", help="names as the command prints them; default: all")
     sub.add_argument("--rounds", type=int, default=5, help="in each, every contestant takes its turns (default 5)")
@@ -729,6 +740,50 @@ def _reconstruct(args):
         plots.save(plots.images(rows, shape=shape), args.picture)
 
 
+def _sample(args):
+    """Draw new rows from a model that is a generator: as an array, as a sheet of pictures, or as lines of text."""
+    output = args.output
+    if output is not None and output.suffix not in (".npy", ".npz", ".csv", ".png", ".txt"):
+        raise InputError(f"cannot write {str(output)!r}: its name must end in .npy, .npz, .csv, .png or .txt")
+    if output is not None:
+        files.target(output)
+    model = _load(args)
+    if not hasattr(model, "sample"):
+        able = ", ".join(name for name, kind in registry().items() if hasattr(kind, "sample"))
+        raise InputError(f"a model of kind {model.name!r} is no generator: those that draw are {able}")
+    made = model.sample(args.count, seed=args.seed)
+    texts = isinstance(made, list)
+    if texts != (output is None or output.suffix == ".txt"):
+        words = "texts, which go to a .txt" if texts else "rows of numbers, which go to a .npy, .npz, .csv or .png"
+        raise InputError(f"this model draws {words}: give it as -o FILE")
+    if texts:
+        text = "".join(f"{line}\n" for line in made)
+        if output is None:
+            print(json.dumps({"samples": made}) if args.json else text, end="\n" * args.json)
+            return
+        files.replace(output, text.encode())
+    elif output.suffix == ".png":
+        _sheet(made, output)
+    else:
+        _write(output, made, quiet=args.json)
+    shape = [len(made)] if texts else list(made.shape)
+    if args.json:
+        print(json.dumps({"output": str(output), "model": model.name, "shape": shape, "seed": args.seed}))
+    elif texts or output.suffix == ".png":
+        print(f"saved {output}: {len(made)} samples of a model of kind {model.name}, seed {args.seed}")
+
+
+def _sheet(made, path):
+    """Samples as grey pictures of one sheet, at most 12 in a row."""
+    from minae import plots
+
+    pictures = made.mean(axis=1) if made.ndim == 4 else made  # of colours, their mean
+    shape = pictures.shape[1:] if pictures.ndim == 3 else (round(pictures.shape[1] ** 0.5),) * 2
+    if pictures.ndim == 2 and math.prod(shape) != pictures.shape[1]:
+        raise InputError(f"a .png shows square pictures, and a sample has {made.shape[1]} numbers: write a .npy")
+    plots.save(plots.sheet(pictures.clip(0, 1), shape=shape), path)
+
+
 def _load(args):
     return load(args.model, backend=args.backend)
 
@@ -758,7 +813,7 @@ def _check_output(path):
     files.target(path)
 
 
-def _write(path, array):
+def _write(path, array, quiet=False):
     import io
 
     import numpy as np
@@ -766,11 +821,14 @@ def _write(path, array):
     buffer = io.BytesIO()
     if path.suffix == ".npy":
         np.save(buffer, array)
+    elif path.suffix == ".npz":
+        np.savez_compressed(buffer, x=array)
     else:
         np.savetxt(buffer, array.reshape(len(array), -1), delimiter=",", fmt="%.9g")
     former = ", in place of the file that was there" if path.exists() else ""
     files.replace(path, buffer.getvalue())
-    print(f"saved {path}: {' × '.join(map(str, array.shape))} {array.dtype}{former}")
+    if not quiet:
+        print(f"saved {path}: {' × '.join(map(str, array.shape))} {array.dtype}{former}")
 
 
 def _bench(args):

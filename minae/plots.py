@@ -60,6 +60,14 @@ METHODS = {  # first words of a label -> its look
     "LISTA": Look(PURPLE, "--", "h"),
     "exact": Look(BLACK, ":", "D"),
     "kernel ridge": Look(BLACK, "-", "v"),
+    "moment matching": Look(BLACK, "-", "P"),
+    "dense": Look(RED, "-.", "o"),
+    "local": Look(GREEN, "-.", "s"),
+    "adversarial": Look(GREEN, ":", "D"),
+    "GAN": Look(RED, "-.", "s"),
+    "diffusion": Look(BLUE, "--", "^"),
+    "k-means": Look(GREY, "--", "P"),
+    "training digits": Look(BLACK, "-.", "o"),
 }
 OTHERS = [
     Look(*parts)
@@ -124,6 +132,15 @@ def images(rows, title=None, shape=(28, 28), columns=12):
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
     return fig
+
+
+def sheet(x, title=None, shape=(28, 28), columns=12):
+    """All of the images x (k, pixels), so many in a row, each row with the number of its first one."""
+    rows = {}
+    for start in range(0, len(x), columns):
+        row = np.reshape(x[start : start + columns], (-1, np.prod(shape)))
+        rows[str(start + 1)] = np.pad(row, ((0, min(columns, len(x)) - len(row)), (0, 0)))
+    return images(rows, title, shape, columns)
 
 
 def codes(panels, labels, title=None):

@@ -22,7 +22,7 @@ def test_the_named_layer_catches_it(name):
 def test_finite_differences_do_not(name):
     """Why there are further layers: to them these gradients are right, and so they are, of the wrong cost."""
     fault = BY_NAME[name]
-    assert check_gradient(fault.make(), X[:4])
+    assert not safeguards.gradient(fault.make)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

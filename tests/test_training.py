@@ -82,6 +82,8 @@ STEPS = [
     ("predictive_sparse", dict(sizes=(784, 60))),
     ("generative_adversarial", dict(penalty=0.1)),
     ("domain_adversarial", dict()),
+    ("cycle", dict(penalty=0.1)),
+    ("diffusion", dict()),
     ("slow_feature", dict()),
     ("total_correlation", dict(sizes=(784, 30, 2), rows=10_000)),
     ("classifier", dict()),
@@ -111,7 +113,7 @@ def beside(model, X):
     """The fields that a model has beside x, for the rows of X."""
     rows, rng = len(X), np.random.default_rng(1)
     y = np.arange(rows) % 10 if hasattr(model, "classes") else rng.standard_normal((rows, model.sizes[-1]))
-    known = {"y": y, "next": X[::-1].copy(), "target": np.arange(rows) % 2}
+    known = {"y": y, "next": X[::-1].copy(), "target": np.arange(rows) % 2, "b": y}
     return {name: known[name] for name in list(model.fields)[1:]}
 
 

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minae import ContractiveAutoencoder, SparseAutoencoder, UndercompleteAutoencoder, VariationalAutoencoder, ops
+from minae import (
+    ContractiveAutoencoder,
+    CycleConsistent,
+    DiffusionModel,
+    GenerativeAdversarial,
+    SparseAutoencoder,
+    UndercompleteAutoencoder,
+    VariationalAutoencoder,
+    ops,
+)
 from minae.chapters.ch14 import safeguards as tests
 from minae.chapters.ch14.safeguards import tiny
 from minae.contraction import Contraction
@@ -238,6 +247,70 @@ class Scaled(UndercompleteAutoencoder):
         return cost
 
 
+class LeavesItsGradient(GenerativeAdversarial):
+    """Turn G lets a gradient run into d, where it lies until turn D and is added there: `zero_grad` of one player."""
+
+    left = 0.0
+
+    def cost_and_grad(self, x, z, turn="D", mode="train", need_grad=True):
+        cost = super().cost_and_grad(x=x, z=z, turn=turn, mode=mode, need_grad=need_grad)
+        if need_grad and turn == "D":
+            self.parameters.grad[...] += self.left
+        elif need_grad:
+            t, d_cache = self.d.forward(self.g.forward(z, mode)[0], mode)
+            before = self.parameters.grad.copy()
+            self.d.backward(self.game.generator(t)[1], d_cache, need_dx=False)
+            self.left = self.parameters.grad - before
+            self.parameters.grad[...] = before
+        return cost
+
+
+class SlopePenalty(Contraction):
+    r"""P = (‖w‖ − 1)² for a d without hidden units that bend, whose slope ∂d/∂x is w = D_1 D_2 at every row.
+    (Gulrajani et al. 2017)
+
+    Derivation: ∂P/∂w = 2 (‖w‖ − 1) w/‖w‖,  then dD_1 = dw D_2ᵀ and dD_2 = D_1ᵀ dw.
+    With `of_the_batch` each norm goes over the B rows in place of the n features: it is √B |w_i|, and
+        P = 1/n Σ_i (√B |w_i| − 1)²,    ∂P/∂w_i = 2/n (√B |w_i| − 1) √B sign w_i
+    """
+
+    of_the_batch = False
+
+    def value(self, caches, near=None, xi=None, need_grad=True):
+        (first, second), B = self.affine, len(caches[-1])
+        w = first.W @ second.W
+        size = np.sqrt(B) * abs(w) if self.of_the_batch else np.linalg.norm(w)
+        inner = np.sqrt(B) * np.sign(w) / len(w) if self.of_the_batch else w / size
+        P = np.square(size - 1).mean()
+        return (P, 2 * (size - 1) * inner) if self.weight else (None, None)
+
+    def backward(self, caches, dw, near=None, share=1.0):
+        first, second = self.affine
+        if dw is not None:
+            first.dW.array[...] += self.weight * dw @ second.W.T
+            second.dW.array[...] += self.weight * first.W.T @ dw
+
+
+class SlopePenaltyOfTheBatch(SlopePenalty):
+    of_the_batch = True
+
+
+class IdentityOfTheSource(CycleConsistent):
+    """Identity is ‖G(a) − a‖ + ‖F(b) − b‖: each translator is to leave alone what it has to translate."""
+
+    def leave_alone(self, a, b, mode, need_grad):
+        return super().leave_alone(b, a, mode, need_grad)
+
+
+class Rootless(DiffusionModel):
+    """x_t = ᾱ x + √(1 − ᾱ) ε"""
+
+    def noised(self, x, t, eps):
+        x_t = super().noised(x, t, eps)
+        root = np.cos(np.pi / 2 * t)
+        return x_t + (root * root - root) * x
+
+
 def scaled(**changes):
     model = _deep(Scaled)(**changes)
     model.scale = 3.0
@@ -279,6 +352,19 @@ def _loss(loss):
     return tiny(mutant, sizes=(7, 5, 3))
 
 
+def _game(Model, **options):
+    return tiny(Model, activation="tanh", discriminator=(4,), last="identity", **options)
+
+
+def _critic(Penalty):
+    mutant = mutate(GenerativeAdversarial, contraction=lambda model: Penalty(model.d, model.weights, "R1"))
+    return tiny(mutant, activation="identity", discriminator=(4,), last="identity", penalty=1.0)
+
+
+def _cycle(Model):
+    return tiny(Model, sizes=(7, 4, 7), activation="tanh", discriminator=(4,), identity=0.5, loss="gaussian")
+
+
 def at_random(shape):
     return np.random.default_rng(0).standard_normal(shape)
 
@@ -296,6 +382,10 @@ FAMILIES = {
     "sparse, KL": _family(_kl(KLSparsity), {"3": tests.rate_is_of_the_batch}),
     "contractive": _family(_contractive(Contraction), {"1 Jf": tests.jacobian, "3": tests.encoder_contracts}),
     "variational": _family(_variational(VariationalAutoencoder), {"2": tests.monte_carlo, "3": tests.kl_acts}),
+    "adversarial pair": _family(_game(GenerativeAdversarial), {"3": tests.turns_are_apart}),
+    "critic with a slope of 1": _family(_critic(SlopePenalty), {"3": tests.slope_becomes_1}),
+    "cycle": _family(_cycle(CycleConsistent), {"3": tests.identity_of_a_perfect_pair}),
+    "diffusion": _family(_variational(DiffusionModel), {"2": tests.noise_keeps_the_variance}),
 }
 
 # fmt: off
@@ -318,6 +408,8 @@ FAULTS = [
           "contractive", _contractive(ContractionOfTheSum)),
     Fault("noise is scaled by e^log_var", "two VAEs from scratch", "2",
           "variational", _variational(mutate(Variational, power=1.0))),
+    Fault("ᾱ for √ᾱ in front of x", "every student's first diffusion", "2",
+          "diffusion", _variational(Rootless)),
     Fault("KL is clamped to a capacity of 0", "a VAE for anomaly detection", "3",
           "variational", _variational(mutate(Variational, capacity=0.0))),
     Fault("KL is divided by the number of pixels", "a framework's own VAE example", "3",
@@ -332,6 +424,12 @@ FAULTS = [
           "undercomplete", _deep(TopLayerOnly)),
     Fault("weights tied once, then drifting", "a framework's tied layer", "3",
           "tied", _plain(TiedOnce, tied=True)),
+    Fault("generator's step leaves gradients in d", "an image translator's training", "3",
+          "adversarial pair", _game(LeavesItsGradient)),
+    Fault("gradient penalty's norm over the batch", "the first public WGAN-GP, and others", "3",
+          "critic with a slope of 1", _critic(SlopePenaltyOfTheBatch)),
+    Fault("identity term on the source domain", "five courses on CycleGAN", "3",
+          "cycle", _cycle(IdentityOfTheSource)),
     Fault("upstream gradient of ones through a softmax", "a NumPy library of layers", "control",
           "softmax alone", _loss(lambda arena, weights: Upstream(arena, weights, np.ones))),
 ]

@@ -31,11 +31,18 @@ def tiny(Model, sizes=(7, 5), **options):
     return make
 
 
+def reports(model, rows=4, **settings):
+    """What central differences say of a model's gradient, turn by turn. A second domain, b, has the last rows of X."""
+    others = {"b": X[-rows:]} if "b" in model.fields else {}
+    for turn in model.turns or [None]:
+        yield check_gradient(model, X[:rows], turn=turn, entries=12, **others, **settings)
+
+
 def gradient(make, rows=4):
     """1. Central differences of a term, or of all together, are not its gradient; or the check refuses the model, since
     its cost is random, or its copy's is another."""
     try:
-        return not check_gradient(make(), X[:rows], entries=12)
+        return not all(reports(make(), rows))
     except InputError:
         return True
 
@@ -124,18 +131,54 @@ def stays_tied(make):
     return not np.array_equal(model.g.layers[0].W, model.f.layers[0].W.T)
 
 
+def noise_keeps_the_variance(make, rows=20_000):
+    """2. x_t = √ᾱ x + √(1 − ᾱ) ε has not the variance of x, where x has the variance of ε: off by five errors."""
+    model, rng = make(), np.random.default_rng(0)
+    x, eps, t = rng.standard_normal((rows, 1)), rng.standard_normal((rows, 1)), rng.uniform(size=(rows, 1))
+    return abs(model.noised(x, t, eps).var() - 1) > 5 * np.sqrt(2 / rows)
+
+
+def turns_are_apart(make):
+    """3. A turn of the generator before it changes the gradient of the discriminator's turn."""
+    model, found = make(), []
+    z = np.random.default_rng(0).standard_normal((4, model.sizes[-1]))
+    for turn in ("D", "G", "D"):
+        model.cost_and_grad(X[:4], z=z, turn=turn)
+        found.append(model.parameters.grad.copy())
+    return not np.array_equal(found[0], found[2])
+
+
+def slope_becomes_1(make):
+    """3. A large weight of the gradient penalty does not bring the slope of d, which is linear, to 1."""
+    model = make(penalty=100.0)
+    model.fit(X, epochs=300, batch_size=32, optimizer={"D": Adam(0.01), "G": SGD(1e-6)}, progress=False)
+    return abs(np.linalg.norm(model.d.layers[0].W @ model.d.layers[2].W) - 1) > 0.1
+
+
+def identity_of_a_perfect_pair(make):
+    """3. Identity is not 0 for translators that are right: a is 0 always, b is 1 always, G(x) = 1 and F(x) = 0."""
+    model = make()
+    model.parameters.flat[...] = 0
+    model.G.layers[-2].b[...] = 1
+    cost = model.cost_and_grad(np.zeros((4, 7)), b=np.ones((4, 7)), turn="G")
+    return abs(float(cost["Identity"])) > 1e-12
+
+
 def control(make):
     """Some term passes layer 1 with its gradient reversed: the gradient is 0, and to pass proves nothing."""
     model = make()
 
     class Reversed(type(model)):
-        def cost_and_grad(self, x, mode="train", need_grad=True, **constants):
-            cost = super().cost_and_grad(x=x, mode=mode, need_grad=need_grad, **constants)
+        def cost_and_grad(self, mode="train", need_grad=True, **given):
+            cost = super().cost_and_grad(mode=mode, need_grad=need_grad, **given)
             if need_grad:
                 np.negative(self.parameters.grad, out=self.parameters.grad)
             return cost
 
     backwards = Reversed(**model.config, dtype="float64", backend="numpy")
     backwards.parameters.flat[...] = model.parameters.flat
-    terms = [name for name, weight in model.weights.items() if weight]
-    return any(check_gradient(backwards, X[:4], terms=[(name,)], entries=12) for name in terms)
+    backwards.weights.update(model.weights)
+    if not model.turns:
+        terms = [name for name, weight in model.weights.items() if weight]
+        return any(report for name in terms for report in reports(backwards, terms=[(name,)]))
+    return any(reports(backwards))  # a turn has some of the terms alone

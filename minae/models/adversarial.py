@@ -91,9 +91,9 @@ class AdversarialAutoencoder(Autoencoder):
                 self.f.backward(dh, f_cache, need_dx=False)
         return cost
 
-    @door(rows=Count(), seed=Count(lowest=0))
-    def sample(self, rows: int, seed: int = 0) -> Any:
-        """New x: the mean of p(x | h) for h ~ N(0, I).  -> (rows, n)"""
+    @door(count=Count(), seed=Count(lowest=0))
+    def sample(self, count: int, seed: int = 0) -> Any:
+        """New x: the mean of p(x | h) for h ~ N(0, I).  -> (count, n)"""
         return self.decode(
-            self.backend.stream(seed, "sample").standard_normal((rows, self.code_size), dtype=self.dtype)
+            self.backend.stream(seed, "sample").standard_normal((count, self.code_size), dtype=self.dtype)
         )

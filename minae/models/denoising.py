@@ -109,6 +109,17 @@ class DenoisingAutoencoder(Autoencoder):
             x = self.shaped(self.loss.sample(s, rng))
         return np.stack(path)
 
+    @door(count=Count(), seed=Count(lowest=0), steps=Count())
+    def sample(self, count: int, seed: int = 0, steps: int = 50) -> np.ndarray:
+        """New x: where so many steps of `chain` from an empty x have come; for squared error, of `langevin` from noise.
+        -> (count, n).  It takes many steps to forget where a chain began; these may not be enough."""
+        shape = (count, *next(iter(self.fields.values())).shape)
+        if hasattr(self.loss, "sample"):
+            first = 1 / shape[1] if self.options["loss"] == "categorical" else 0
+            return self.chain(np.full(shape, first, self.dtype), steps, seed)[-1]
+        first = self.backend.stream(seed, "sample").standard_normal(shape, dtype=self.dtype)
+        return self.langevin(first, steps, seed=seed)[-1]
+
     def _start(self, X):
         """The rows that a chain begins with, checked, on the host."""
         x = self.batches(X).take(np.arange(len(X)))["x"]

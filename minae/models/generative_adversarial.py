@@ -100,16 +100,16 @@ class GenerativeAdversarial(Model):
         both[:, a.shape[1] :] = c
         return both
 
-    @door(rows=Count(), seed=Count(lowest=0))
-    def sample(self, rows: int, seed: int = 0, condition: Any = None) -> Any:
-        """New x̂ = g(z, c) for z ~ N(0, I).  -> (rows, n)     condition: c of each, where the model has one"""
-        z = self.backend.stream(seed, "sample").standard_normal((rows, self.sizes[-1]), dtype=self.dtype)
+    @door(count=Count(), seed=Count(lowest=0))
+    def sample(self, count: int, seed: int = 0, condition: Any = None) -> Any:
+        """New x̂ = g(z, c) for z ~ N(0, I).  -> (count, n)     condition: c of each, where the model has one"""
+        z = self.backend.stream(seed, "sample").standard_normal((count, self.sizes[-1]), dtype=self.dtype)
         if (condition is None) == bool(self.condition):
             words = "missing" if condition is None else "given"
             raise InputError(f"condition is {words}: this model has {self.condition or 'no'} numbers of it a row")
         if condition is not None:
             c = host_array(condition, "condition")
-            if c.shape != (rows, self.condition) or c.dtype.kind not in "fiub":
-                raise InputError(f"condition is {c.dtype} {c.shape}: expected numbers ({rows}, {self.condition})")
+            if c.shape != (count, self.condition) or c.dtype.kind not in "fiub":
+                raise InputError(f"condition is {c.dtype} {c.shape}: expected numbers ({count}, {self.condition})")
             z = np.concatenate([z, c.astype(self.dtype)], axis=1)
         return self.apply(lambda z, start: self.g.forward(z)[0], z, Real(z.shape[1]), "condition")

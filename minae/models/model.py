@@ -90,6 +90,7 @@ class Model:
         turns           players that move in turn: name -> names of the networks that it moves
         coupled         terms that couple the rows of a batch, such as one of the batch's mean
         cases           name -> options of small models, which `minae check` differences
+        sample          sample(count, seed=0): new rows, of a model that is a generator; `minae sample` calls it
 
     `cost_and_grad(x, …, mode="train", need_grad=True)` takes the fields and constants by name. Before its first line,
     the arrays are checked, `mode` becomes a `Mode` and ∂J/∂θ becomes 0. It adds to the gradients and returns

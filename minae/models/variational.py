@@ -70,10 +70,10 @@ class VariationalAutoencoder(Autoencoder):
         y = self.apply(lambda x, start: self.f.forward(x)[0], X)
         return y[:, : self.code_size], y[:, self.code_size :]
 
-    @door(rows=Count(), seed=Count(lowest=0))
-    def sample(self, rows: int, seed: int = 0) -> Any:
-        """New x: the mean of p(x | z) for z ~ N(0, I).  -> (rows, n)"""
-        z = self.backend.stream(seed, "sample").standard_normal((rows, self.code_size), dtype=self.dtype)
+    @door(count=Count(), seed=Count(lowest=0))
+    def sample(self, count: int, seed: int = 0) -> Any:
+        """New x: the mean of p(x | z) for z ~ N(0, I).  -> (count, n)"""
+        z = self.backend.stream(seed, "sample").standard_normal((count, self.code_size), dtype=self.dtype)
         return self.decode(z)
 
     @door(samples=Count(), seed=Count(lowest=0))
