@@ -60,8 +60,11 @@ METHODS = {  # first words of a label -> its look
     "LISTA": Look(PURPLE, "--", "h"),
     "exact": Look(BLACK, ":", "D"),
     "kernel ridge": Look(BLACK, "-", "v"),
+    "log-mel frames": Look(GREY, "-", "D"),
+    "CMVN": Look(BLUE, "--", "P"),
     "normalised": Look(GREEN, "-", "o"),
     "not normalised": Look(RED, "--", "s"),
+    "voice code": Look(PURPLE, "-", "d"),
     "own voice": Look(ORANGE, "-.", "^"),
     "mean and deviation": Look(BLACK, ":", "P"),
     "mean and deviation, by recording": Look(GREY, ":", "d"),
@@ -248,7 +251,10 @@ def panels(panels, xlabel, ylabel, title=None, xscale="linear", yscale="linear",
         axis.set(title=label, xlabel=xlabel, xscale=xscale, yscale=yscale)
         if own or place == 0:
             axis.set_ylabel(ylabel[place] if own else ylabel)
-    row[legend].legend(fontsize=8)
+    if len({name for series in panels.values() for name in series}) > 4:  # so many entries would lie on the lines
+        fig.legend(*row[legend].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=3)
+    else:
+        row[legend].legend(fontsize=8)
     if title:
         fig.suptitle(title)
     return fig
