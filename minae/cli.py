@@ -217,6 +217,9 @@ def _parser(argv):
     sub.add_argument("source", type=Path, metavar="SOURCE", help="the .wav whose words are said")
     sub.add_argument("target", type=Path, metavar="TARGET", help="a .wav in the other voice, or a folder of them")
     sub.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the .wav to write")
+    sub.add_argument(
+        "--detail", action="store_true", help="add the difference of the voices to SOURCE: its detail stays"
+    )
     _import(sub)
     _backend(sub)
     _json(sub)
@@ -747,7 +750,8 @@ def _convert(args):
     model = _load(args)
     convert = _verb(model, "convert")
     source, target = (model.preprocessing.read(path, recordings=True) for path in (args.source, args.target))
-    (x,) = convert(source, model.speakers(target).mean(axis=0))
+    voice = model.speakers(source) if args.detail else None
+    (x,) = convert(source, model.speakers(target).mean(axis=0), voice)
     rms = data.speech.loudness(data.read_wav(args.source))
     data.write_wav(args.output, data.griffin_lim(model.preprocessing.original(x), rms=rms))
     print(json.dumps({"wave": str(args.output), "frames": len(x)}) if args.json else f"saved {args.output}")

@@ -66,6 +66,7 @@ METHODS = {  # first words of a label -> its look
     "not normalised": Look(RED, "--", "s"),
     "voice code": Look(PURPLE, "-", "d"),
     "own voice": Look(ORANGE, "-.", "^"),
+    "detail kept": Look(SKY, "-", "v"),
     "mean and deviation": Look(BLACK, ":", "P"),
     "mean and deviation, by recording": Look(GREY, ":", "d"),
 }

@@ -126,6 +126,16 @@ def test_the_voice_comes_from_the_other_recording(rng):
     assert model.evaluate(X, other=others)["L"] == pytest.approx(expected, rel=1e-6)
 
 
+def test_detail_is_kept(rng):
+    """From a voice to itself nothing changes, whatever g can say; and the difference of two voices is that of g."""
+    model = VoiceAutoencoder(bands=3, hidden=5, content=2, speaker=4, dtype="float64")
+    X, v, w = recordings(rng), rng.standard_normal(4), rng.standard_normal((3, 4))
+    for r, x in zip(model.convert(X, w, w), X, strict=True):
+        np.testing.assert_array_equal(r, x)
+    for r, x, there, here in zip(model.convert(X, v, w), X, model.convert(X, v), model.convert(X, w), strict=True):
+        np.testing.assert_allclose(r - x, there - here, rtol=1e-10, atol=1e-12)
+
+
 def test_it_learns(rng):
     X = [data.log_mel(wave) / 3 - 1 for wave in SAMPLE.waves[:24]]
     model = VoiceAutoencoder(hidden=16, content=4, seed=1)
@@ -144,6 +154,8 @@ def test_the_command_line_trains_and_converts(tmp_path, capsys):
     assert load(file).preprocessing.mean.shape == (32,)
     capsys.readouterr()
     wavs = [str(tmp_path / f"{k}.wav") for k in (0, 1)]
+    assert cli.main(["convert", file, *wavs, "-o", out, "--detail"]) == 0
+    assert capsys.readouterr().out == f"saved {out}\n"
     assert cli.main(["convert", file, *wavs, "-o", out, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["frames"] == len(data.log_mel(SAMPLE.waves[0]))
     rms = [speech.loudness(data.read_wav(path)) for path in (out, wavs[0])]

@@ -127,8 +127,19 @@ class VoiceAutoencoder(Model):
         """v of each recording:  a list of (T, n) -> (rows, speaker)."""
         return np.stack(self.by_recording(lambda mode, x: self.e.forward(x, mode)[0], X, whole=True))
 
-    def convert(self, X: Any, v: Any) -> list[np.ndarray]:
-        """r = g(f(x), v): what each recording says, in the voice v, one for all (speaker,) or a row for each."""
+    def convert(self, X: Any, v: Any, source: Any = None) -> list[np.ndarray]:
+        """r = g(f(x), v): what each recording says, in the voice v, one for all (speaker,) or a row for each.
+
+        source: the voices that the recordings have, likewise. With them, r = x + g(f(x), v) − g(f(x), source): only
+        the difference of the voices is taken from g, and the detail of x that g cannot say is kept.
+        """
+        r = self.said(X, v)
+        if source is None:
+            return r
+        return [x + (there - here) for x, there, here in zip(X, r, self.said(X, source), strict=True)]
+
+    def said(self, X, v):
+        """g(f(x), v) of each recording."""
         v = np.broadcast_to(host_array(v, "v"), (len(X), self.speaker)).astype(self.dtype)
         voices = iter(np.ascontiguousarray(v))
 
