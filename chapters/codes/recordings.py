@@ -20,10 +20,10 @@ class Recordings:
     def __init__(self, full, takes):
         self.folder = os.environ.get("MINAE_DATA") if full else None
         spoken = data.spoken_digits(full=bool(self.folder))
-        self.waves, self.speakers = spoken.waves, spoken.speakers
-        self.digit, self.speaker = spoken.digit, spoken.speaker
-        self.test = np.flatnonzero(spoken.take < 5)
-        self.train = np.flatnonzero((spoken.take >= 5) & (spoken.take < 5 + takes))
+        rows = np.flatnonzero(spoken.take < 5 + takes)
+        self.waves, self.speakers = [spoken.waves[i] for i in rows], spoken.speakers
+        self.digit, self.speaker = spoken.digit[rows], spoken.speaker[rows]
+        self.test, self.train = np.flatnonzero(spoken.take[rows] < 5), np.flatnonzero(spoken.take[rows] >= 5)
         self.frames = [data.log_mel(wave) for wave in self.waves]
         everything = np.concatenate([self.frames[i] for i in self.train])
         self.mu, self.sigma = everything.mean(axis=0), everything.std(axis=0)

@@ -101,7 +101,14 @@ def recordings(path):
     paths = sorted(p for p in path.iterdir() if p.suffix.lower() == ".wav") if path.is_dir() else [path]
     if not paths:
         raise InputError(f"the folder {str(path)!r} holds no .wav: expected a recording, or a folder of recordings")
-    return [log_mel(read_wav(path)) for path in paths]
+    from ..training.progress import Bar
+
+    frames = []
+    with Bar(None, len(paths), 0) as bar:
+        for path in paths:
+            frames.append(log_mel(read_wav(path)))
+            bar.advance(1)
+    return frames
 
 
 @options.door(path=options.File())
