@@ -19,6 +19,7 @@ has becomes smaller at each round.
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,14 +102,11 @@ def recordings(path):
     paths = sorted(p for p in path.iterdir() if p.suffix.lower() == ".wav") if path.is_dir() else [path]
     if not paths:
         raise InputError(f"the folder {str(path)!r} holds no .wav: expected a recording, or a folder of recordings")
-    from ..training.progress import Bar
+    if sys.stderr is not None and sys.stderr.isatty():
+        from tqdm.auto import tqdm
 
-    frames = []
-    with Bar(None, len(paths), 0) as bar:
-        for path in paths:
-            frames.append(log_mel(read_wav(path)))
-            bar.advance(1)
-    return frames
+        paths = tqdm(paths, unit=" recordings", delay=0.5, leave=False)
+    return [log_mel(read_wav(path)) for path in paths]
 
 
 @options.door(path=options.File())
