@@ -28,9 +28,7 @@ def live_steps(length, x, arena):
     length = checked_length(length, *x.shape[:2])
     if length is None:
         return None
-    live = arena.empty(*x.shape[:2], 1)
-    live[...] = (arena.backend.xp.arange(x.shape[1]) < length[:, None])[:, :, None]
-    return live
+    return arena.ws.less(arena.backend.xp.arange(x.shape[1])[:, None], length[:, None, None])
 
 
 class EndOfSequence(Layer):

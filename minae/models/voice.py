@@ -2,7 +2,6 @@ from typing import Any
 
 import numpy as np
 
-from minae.errors import InputError
 from minae.fields import Real, host_array
 from minae.layers import Activation, AdaIN, Affine, Convolution, EndOfSequence, InstanceNorm, Mode, TimeMean
 from minae.losses import Gaussian
@@ -45,24 +44,20 @@ class VoiceAutoencoder(Model):
     hidden = Count(64, "channels between x and the codes", example=4)
     content = Count(16, "m, numbers of the content a frame", example=2)
     speaker = Count(16, "numbers of the speaker's code", example=3)
-    kernel = Count(5, "frames that a convolution reads, an odd number", example=3)
+    around = Count(2, "frames before its own, and after it, that a convolution reads", example=1)
     activation = Choice("relu", "φ of the hidden layers", among=ACTIVATIONS)
     normalized = Flag(True, "whether f normalises over time; without it f may say all")
     cases = {"": dict(activation="tanh"), "f not normalised": dict(activation="softplus", normalized=False)}
-
-    def settle(self):
-        if self.kernel % 2 == 0:
-            raise InputError(f"kernel is {self.kernel}: expected an odd number, as many frames before as after")
 
     def inputs(self):
         return {"x": Real(None, self.bands), "other": Real(None, self.bands, optional=True)}
 
     def networks(self):
-        n, H, m, T = self.bands, self.hidden, self.content, self.kernel
+        n, H, m, T = self.bands, self.hidden, self.content, 2 * self.around + 1
 
         def conv(letter, k, wide, channels, gain=2):
             pair = f"{letter}{k}", f"{letter.lower()}{k}"
-            return Convolution(*pair, (T, wide), channels, self.kernel, padding=self.kernel // 2, gain=gain)
+            return Convolution(*pair, (T, wide), channels, T, padding=self.around, gain=gain)
 
         def above(letter, k, wide, channels, gain=2):
             return [Activation(self.activation), EndOfSequence(), conv(letter, k, wide, channels, gain)]
@@ -72,7 +67,7 @@ class VoiceAutoencoder(Model):
         f = [conv("W", 1, n, H), *norm, *above("W", 2, H, m, None), *last]
         e = [conv("E", 1, n, H), Activation(self.activation), TimeMean(), Affine("E2", "e2", H, self.speaker)]
         return {
-            "f": Network(f), "e": Network(e), "s": Affine("S", "s", self.speaker, 4 * H),
+            "end": EndOfSequence(), "f": Network(f), "e": Network(e), "s": Affine("S", "s", self.speaker, 4 * H),
             "g1": Network([EndOfSequence(), conv("V", 1, m, H)]), "a1": AdaIN(H, axis=-1),
             "g2": Network(above("V", 2, H, H)), "a2": AdaIN(H, axis=-1),
             "g3": Network([*above("V", 3, H, n, None), EndOfSequence()]),
@@ -95,8 +90,9 @@ class VoiceAutoencoder(Model):
     def cost_and_grad(self, x, x_length=None, other=None, other_length=None, mode="train", need_grad=True):
         """J and its terms at recordings x (B, T, n) of these lengths (B,), and others of the same speakers, by default
         x itself; ∂J/∂θ goes to `parameters.grad`."""
-        mode.length = x_length
-        its, of_other = (x, mode) if other is None else (other, Mode(length=other_length))
+        mode.length, of_other = x_length, Mode(length=other_length)
+        x, _ = self.end.forward(x, mode)  # whatever stands in the padded frames
+        its, of_other = (x, mode) if other is None else (self.end.forward(other, of_other)[0], of_other)
         c, f_cache = self.f.forward(x, mode)  # c = f(x)                     (B, T, m)
         v, e_cache = self.e.forward(its, of_other)  # v = e(x′)              (B, speaker)
         r, (s_cache, c1, c2, c3, c4, c5) = self.decoded(c, v, mode)  #        (B, T, n)
