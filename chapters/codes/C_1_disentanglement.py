@@ -181,7 +181,7 @@ models = {name: [trained(seed, **recipe) for seed in section.seeds] for name, re
 # ## Do the halves hold what they should?
 # A linear reader tells (chapters/codes/recordings.py). The rows of a code are brought to 20 moments by interpolation,
 # and a linear map is fitted to read the digit, and another one to read the speaker (least squares with a small penalty,
-# which has no settings to tune). Beside the codes we read four things: the frames themselves; the same frames, each
+# which has no settings to tune). Beside the codes we read three things: the frames themselves; the same frames, each
 # band normalised over the time of the recording (known as CMVN, the classical way to remove a speaker); and the m
 # principal components of those, since a code of fewer numbers says less of everything, and a fair rival has as many.
 
