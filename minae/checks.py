@@ -49,11 +49,13 @@ from minae.layers import (
     Convolution,
     Dropout,
     Embedding,
+    EndOfSequence,
     InstanceNorm,
     LayerNorm,
     MaxPool,
     MeanPool,
     Positions,
+    TimeMean,
     Times,
     UpConvolution,
     UpSample,
@@ -377,19 +379,23 @@ def _image(*makers):
 
 
 class _Styled(Composite):
-    """AdaIN, styled by an affine map of x's own mean over the positions."""
+    """AdaIN, styled by layers that read x, too."""
 
     def __init__(self, style, adain):
         self.layers = [style, adain]
 
     def forward(self, x, mode=EVAL):
-        style, below = self.layers[0].forward(x.mean(axis=1), mode)
+        style, below = self.layers[0].forward(x, mode)
         y, cache = self.layers[1].forward(x, style, mode)
         return y, (below, cache)
 
     def backward(self, dy, caches, need_dx=True, need_dW=True):
         dx, dstyle = self.layers[1].backward(dy, caches[1])
-        return dx + self.layers[0].backward(dstyle, caches[0])[:, None] / dx.shape[1]
+        return dx + self.layers[0].backward(dstyle, caches[0])
+
+
+def _style():
+    return Network([TimeMean(), Affine("S", "s", 5, 10)])
 
 
 def _tanh(shape):
@@ -411,7 +417,11 @@ LAYERS: dict[str, tuple[Field, Callable[[], list[Any]]]] = {
     "layer normalisation": (Code(4, 3), lambda: [*_below(), LayerNorm(5, "G", "g"), Activation("tanh")]),
     "instance normalisation": (Code(4, 3), lambda: [*_below(), InstanceNorm(5, "G", "g", axis=-1), _tanh(None)]),
     "adaptive instance normalisation": (
-        Code(4, 3), lambda: [*_below(), _Styled(Affine("S", "s", 5, 10), AdaIN(5, axis=-1)), _tanh(None)]),
+        Code(4, 3), lambda: [*_below(), _Styled(_style(), AdaIN(5, axis=-1)), _tanh(None)]),
+    "instance normalisation, padded": (
+        REAL, lambda: [*_below(), EndOfSequence(), InstanceNorm(5, "G", "g", axis=-1), _tanh(None)]),
+    "adaptive instance normalisation, padded": (
+        REAL, lambda: [*_below(), _Styled(_style(), AdaIN(5, axis=-1)), _tanh(None)]),
     "dropout": (Code(3), lambda: [*_below(), Dropout("f2", 5, 0.5), Affine("V", "c", 5, 2)]),
     "residual": (Code(3), lambda: [*_below(), Residual(Affine("V", "c", 5, 5), Activation("tanh"))]),
     "embedding": (WORDS, lambda: [Embedding("E", 7, 4), Positions(9, 4), Affine("V", "c", 4, 3)]),

@@ -223,6 +223,18 @@ def _parser(argv):
     _backend(sub)
     _json(sub)
 
+    sub = command(_convert, "minae convert voices.safetensors words.wav voice.wav -o converted.wav")
+    sub.add_argument("model", metavar="MODEL", help="a model of kind voice, that minae train wrote")
+    sub.add_argument("source", type=Path, metavar="SOURCE", help="the .wav whose words are said")
+    sub.add_argument("target", type=Path, metavar="TARGET", help="a .wav in the other voice, or a folder of them")
+    sub.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the .wav to write")
+    sub.add_argument(
+        "--detail", action="store_true", help="add the difference of the voices to SOURCE: its detail stays"
+    )
+    _import(sub)
+    _backend(sub)
+    _json(sub)
+
     sub = command(_bench, "minae bench 784-500 contractive --rounds 3")
     sub.add_argument("workloads", metavar="WORKLOAD", nargs="*", help="names as the command prints them; default: all")
     sub.add_argument("--rounds", type=int, default=5, help="in each, every contestant takes its turns (default 5)")
@@ -297,7 +309,8 @@ def _data(parser):
     parser.add_argument(
         "data",
         metavar="DATA",
-        help="sample, mnist, a .npy, .npz, .mat, .csv or .tsv, an IDX file (.gz too), an image, or a folder of images",
+        help="sample, mnist, a .npy, .npz, .mat, .csv or .tsv, an IDX file (.gz too), an image or a folder of images, "
+        "a .wav or a folder of .wav",
     )
     parser.add_argument(
         "--scale", type=float, help="divide the values, such as 255 for pixels in a .npy; a model's file remembers it"
@@ -520,9 +533,9 @@ def _train(args):
         images = getattr(args, "channels", None) is not None
         if args.onward is None:
             X, preprocessing = data.Preprocessing.of(
-                args.data, args.scale, args.standardise, images, args.array, args.drop
+                args.data, args.scale, args.standardise, images, args.array, args.drop, kind.recordings
             )
-            model = _build(args, kind, X.shape[1:])
+            model = _build(args, kind, () if kind.recordings else X.shape[1:])
             model.preprocessing = preprocessing
         else:
             model = _onward(args, kind)
@@ -574,7 +587,7 @@ def _validation(args, model):
         share = float(args.validation)
     except ValueError:
         images = len(next(iter(model.fields.values())).shape) == 3
-        return model.preprocessing.read(args.validation, None, images, args.array)
+        return model.preprocessing.read(args.validation, None, images, args.array, recordings=model.recordings)
     if not 0 < share < 1:
         raise InputError(f"--validation is {args.validation}: expected a file, or a share in (0, 1) such as 0.1")
     return share
@@ -596,7 +609,7 @@ def _build(args, kind, shape):
     if "channels" in given:
         given["image"] = shape
     model = kind(**given, backend=args.backend, dtype=args.dtype)
-    if others := list(model.fields)[1:]:
+    if others := [name for name, field in list(model.fields.items())[1:] if not field.optional]:
         raise InputError(
             f"a model of kind {args.model!r} learns from x and {' and '.join(others)}, and this command reads x alone: "
             "train it in Python, with fit(X, y)"
@@ -784,6 +797,21 @@ def _sheet(made, path):
     plots.save(plots.sheet(pictures.clip(0, 1), shape=shape), path)
 
 
+def _convert(args):
+    """Say the words of one .wav in the voice of another one, by a model of kind voice."""
+    if args.output.suffix != ".wav":
+        raise InputError(f"cannot write {str(args.output)!r}: its name must end in .wav")
+    files.target(args.output)
+    model = _load(args)
+    convert = _verb(model, "convert")
+    source, target = (model.preprocessing.read(path, recordings=True) for path in (args.source, args.target))
+    voice = model.speakers(source) if args.detail else None
+    (x,) = convert(source, model.speakers(target).mean(axis=0), voice)
+    rms = data.speech.loudness(data.read_wav(args.source))
+    data.write_wav(args.output, data.griffin_lim(model.preprocessing.original(x), rms=rms))
+    print(json.dumps({"wave": str(args.output), "frames": len(x)}) if args.json else f"saved {args.output}")
+
+
 def _load(args):
     return load(args.model, backend=args.backend)
 
@@ -798,7 +826,7 @@ def _verb(model, name):
 def _read(args, model):
     """The data, in the shape of the model's x, preprocessed as those that it learned from."""
     images = len(next(iter(model.fields.values())).shape) == 3
-    return model.preprocessing.read(args.data, args.scale, images, args.array, args.drop)
+    return model.preprocessing.read(args.data, args.scale, images, args.array, args.drop, model.recordings)
 
 
 def _check_model_output(path):

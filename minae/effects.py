@@ -192,6 +192,9 @@ class _Subject:
         return self.batches(model).take(np.asarray(index))
 
     def host(self, array):
+        if isinstance(array, list):  # of sequences, padded with 0 to the longest of all data
+            longest = max(len(x) for x in self.data[self.first])
+            return np.stack([np.pad(x, ((0, longest - len(x)), (0, 0))) for x in array])
         return np.array(self.backend.to_numpy(array) if self.backend.owns(array) else array)
 
     # ---- training

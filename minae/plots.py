@@ -68,6 +68,15 @@ METHODS = {  # first words of a label -> its look
     "diffusion": Look(BLUE, "--", "^"),
     "k-means": Look(GREY, "--", "P"),
     "training digits": Look(BLACK, "-.", "o"),
+    "log-mel frames": Look(GREY, "-", "D"),
+    "CMVN": Look(BLUE, "--", "P"),
+    "normalised": Look(GREEN, "-", "o"),
+    "not normalised": Look(RED, "--", "s"),
+    "voice code": Look(PURPLE, "-", "d"),
+    "own voice": Look(ORANGE, "-.", "^"),
+    "detail kept": Look(SKY, "-", "v"),
+    "mean and deviation": Look(BLACK, ":", "P"),
+    "mean and deviation, by recording": Look(GREY, ":", "d"),
 }
 OTHERS = [
     Look(*parts)
@@ -260,7 +269,10 @@ def panels(panels, xlabel, ylabel, title=None, xscale="linear", yscale="linear",
         axis.set(title=label, xlabel=xlabel, xscale=xscale, yscale=yscale)
         if own or place == 0:
             axis.set_ylabel(ylabel[place] if own else ylabel)
-    row[legend].legend(fontsize=8)
+    if len({name for series in panels.values() for name in series}) > 4:  # so many entries would lie on the lines
+        fig.legend(*row[legend].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=3)
+    else:
+        row[legend].legend(fontsize=8)
     if title:
         fig.suptitle(title)
     return fig
@@ -410,6 +422,33 @@ def heat(panels, ylabel, colour_label, title=None):
         axis.set(title=label, ylabel=ylabel if axis is row[0] else None)
         axis.title.set_fontsize(9)
     fig.colorbar(drawn, ax=row, label=colour_label, pad=0.01)
+    if title:
+        fig.suptitle(title, fontsize=10)
+    return fig
+
+
+def spectrograms(panels, bands, step, colour_label, title=None, columns=3):
+    """Sounds as pictures, strong is dark.     panels: label -> (T, bands) numbers ≥ 0;  bands: their frequencies in Hz;
+    step: seconds a frame"""
+    columns = min(columns, len(panels))
+    rows, longest = -(-len(panels) // columns), step * max(len(x) for x in panels.values())
+    fig = _figure(3.1 * columns + 0.9, 2.3 * rows + 0.5)
+    grid = fig.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    top, ticks = max(x.max() for x in panels.values()), np.linspace(0, len(bands) - 1, 6).round().astype(int)
+    for axis in grid.flat[len(panels) :]:
+        axis.set_visible(False)
+    for k, (axis, (label, x)) in enumerate(zip(grid.flat, panels.items(), strict=False)):
+        extent = (0, step * len(x), -0.5, len(bands) - 0.5)
+        drawn = axis.imshow(x.T, cmap="gray_r", vmin=0, vmax=top, aspect="auto", origin="lower", extent=extent)
+        axis.set_yticks(ticks, [f"{bands[j]:.0f}" for j in ticks], fontsize=8)
+        axis.set(title=label, xlim=(0, longest))
+        axis.title.set_fontsize(9)
+        if k % columns == 0:
+            axis.set_ylabel("frequency, Hz")
+        if k + columns >= len(panels):
+            axis.set_xlabel("time, seconds")
+            axis.tick_params(labelbottom=True)
+    fig.colorbar(drawn, ax=grid, label=colour_label, pad=0.01)
     if title:
         fig.suptitle(title, fontsize=10)
     return fig

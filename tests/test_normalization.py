@@ -115,17 +115,17 @@ def test_identities(axes, backend, rng):
         np.testing.assert_allclose((dx * x_hat).sum(axis=axes), expected, atol=1e-12)
 
 
-def wrong_mean(dx_hat, x_hat, sigma, axes, arena):
+def wrong_mean(dx_hat, x_hat, sigma, axes, arena, live):
     """As in mlpack PR 2474: the mean of dx̂ is lost."""
     return (dx_hat - x_hat * (dx_hat * x_hat).mean(axis=axes, keepdims=True)) / sigma
 
 
-def wrong_sigma(dx_hat, x_hat, sigma, axes, arena):
+def wrong_sigma(dx_hat, x_hat, sigma, axes, arena, live):
     """As in AiDotNet PR 695: σ is held fixed."""
     return (dx_hat - dx_hat.mean(axis=axes, keepdims=True)) / sigma
 
 
-@pytest.mark.parametrize("wrong", [wrong_mean, wrong_sigma, lambda d, x_hat, sigma, axes, arena: d / sigma])
+@pytest.mark.parametrize("wrong", [wrong_mean, wrong_sigma, lambda d, x_hat, sigma, axes, arena, live: d / sigma])
 def test_a_wrong_backward_is_caught(wrong, monkeypatch, rng):
     model = small(*CASES["instance"])
     monkeypatch.setattr(normalization, "normalize_backward", wrong)
@@ -178,6 +178,25 @@ def test_an_instance_does_not_see_the_batch(rng):
     np.testing.assert_allclose(y, model.f.forward(x)[0], atol=1e-4)
 
 
+@pytest.mark.parametrize("faulty", [False, True])
+def test_padding_changes_nothing(faulty, backend, rng):
+    """x̂ and dx of a padded sequence are those of the sequence alone, whatever stands behind its end. The control: with
+    the padded steps among the means, they are not."""
+    arena, length, to = Arena(backend, "float64"), np.array([6, 3, 5]), backend.from_numpy
+    x, d = rng.standard_normal((2, 3, 6, 4))
+    live = None if faulty else to((np.arange(6) < length[:, None]).astype(float)[:, :, None])
+    x_hat, _, sigma = normalize(to(x), (1,), arena, live=live)
+    dx = backend.to_numpy(normalize_backward(to(d), x_hat, sigma, (1,), arena, live=live))
+    x_hat, same = backend.to_numpy(x_hat), []
+    for b, T in enumerate(length):
+        alone, _, sigma = normalize(to(x[b : b + 1, :T].copy()), (1,), arena)
+        dalone = normalize_backward(to(d[b : b + 1, :T].copy()), alone, sigma, (1,), arena)
+        same += [np.allclose(x_hat[b, :T], backend.to_numpy(alone)[0], rtol=1e-12, atol=1e-14)]
+        same += [np.allclose(dx[b, :T], backend.to_numpy(dalone)[0], rtol=1e-10, atol=1e-12)]
+        assert faulty or not (x_hat[b, T:].any() or dx[b, T:].any())
+    assert all(same) != faulty
+
+
 def test_the_fast_form_is_the_plain_form(monkeypatch, rng):
     for dtype, tolerance in (("float32", 2e-6), ("float64", 1e-13)):
         arena = Arena(small((2,), lambda: []).backend, dtype)
@@ -201,7 +220,7 @@ def test_what_is_refused(rng):
     instance = small((3,), lambda: [InstanceNorm(3)])
     with pytest.raises(InputError, match="InstanceNorm has one number a mean"):
         instance.cost_and_grad(rng.standard_normal((4, 3)))
-    for layer in (BatchNorm(3, "G", "b", axis=-1), InstanceNorm(3, axis=-1)):
+    for layer in (BatchNorm(3, "G", "b", axis=-1), InstanceNorm(3)):
         with pytest.raises(InputError, match="takes means over all steps, and padded ones would be among them"):
             layer.forward(rng.standard_normal((4, 5, 3)), Mode("train", length=np.array([5, 2, 3, 4])))
     with pytest.raises(InputError, match="LayerNorm over 1 channel: expected 2 or more"):

@@ -21,6 +21,7 @@ from minae import (
     load,
 )
 from minae.models import get_model, registry
+from minae.options import of
 from minae.training import LBFGS, OPTIMIZERS, SGD, Adam, Cosine, Momentum, Nesterov
 
 
@@ -91,6 +92,7 @@ STEPS = [
     ("jump_relu", dict()),
     ("batch_top_k", dict(k=5)),
     ("gated", dict(sizes=(784, 60))),
+    ("voice", dict(bands=10, hidden=8, content=4)),
     ("vector_quantized", dict(codebook=16, codes=2, decay=None)),
     ("adversarial", dict(penalty=0.1)),
 ]
@@ -99,19 +101,28 @@ STEPS = [
 def waits(name, options, steps, device_data):
     """How often an epoch of so many steps would have to wait for a GPU."""
     rng, sizes = np.random.default_rng(0), (20, 15, 10)[: len(options.get("sizes", range(3)))]
-    model = get_model(name)(**options | {"sizes": sizes, "backend": "guard"})
+    sizes = {"sizes": sizes} if "sizes" in of(get_model(name)) else {}
+    model = get_model(name)(**options | sizes, backend="guard")
     X = rng.uniform(size=(24, 20)).astype("float32")
     others = beside(model, X)
-    X = model.backend.from_numpy(X) if device_data else X
+    X = model.backend.from_numpy(X) if device_data and not model.recordings else X
+    X = sequences(X, model.bands) if model.recordings else X
     model.fit(X[:4], **{key: a[:4] for key, a in others.items()}, epochs=1, batch_size=4, progress=False)
     before = guard.waits
     model.fit(X, **others, epochs=1, batch_size=24 // steps, progress=False)
     return guard.waits - before
 
 
+def sequences(X, n):
+    """The rows of X as sequences of steps of n numbers."""
+    return [np.ascontiguousarray(row[: len(row) // n * n].reshape(-1, n)) for row in X]
+
+
 def beside(model, X):
     """The fields that a model has beside x, for the rows of X."""
     rows, rng = len(X), np.random.default_rng(1)
+    if model.recordings:
+        return {"other": sequences(X[::-1], model.bands)}
     y = np.arange(rows) % 10 if hasattr(model, "classes") else rng.standard_normal((rows, model.sizes[-1]))
     known = {"y": y, "next": X[::-1].copy(), "target": np.arange(rows) % 2, "b": y}
     return {name: known[name] for name in list(model.fields)[1:]}
@@ -131,8 +142,11 @@ def steps_of(name, options, optimizer="adam"):
     """run(batch_size): a step as `fit` makes it."""
     rng = np.random.default_rng(0)
     X = rng.uniform(size=(600, 784)).astype(options.get("dtype", "float32"))
-    model, optimizer = get_model(name)(**{"sizes": (784, 100, 60), **options}), OPTIMIZERS[optimizer]()
-    batches, order, inferred = model.batches(X, inputs=beside(model, X)), rng.integers(600, size=3000), {}
+    sizes = {"sizes": (784, 100, 60)} if "sizes" in of(get_model(name)) else {}
+    model, optimizer = get_model(name)(**sizes | options), OPTIMIZERS[optimizer]()
+    X = sequences(X[:, :100], model.bands) if model.recordings else X
+    others = beside(model, np.reshape(X, (len(X), -1)))
+    batches, order, inferred = model.batches(X, inputs=others), rng.integers(600, size=3000), {}
 
     def run(batch_size):
         with model.arena:

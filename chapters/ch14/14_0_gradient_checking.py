@@ -215,7 +215,7 @@ section.figure(
     fig,
     "tolerance",
     caption="Each point is one check: of a right gradient (one cost term, one parameter), or of a fault that "
-    "differences can see. (One of the seven such faults has no point: the check refuses its model.) The points of each "
+    "differences can see. (One such fault has no point: the check refuses its model.) The points of each "
     "kind are drawn in order of size, and an error of 0 is drawn at 1e-16. Look at the empty band between the two "
     "kinds. The tolerance is somewhere in it, with room on both sides.",
     alt="Two groups of points on a logarithmic axis. The right gradients lie below 1e-9, the wrong ones above 1e-2, "
@@ -327,9 +327,11 @@ section.claim(
 #   - **1, differences.** Is the gradient that of the cost?
 #   - **1 Jf, Jacobian.** Is the penalty of a contractive autoencoder (section 14.7) the squared norm ‖Jf‖² of the
 #     encoder's Jacobian Jf, when Jf is written out in full?
-#   - **2, Monte Carlo.** Do random draws have the mean and the variance that the formulas assume?
+#   - **2, Monte Carlo.** Do random draws have the mean and the variance that the formulas assume? Is an estimate
+#     from a batch, in the mean, the exact value, where that can be written down?
 #   - **3, effects.** Does a weight, a training step, or a tie (V = Wᵀ) do what it is there for? A larger penalty must
-#     leave less of what it penalises; a training step must move every layer of the network.
+#     leave less of what it penalises; a training step must move every layer of the network; the code of an example
+#     must not depend on the others of its batch.
 #   - **control.** We reverse the sign of each term's gradient, and now the check must fail. If it still passes, then
 #     the gradient of that term is 0, and the check was testing nothing.
 #
@@ -371,7 +373,7 @@ section.claim("every fault is caught by the layer that is named for it", named, 
 section.claim("the right models pass every layer", sum(any(row.values()) for row in right.values()), "<=", 0)
 
 # %% [markdown]
-# Differences catch seven of the twenty-one faults. The number says as much about our collection as about differences,
+# Differences catch fewer than half of the faults. The number says as much about our collection as about differences,
 # so it is reported and not claimed. What can be claimed is that each fault has a test that notices it, and that no
 # test cries wolf on a right model. So a check of the gradient is necessary and not sufficient. In your own code, add a
 # test of the effect: raise the weight of a term, train, and see that what it penalises falls.

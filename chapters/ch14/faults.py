@@ -16,6 +16,7 @@ from minae import (
     DiffusionModel,
     GenerativeAdversarial,
     SparseAutoencoder,
+    TotalCorrelationAutoencoder,
     UndercompleteAutoencoder,
     VariationalAutoencoder,
     ops,
@@ -23,8 +24,9 @@ from minae import (
 from minae.chapters.ch14 import safeguards as tests
 from minae.chapters.ch14.safeguards import tiny
 from minae.contraction import Contraction
+from minae.layers import Affine, Flatten, InstanceNorm, Reshape
 from minae.losses import Gaussian, Loss
-from minae.networks import mirrored
+from minae.networks import Network, mirrored
 from minae.penalties import KLSparsity, Laplace, skipped_at_0
 from minae.training import SGD
 
@@ -219,6 +221,40 @@ class Variational(VariationalAutoencoder):
         return cost
 
 
+class ColumnWeights(TotalCorrelationAutoencoder):
+    """1/N into the first column of W, and not onto its diagonal. The rows of W sum to 1 all the same."""
+
+    def log_weights(self, B):
+        W = np.full((B, B), (self.rows - 1) / (self.rows * (B - 1)))
+        W[:, 0] = 1 / self.rows
+        return np.log(W)
+
+
+class Normed(UndercompleteAutoencoder):
+    """An affine map, and then instance normalisation over its units, as if these were the steps of a signal."""
+
+    norm = InstanceNorm
+
+    def encoder(self):
+        n = self.sizes[0]
+        layers = [Affine("W0", "b0", n, n), Reshape((n,), (n, 1)), self.norm(1, axis=-1), Flatten((n, 1))]
+        return Network([*layers, *super().encoder().layers])
+
+
+class OverTheBatch(InstanceNorm):
+    """Mean and deviation over all examples: what makes one of them different from the others stays."""
+
+    def axes(self):
+        return (0, self.position)
+
+
+class WithoutItsMean(InstanceNorm):
+    """1/σ (dx̂ − x̂ mean(dx̂ x̂)), where the mean of dx̂ is lost."""
+
+    def through(self, dx_hat, x_hat, sigma, *_):
+        return (dx_hat - x_hat * (dx_hat * x_hat).mean(axis=1, keepdims=True)) / sigma
+
+
 class KeepsItsGradient(UndercompleteAutoencoder):
     """Adds to the gradients of all steps before it: `zero_grad` was forgotten."""
 
@@ -332,6 +368,14 @@ def _variational(Model):
     return _plain(Model, sizes=(7, 5, 3), activation="tanh")
 
 
+def _normed(Layer):
+    return type("Mutant", (Normed,), {"norm": Layer})
+
+
+def _correlated(Model):
+    return tiny(Model, sizes=(7, 5, 3), activation="tanh", rows=tests.N, gamma=1.0)
+
+
 def _contractive(Penalty):
     mutant = mutate(ContractiveAutoencoder, penalty=lambda model: Penalty(model.f, model.weights))
     return tiny(mutant, sizes=(7, 6, 5), lam=1.0)
@@ -386,6 +430,8 @@ FAMILIES = {
     "critic with a slope of 1": _family(_critic(SlopePenalty), {"3": tests.slope_becomes_1}),
     "cycle": _family(_cycle(CycleConsistent), {"3": tests.identity_of_a_perfect_pair}),
     "diffusion": _family(_variational(DiffusionModel), {"2": tests.noise_keeps_the_variance}),
+    "total correlation": _family(_correlated(TotalCorrelationAutoencoder), {"2": tests.correlation}),
+    "instance normalisation": _family(_deep(Normed), {"3": tests.alone}),
 }
 
 # fmt: off
@@ -404,12 +450,16 @@ FAULTS = [
           "undercomplete", _deep(KeepsItsGradient)),
     Fault("an argument that no option tells of", "every student's second model", "1",
           "undercomplete", scaled),
+    Fault("normalisation's gradient without its mean", "an ML library in C++", "1",
+          "instance normalisation", _deep(_normed(WithoutItsMean))),
     Fault("contraction is ‖Σ ∇h_j‖², not Σ ‖∇h_j‖²", "an R package", "1 Jf",
           "contractive", _contractive(ContractionOfTheSum)),
     Fault("noise is scaled by e^log_var", "two VAEs from scratch", "2",
           "variational", _variational(mutate(Variational, power=1.0))),
     Fault("ᾱ for √ᾱ in front of x", "every student's first diffusion", "2",
           "diffusion", _variational(Rootless)),
+    Fault("weights of TC in a column, not a diagonal", "β-TCVAE's own code, and copies", "2",
+          "total correlation", _correlated(ColumnWeights)),
     Fault("KL is clamped to a capacity of 0", "a VAE for anomaly detection", "3",
           "variational", _variational(mutate(Variational, capacity=0.0))),
     Fault("KL is divided by the number of pixels", "a framework's own VAE example", "3",
@@ -420,6 +470,8 @@ FAULTS = [
           "sparse, L1", _l1(OnSigmoid)),
     Fault("KL sparsity, cost example by example", "several sparse autoencoders", "3",
           "sparse, KL", _kl(ExampleByExample)),
+    Fault("normalisation over the batch, not an example", "voice and image converters", "3",
+          "instance normalisation", _deep(_normed(OverTheBatch))),
     Fault("fine-tuning moves the top layer only", "a tutorial on stacked autoencoders", "3",
           "undercomplete", _deep(TopLayerOnly)),
     Fault("weights tied once, then drifting", "a framework's tied layer", "3",

@@ -3,7 +3,8 @@ r"""The layers of tests for a model whose gradient is derived by hand. Each is `
 
     1        finite differences: every cost term alone, B > 1, all constants of the cost frozen
     1 Jf     Ω against the norm of a Jacobian that is written out
-    2        Monte Carlo: the sampler's variance is the KL's, and the KL is E[log q(z | x) − log p(z)]
+    2        Monte Carlo: the sampler's variance is the KL's, the KL is E[log q(z | x) − log p(z)], and a
+             density that batches estimate is that of all rows
     3        effects: a weight, a step or a tie does what it is there for
     control  a reversed gradient is noticed, term by term
 
@@ -71,6 +72,27 @@ def monte_carlo(make, draws=20_000):
     log_ratio = 0.5 * (z**2 - ((z - mu) / sigma) ** 2 - log_var).sum(axis=1)  # log N(z; mu, sigma²) − log N(z; 0, 1)
     errors = [abs(variance - 1).max() / np.sqrt(2 / draws), abs(log_ratio.mean() - KL) / log_ratio.std() * draws**0.5]
     return max(errors) > 5
+
+
+N = 400  # rows of the data whose total correlation is known
+
+
+def correlation(make, B=32, batches=1000):
+    """2. The density that TC takes from a batch, over all batches, is not q(z) = 1/N Σ_j q(z | x_j), which can be
+    written down: off by five standard errors."""
+    rng, model, sigma = np.random.default_rng(0), make(), 0.3
+    mu = rng.standard_normal((N, 3))
+    z = mu + sigma * rng.standard_normal(mu.shape)
+    q = np.exp(-0.5 * np.square((z[:, None] - mu) / sigma).sum(axis=2))  # q(z_i | x_j), but for a constant
+    W, rows = np.exp(model.log_weights(B)), [rng.permutation(N)[:B] for _ in range(batches)]
+    ratio = np.array([((W * q[np.ix_(k, k)]).sum(axis=1) / q[k].mean(axis=1)).mean() for k in rows])
+    return abs(ratio.mean() - 1) / ratio.std() * batches**0.5 > 5
+
+
+def alone(make):
+    """3. The code of an example is another one in company."""
+    model = make()
+    return not np.allclose(model.encode(X[:4])[:1], model.encode(X[:1]), rtol=1e-10)
 
 
 def _halves(make, measure, **levels):

@@ -4,7 +4,9 @@ from .digits import Digits, cache_status, mnist
 from .images import Drawings, Whitening, kannada_digits, kodak, natural_images, omniglot, patches
 from .preprocessing import Preprocessing
 from .readers import Scaled, read
+from .speech import Speech, griffin_lim, log_mel, read_wav, spoken_digits, write_wav
 from .sprites import Factors, sprites
 
-__all__ = ["Digits", "Drawings", "Factors", "Preprocessing", "Scaled", "Whitening", "cache_status", "kannada_digits",
-           "kodak", "mnist", "natural_images", "omniglot", "patches", "read", "sprites"]  # fmt: skip
+__all__ = ["Digits", "Drawings", "Factors", "Preprocessing", "Scaled", "Speech", "Whitening", "cache_status",
+           "griffin_lim", "kannada_digits", "kodak", "log_mel", "mnist", "natural_images", "omniglot", "patches",
+           "read", "read_wav", "spoken_digits", "sprites", "write_wav"]  # fmt: skip

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minae.data.readers import SCALE, Scaled, divided, raw
+from minae.data.speech import recordings as recordings_of
 from minae.errors import InputError
 
 
@@ -31,8 +32,13 @@ class Preprocessing:
         return words | {"scale": self.scale, "by_kind": self.by_kind, "drop": self.drop}
 
     @classmethod
-    def of(cls, path, scale=None, standardise=False, images=False, array=None, drop=()):
-        """Read data to learn from: (X, the preprocessing that X went through)."""
+    def of(cls, path, scale=None, standardise=False, images=False, array=None, drop=(), recordings=False):
+        """Read data to learn from: (X, the preprocessing that X went through). With `recordings`, X is a list of the
+        frames (T, 32) of each .wav."""
+        if recordings:
+            X = _recordings(path, scale, array, drop)
+            chosen = cls().standardised(np.concatenate(X)) if standardise else cls()
+            return [chosen.standardise(x) for x in X], chosen
         X, usual = raw(path, images, array, drop)
         chosen = cls(usual if scale is None else SCALE.checked(scale), by_kind=scale is None, drop=drop)
         X = divided(X, chosen.scale)
@@ -41,8 +47,10 @@ class Preprocessing:
             X = chosen.standardise(X)
         return X, chosen
 
-    def read(self, path, scale=None, images=False, array=None, drop=()):
+    def read(self, path, scale=None, images=False, array=None, drop=(), recordings=False):
         """Read data as those were read that the model learned from. What is asked for again has to be the same."""
+        if recordings:
+            return [self.standardise(x) for x in _recordings(path, scale, array, drop)]
         scale = None if scale is None else SCALE.checked(scale)
         for name, asked, own in (("--scale", scale, self.scale), ("--drop", list(drop) or None, self.drop)):
             if asked is not None and asked != own and not (asked == 1 and self.by_kind):
@@ -85,3 +93,13 @@ class Preprocessing:
         if isinstance(X, np.memmap | Scaled):
             return Scaled(X, factor, shift)
         return ((X - shift) / factor).astype(np.float32)
+
+    def original(self, X):
+        """The way back of `standardise`, for a model's reconstructions: x · deviation + mean."""
+        return X if self.mean is None else (X * self.deviation + self.mean).astype(np.float32)
+
+
+def _recordings(path, scale, array, drop):
+    if scale is not None or array is not None or drop:
+        raise InputError(f"{path} is read as sound, which has no scale, no arrays and no columns: leave those out")
+    return recordings_of(path)

@@ -14,14 +14,15 @@ from .. import options
 from ..errors import InputError
 from .digits import raw_array
 from .idx import GZIP, at_home, is_idx, one_line, parse_idx, scaled, unpacked
+from .speech import recordings
 
 IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 NAMES = ("X", "x", "data", "train")  # the array of an .npz that holds several
 LARGEST = float(np.finfo(np.float32).max)
 TEXT = {".csv": ",", ".tsv": "\t"}
 KNOWN = (
-    ".npy, .npz, .mat, .csv or .tsv (.gz too), IDX (.gz too), an image, a folder of images, or the names 'mnist' and "
-    "'sample'"
+    ".npy, .npz, .mat, .csv or .tsv (.gz too), IDX (.gz too), an image, a folder of images, a .wav, a folder of .wav, "
+    "or the names 'mnist' and 'sample'"
 )
 SCALE = options.Positive()
 SCALE.name = "scale"
@@ -29,12 +30,16 @@ SCALE.name = "scale"
 
 @options.door(images=options.Flag(), array=options.Word(optional=True))
 def read(path, scale=None, images=False, *, array=None, drop=()):
-    """A 2-D array, rows are examples, from a table (.npy, .npz, .csv, .tsv, .mat), IDX, an image or a folder of images.
+    """A 2-D array, rows are examples, from a table (.npy, .npz, .csv, .tsv, .mat), IDX, an image or a folder of images,
+    a .wav or a folder of .wav.
 
     The names "mnist" and "sample" give the training images of the full MNIST and of the embedded sample. A text or IDX
     file may be gzipped. A .npy stays on disk (memory-mapped). Arrays of more dimensions are flattened to (n, -1).
     `scale` divides, into float32: by default 255 for images and bytes in IDX, and nothing elsewhere; a memory map is
     divided row by row, when read.
+
+    Of sound, the rows are log-mel frames, one every 10 ms, those of one recording after those of the one before; see
+    `minae.data.speech`, whose `recordings` keeps them apart.
 
     With `images`, examples keep their axes, channels first: (n, C, H, W), from arrays (n, H, W), (n, C, H, W) or (n, H,
     W, C), from rows whose length is a square, and from a folder, whose images keep their colour.
@@ -108,6 +113,8 @@ def _open(path, colour, array, drop):
     suffix = path.suffix.lower()
     if suffix == ".gz" and Path(path.stem).suffix.lower() in TEXT:
         suffix = Path(path.stem).suffix.lower()
+    if suffix == ".wav" or (path.is_dir() and any(p.suffix.lower() == ".wav" for p in path.iterdir())):
+        return np.concatenate(recordings(path)), None, suffix or "folder"
     if path.is_dir():
         return _images(path, colour), 255, "folder"
     if suffix in IMAGES:
@@ -280,7 +287,7 @@ def _images(path, colour=False):
     if path.is_dir():
         paths = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGES and not p.name.startswith("."))
     if not paths:
-        raise InputError(f"the folder {str(path)!r} holds no images: expected {', '.join(sorted(IMAGES))}")
+        raise InputError(f"the folder {str(path)!r} holds no images: expected {', '.join(sorted(IMAGES))}, or .wav")
     from PIL import Image
 
     for i, path in enumerate(paths):

@@ -2,6 +2,7 @@
 
 G and b are the γ and β of the papers. The channels lie along axis 1, as in images (B, m, height, width) and rows
 (B, m); with `axis=-1` along the last one, as in sequences (B, T, m). What is neither batch nor channel is a position.
+Of padded sequences, the means over positions take the steps before `mode.length`.
 """
 
 import math
@@ -10,6 +11,7 @@ import numpy as np
 
 from minae.errors import InputError
 from minae.layers.base import EVAL, Layer
+from minae.layers.sequence import live_steps
 from minae.ops.normalization import normalize, normalize_backward
 
 
@@ -61,27 +63,28 @@ class Normalization(Layer):
         return x.reshape(len(x), self.m, -1) if self.channel == 1 else x.reshape(len(x), -1, self.m)
 
     def normalized(self, x, mode):
-        """x̂, and σ where it depends on x; or the σ of a constant."""
+        """x̂, and σ where it depends on x; or the σ of a constant; and which steps count, None for all."""
         axes = self.axes()
-        if math.prod(x.shape[axis] for axis in axes) < 2:
+        live = live_steps(mode.length, x, self.arena) if self.position in axes else None
+        if live is None and math.prod(x.shape[axis] for axis in axes) < 2:
             raise InputError(f"{type(self).__name__} has one number a mean, in an array {tuple(x.shape)}: σ would be 0")
-        x_hat, _, sigma = normalize(x, axes, self.arena, self.delta)
-        return x_hat, sigma, True
+        x_hat, _, sigma = normalize(x, axes, self.arena, self.delta, live)
+        return x_hat, sigma, True, live
 
     def forward(self, x, mode=EVAL):
         self.refuse_padding(mode)
-        x_hat, sigma, varies = self.normalized(self.places(x), mode)
+        x_hat, *cache = self.normalized(self.places(x), mode)
         y = x_hat
         if self.names:
             y = self.ws.multiply(x_hat, self.G)
             y += self.b
-        return y.reshape(x.shape), (x_hat, sigma, varies)
+        return y.reshape(x.shape), (x_hat, *cache)
 
     def refuse_padding(self, mode):
-        if mode.length is not None and self.position in self.axes():
+        if mode.length is not None and self.position in self.axes() and (0 in self.axes() or self.channel == 1):
             raise InputError(
                 f"{type(self).__name__} takes means over all steps, and padded ones would be among them: cut the "
-                "sequences to one length, or use LayerNorm"
+                "sequences to one length, or use LayerNorm or InstanceNorm with axis=-1"
             )
 
     def backward(self, dy, cache, need_dx=True, need_dW=True):
@@ -95,9 +98,9 @@ class Normalization(Layer):
             return None
         return self.through(self.ws.multiply(dy, self.G) if self.names else dy, *cache).reshape(shape)
 
-    def through(self, dx_hat, x_hat, sigma, varies):
+    def through(self, dx_hat, x_hat, sigma, varies, live=None):
         if varies:
-            return normalize_backward(dx_hat, x_hat, sigma, self.axes(), self.arena)
+            return normalize_backward(dx_hat, x_hat, sigma, self.axes(), self.arena, live)
         return self.ws.divide(dx_hat, sigma)
 
 
@@ -124,7 +127,7 @@ class BatchNorm(Normalization):
         ws, (mean, variance) = self.ws, self.state_names()
         if not mode.train:
             sigma = self.by_channel(ws.sqrt(ws.add(self.states[variance], self.delta)))
-            return ws.divide(ws.subtract(x, self.by_channel(self.states[mean])), sigma), sigma, False
+            return ws.divide(ws.subtract(x, self.by_channel(self.states[mean])), sigma), sigma, False, None
         if len(x) < 2:
             raise InputError("batch normalisation has a batch of one: choose a batch_size that leaves no row alone")
         x_hat, mu, sigma = normalize(x, self.axes(), self.arena, self.delta)
@@ -134,7 +137,7 @@ class BatchNorm(Normalization):
             running = mode.statistics.get(name, self.states[name])  # a layer may be applied twice in a step
             move = ws.multiply(ws.subtract(of_batch.reshape(self.m), running), self.rate)
             mode.statistics[name] = ws.add(running, move)
-        return x_hat, sigma, True
+        return x_hat, sigma, True, None
 
     def state_names(self):
         return [f"{self.names[0]}.{what}" for what in ("mean", "variance")]
@@ -157,7 +160,10 @@ class LayerNorm(Normalization):
 
 
 class InstanceNorm(Normalization):
-    """Over the positions, for each channel of each example by itself.     (Ulyanov et al. 2016)"""
+    """Over the positions, for each channel of each example by itself.     (Ulyanov et al. 2016)
+
+    At the padded steps of sequences x̂ is 0, whatever stands there.
+    """
 
     def axes(self):
         return (self.position,)
@@ -168,6 +174,7 @@ class AdaIN(InstanceNorm):
 
     Derivation: G_bc stands at all positions t of channel c of example b, and the 1 lets a style of 0 change nothing.
         dG_bc = Σ_t dy_bct x̂_bct,    db_bc = Σ_t dy_bct,    dx̂ = (1 + G) dy
+    At a padded step x̂ is 0, and y is b: put `EndOfSequence` above, if a layer there looks at neighbouring steps.
     """
 
     def __init__(self, m, axis=1):
@@ -176,17 +183,17 @@ class AdaIN(InstanceNorm):
     def forward(self, x, style, mode=EVAL):
         self.refuse_padding(mode)
         G, b = (self.by_positions(part) for part in (style[:, : self.m], style[:, self.m :]))
-        x_hat, sigma, _ = self.normalized(self.places(x), mode)
+        x_hat, sigma, _, live = self.normalized(self.places(x), mode)
         factor = self.ws.add(G, 1)
-        return self.ws.add(self.ws.multiply(x_hat, factor), b).reshape(x.shape), (x_hat, sigma, factor)
+        return self.ws.add(self.ws.multiply(x_hat, factor), b).reshape(x.shape), (x_hat, sigma, factor, live)
 
     def backward(self, dy, cache):
         """dx and dstyle"""
-        (x_hat, sigma, factor), shape, dy = cache, dy.shape, self.places(dy)
+        (x_hat, sigma, factor, live), shape, dy = cache, dy.shape, self.places(dy)
         dstyle = self.arena.empty(len(dy), 2 * self.m)
         dstyle[:, : self.m] = self.ws.multiply(dy, x_hat).sum(axis=self.position)
         dstyle[:, self.m :] = dy.sum(axis=self.position)
-        return self.through(self.ws.multiply(dy, factor), x_hat, sigma, True).reshape(shape), dstyle
+        return self.through(self.ws.multiply(dy, factor), x_hat, sigma, True, live).reshape(shape), dstyle
 
     def by_positions(self, values):
         return values[:, :, None] if self.channel == 1 else values[:, None, :]

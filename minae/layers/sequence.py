@@ -1,4 +1,5 @@
-"""Layers over sequences (B, T, n): embedding, positions, recurrent layers. `mode.length` (B,) tells padded steps."""
+"""Layers over sequences (B, T, n): embedding, positions, means, recurrent layers. `mode.length` (B,) tells padded
+steps."""
 
 import itertools
 import math
@@ -20,6 +21,55 @@ def checked_length(length, B, T):
     if isinstance(length, np.ndarray) and not (1 <= length.min() and length.max() <= T):
         raise InputError(f"length is from {length.min()} to {length.max()}: expected 1 to {T}, the steps of the batch")
     return length
+
+
+def live_steps(length, x, arena):
+    """(B, T, 1), 1 for the steps before the length of each sequence and 0 behind; None where all have one length."""
+    length = checked_length(length, *x.shape[:2])
+    if length is None:
+        return None
+    return arena.ws.less(arena.backend.xp.arange(x.shape[1])[:, None], length[:, None, None])
+
+
+class EndOfSequence(Layer):
+    """y_bt = x_bt for t < T_b, and 0 behind: what a window over neighbouring steps may read.     x (B, T, n)
+
+    A convolution pads with 0, and so a sequence that is padded to the longest of a batch gives what it gives alone.
+
+    Derivation: y = live ⊙ x, with a constant live.
+        dx = live ⊙ dy
+    """
+
+    reads_output = False
+
+    def forward(self, x, mode=EVAL):
+        live = live_steps(mode.length, x, self.arena)
+        return x if live is None else self.ws.multiply(x, live), live
+
+    def backward(self, dy, live, need_dx=True, need_dW=True):
+        return dy if live is None or not need_dx else self.ws.multiply(dy, live)
+
+
+class TimeMean(Layer):
+    """y_b = 1/T_b Σ_{t<T_b} x_bt: what is so at all times.     x (B, T, n) -> (B, n)
+
+    Derivation: each real step stands in the mean with 1/T_b, and a padded one with 0.
+        dx_bt = dy_b/T_b for t < T_b, else 0
+    """
+
+    reads_output = False
+
+    def forward(self, x, mode=EVAL):
+        live = live_steps(mode.length, x, self.arena)
+        if live is None:
+            share = self.arena.empty(*x.shape[:2], 1)
+            share[...] = 1 / x.shape[1]
+        else:
+            share = self.ws.divide(live, live.sum(axis=1, keepdims=True, out=self.arena.empty(len(x), 1, 1)))
+        return self.ws.multiply(x, share).sum(axis=1, out=self.arena.empty(len(x), x.shape[2])), share
+
+    def backward(self, dy, share, need_dx=True, need_dW=True):
+        return self.ws.multiply(dy[:, None], share) if need_dx else None
 
 
 class Embedding(Layer):

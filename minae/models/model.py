@@ -109,6 +109,7 @@ class Model:
     turns: ClassVar[dict[str, tuple[str, ...]]] = {}
     objective: ClassVar[tuple[str, ...]] = ()  # the terms whose sum is J in a history; () for all of them
     constrained: ClassVar[bool] = False
+    recordings: ClassVar[bool] = False  # whether x is a list of sequences of frames, such as those of .wav files
     coupled: tuple[str, ...] = ()
     laws: ClassVar[dict[str, Any]] = {}  # name of a constant -> a law, see `minae.effects`
     cases: ClassVar[dict[str, dict[str, Any]]] = {"": {}}

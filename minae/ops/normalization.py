@@ -4,7 +4,7 @@ from minae import kernels
 from minae.backend import namespace
 
 
-def normalize(x, axes, arena, delta=1e-5):
+def normalize(x, axes, arena, delta=1e-5, live=None):
     r"""x̂ = (x − μ)/σ,  μ = mean x,  σ = √(δ + mean (x − μ)²), means over `axes`.     (8.35–8.37)
 
     -> x̂ of x's shape, and μ and σ with the axes kept. The mean of squares is biased, 1/N and not 1/(N − 1).
@@ -18,7 +18,12 @@ def normalize(x, axes, arena, delta=1e-5):
     With y = G x̂ + b and one G for the N numbers, dx̂ = G dy, and G stands before the bracket. So Σ_k dx_k = 0, as a
     constant added to x changes nothing; and Σ_k dx_k x̂_k = (1 − mean x̂²)/σ Σ dx̂ x̂ = δ/σ³ Σ dx̂ x̂, which is O(δ).
     Where μ and σ are running averages, as in evaluation, they do not depend on x: dx = dx̂/σ, and no mean is taken.
+
+    live: 1 for the x that count and 0 for padded ones, of a shape that broadcasts to x. The means are then over the N
+    live ones, x̂ is 0 at the others, and so is dx: no live x̂ depends on a padded x.
     """
+    if live is not None:
+        return _normalize_live(x, axes, arena, delta, live)
     rows, N = _as_rows(x, axes)
     x_hat, shape = arena.empty(*x.shape), _kept(x, axes)
     mu, sigma = arena.empty(*shape), arena.empty(*shape)
@@ -36,8 +41,31 @@ def normalize(x, axes, arena, delta=1e-5):
     return x_hat, mu, sigma
 
 
-def normalize_backward(dx_hat, x_hat, sigma, axes, arena):
-    """dx = 1/σ (dx̂ − mean(dx̂) − x̂ mean(dx̂ x̂))"""
+def _normalize_live(x, axes, arena, delta, live):
+    ws, xp, N = arena.ws, namespace(x), _count(live, axes, arena)
+    mu, sigma = (arena.empty(*_kept(x, axes)) for _ in range(2))
+    ws.multiply(x, live).sum(axis=axes, keepdims=True, out=mu)
+    mu /= N
+    x_hat = ws.multiply(ws.subtract(x, mu), live)
+    ws.multiply(x_hat, x_hat).sum(axis=axes, keepdims=True, out=sigma)
+    sigma /= N
+    sigma += delta
+    xp.sqrt(sigma, out=sigma)
+    x_hat /= sigma
+    return x_hat, mu, sigma
+
+
+def normalize_backward(dx_hat, x_hat, sigma, axes, arena, live=None):
+    """dx = 1/σ (dx̂ − mean(dx̂) − x̂ mean(dx̂ x̂)), the means over the live ones"""
+    if live is not None:
+        ws, N, shape = arena.ws, _count(live, axes, arena), sigma.shape
+        inner = ws.multiply(dx_hat, x_hat).sum(axis=axes, keepdims=True, out=arena.empty(*shape))  # x̂ is 0 elsewhere
+        dx = ws.multiply(dx_hat, live)
+        dx -= ws.divide(dx.sum(axis=axes, keepdims=True, out=arena.empty(*shape)), N)
+        dx -= ws.multiply(x_hat, ws.divide(inner, N))
+        dx *= live
+        dx /= sigma
+        return dx
     rows, N = _as_rows(dx_hat, axes)
     if rows:
         dx = arena.empty(*x_hat.shape)
@@ -50,6 +78,10 @@ def normalize_backward(dx_hat, x_hat, sigma, axes, arena):
     dx -= ws.multiply(x_hat, inner)
     dx /= sigma
     return dx
+
+
+def _count(live, axes, arena):
+    return live.sum(axis=axes, keepdims=True, out=arena.empty(*_kept(live, axes)))
 
 
 def _kept(x, axes):
