@@ -5,7 +5,7 @@ import pytest
 
 from minae import InputError, data
 from minae.metrics.clustering import silhouette, trustworthiness
-from minae.metrics.detection import auroc
+from minae.metrics.detection import auroc, average_precision, precision_at
 from minae.metrics.disentanglement import (
     disentanglement_completeness_informativeness,
     factor_vae_score,
@@ -155,6 +155,22 @@ def test_auroc_counts_pairs_and_halves_of_ties(rng):
     assert auroc(positive.astype(float), positive) == 1 and auroc(np.zeros(200), positive) == 0.5
 
 
+@pytest.mark.parametrize("values", [5, 10**9], ids=["ties", "no ties"])
+def test_scores_of_rare_rows_do_not_depend_on_their_order(rng, values):
+    """And average precision is that of scikit-learn."""
+    metrics = pytest.importorskip("sklearn.metrics")
+    scores, positive = rng.integers(values, size=300).astype(float), rng.random(300) < 0.1
+    scores[positive] += values / 4
+    order = np.argsort(positive, kind="stable")  # positive rows last, which would help them where the order counts
+    for measure in (average_precision, lambda s, p: precision_at(s, p, 30), auroc):
+        assert measure(scores[order], positive[order]) == pytest.approx(measure(scores, positive), abs=1e-12)
+    expected = metrics.average_precision_score(positive, scores)
+    assert average_precision(scores, positive) == pytest.approx(expected, abs=1e-12)
+    assert average_precision(np.zeros(300), positive) == pytest.approx(positive.mean())
+    assert precision_at(np.zeros(300), positive, 30) == pytest.approx(positive.mean())
+    assert precision_at(positive.astype(float), positive, int(positive.sum())) == 1
+
+
 @pytest.mark.parametrize(
     "call, words",
     [
@@ -163,6 +179,8 @@ def test_auroc_counts_pairs_and_halves_of_ties(rng):
         (lambda h, y: trustworthiness(h, h, k=10), "expected k < 10, half of them"),
         (lambda h, y: trustworthiness(h[:5], h), "X has 5 rows and h 20"),
         (lambda h, y: auroc(h[:, 0], y), "expected 0 and 1 for each of 20"),
+        (lambda h, y: precision_at(h[:, 0], y == 2, 21), "k is 21 and there are 20 rows"),
+        (lambda h, y: average_precision(h[:, 0], np.zeros(20)), "0 positive rows and 20 negative ones"),
         (lambda h, y: auroc(h[:, 0], np.ones(20)), "20 positive rows and 0 negative ones"),
     ],
 )
