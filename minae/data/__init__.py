@@ -5,6 +5,8 @@ from .images import Drawings, Whitening, kannada_digits, natural_images, omniglo
 from .preprocessing import Preprocessing
 from .readers import Scaled, read
 from .sprites import Factors, sprites
+from .text import Descriptions, Vocabulary, descriptions, glosses
 
-__all__ = ["Digits", "Drawings", "Factors", "Preprocessing", "Scaled", "Whitening", "cache_status", "kannada_digits",
-           "mnist", "natural_images", "omniglot", "patches", "read", "sprites"]  # fmt: skip
+__all__ = ["Descriptions", "Digits", "Drawings", "Factors", "Preprocessing", "Scaled", "Vocabulary", "Whitening",
+           "cache_status", "descriptions", "glosses", "kannada_digits", "mnist", "natural_images", "omniglot", "patches",
+           "read", "sprites"]  # fmt: skip
