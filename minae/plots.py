@@ -60,6 +60,14 @@ METHODS = {  # first words of a label -> its look
     "LISTA": Look(PURPLE, "--", "h"),
     "exact": Look(BLACK, ":", "D"),
     "kernel ridge": Look(BLACK, "-", "v"),
+    "attention": Look(BLUE, "-", "X"),
+    "GRU": Look(ORANGE, "--", "h"),
+    "counts": Look(GREY, ":", "s"),
+    "counts: the word before": Look(GREY, "--", "<"),
+    "counts: two words": Look(GREY, "--", ">"),
+    "counts: both sides": Look(BLACK, "-.", "d"),
+    "counts: three words": Look(BLACK, "-.", "D"),
+    "human": Look(BLACK, ":", "p"),
 }
 OTHERS = [
     Look(*parts)
