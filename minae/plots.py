@@ -63,10 +63,8 @@ METHODS = {  # first words of a label -> its look
     "attention": Look(BLUE, "-", "X"),
     "GRU": Look(ORANGE, "--", "h"),
     "counts": Look(GREY, ":", "s"),
-    "counts: the word before": Look(GREY, "--", "<"),
-    "counts: two words": Look(GREY, "--", ">"),
-    "counts: both sides": Look(BLACK, "-.", "d"),
-    "counts: three words": Look(BLACK, "-.", "D"),
+    "counts: one other word": Look(GREY, "--", "<"),
+    "counts: two other words": Look(BLACK, "-.", "D"),
     "human": Look(BLACK, ":", "p"),
 }
 OTHERS = [

@@ -34,7 +34,7 @@ import numpy as np
 from minae import InputError, UndercompleteAutoencoder, check_gradient, data, plots
 from minae.chapters import Section
 from minae.chapters.ch14.faults import FAMILIES, FAULTS, Steps, mutate
-from minae.chapters.ch14.safeguards import LAYERS, X, tiny
+from minae.chapters.ch14.safeguards import LAYERS, X, data_of, tiny
 
 section = Section("14.0")  # all sizes do the same work, and NumPy does it: this is about numbers, not devices
 x = X[:4]
@@ -189,10 +189,12 @@ section.claim("a fault of one part in a million fails at 1e-7", error_of((1 + de
 
 right_errors, wrong_errors = [], []
 for family in FAMILIES.values():
-    right_errors += [row.error for row in check_gradient(family.right(), x, entries=12).rows]
+    model = family.right()
+    right_errors += [row.error for row in check_gradient(model, data_of(model), entries=12).rows]
 for fault in FAULTS:
     try:
-        report = check_gradient(fault.make(), x, entries=12)
+        model = fault.make()
+        report = check_gradient(model, data_of(model), entries=12)
     except InputError:  # the check refuses the model before it takes a difference
         continue
     if fault.layer == "1":
@@ -216,7 +218,7 @@ section.figure(
     fig,
     "tolerance",
     caption="Each point is one check: of a right gradient (one cost term, one parameter), or of a fault that "
-    "differences can see. (One of the seven such faults has no point: the check refuses its model.) The points of each "
+    "differences can see. (One of the eight such faults has no point: the check refuses its model.) The points of each "
     "kind are drawn in order of size, and an error of 0 is drawn at 1e-16. Look at the empty band between the two "
     "kinds. The tolerance is somewhere in it, with room on both sides.",
     alt="Two groups of points on a logarithmic axis. The right gradients lie below 1e-9, the wrong ones above 1e-2, "
@@ -372,7 +374,7 @@ section.claim("every fault is caught by the layer that is named for it", named, 
 section.claim("the right models pass every layer", sum(any(row.values()) for row in right.values()), "<=", 0)
 
 # %% [markdown]
-# Differences catch seven of the seventeen faults. The number says as much about our collection as about differences,
+# Differences catch eight of the 21 faults. The number says as much about our collection as about differences,
 # so it is reported and not claimed. What can be claimed is that each fault has a test that notices it, and that no
 # test cries wolf on a right model. So a check of the gradient is necessary and not sufficient. In your own code, add a
 # test of the effect: raise the weight of a term, train, and see that what it penalises falls.

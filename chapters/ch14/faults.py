@@ -10,11 +10,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minae import ContractiveAutoencoder, SparseAutoencoder, UndercompleteAutoencoder, VariationalAutoencoder, ops
+from minae import (
+    ContractiveAutoencoder,
+    DiscreteAutoencoder,
+    LanguageModel,
+    SparseAutoencoder,
+    UndercompleteAutoencoder,
+    VariationalAutoencoder,
+    ops,
+)
 from minae.chapters.ch14 import safeguards as tests
 from minae.chapters.ch14.safeguards import tiny
 from minae.contraction import Contraction
-from minae.losses import Gaussian, Loss
+from minae.layers import GRU, Attention
+from minae.losses import Gaussian, Loss, TokenLoss
 from minae.networks import mirrored
 from minae.penalties import KLSparsity, Laplace, skipped_at_0
 from minae.training import SGD
@@ -244,6 +253,58 @@ def scaled(**changes):
     return model
 
 
+class MeanWithItself(DiscreteAutoencoder):
+    """The baseline is the mean over all draws. It holds 1/K of the draw's own cost, so that 1 − 1/K is left."""
+
+    def reinforced(self, x, a, f_cache, u, b, A, *more):
+        if A is None:
+            *other, _ = more
+            held = super().reinforced(x, a, f_cache, u, b, None, *other, False).constants
+            b, A = held["b"], held["A"] * (1 - 1 / self.draws)
+        return super().reinforced(x, a, f_cache, u, b, A, *more)
+
+
+class MeanOverPadding(TokenLoss):
+    """The sum over the places that count, divided by the number of all places."""
+
+    def __call__(self, s, x, m=None):
+        L, ds = super().__call__(s, x, m)
+        return L * m.mean(), ds * m.mean()
+
+
+class FiniteMask(LanguageModel):
+    """A score of −10,000 where a place must not be read."""
+
+    def networks(self):
+        nets = super().networks()
+        for block in nets["f"].layers:
+            for layer in getattr(block, "layers", ()):
+                if isinstance(layer, Attention):
+                    layer.mask = lambda *given, mask=layer.mask: np.maximum(mask(*given), -1e4)
+        return nets
+
+
+class BiasOutside(GRU):
+    """Forward, the bias u is inside of the product with the reset gate r. Backward it is taken for outside: du_n = Σ da_n,
+    where Σ r da_n is right."""
+
+    def backward(self, dy, cache, need_dx=True, need_dW=True):
+        dx = super().backward(dy, cache, need_dx, need_dW)
+        if need_dW:
+            *_, db, du = self.gradients
+            du.array[...] = db.array
+        return dx
+
+
+class Outside(LanguageModel):
+    """Its GRU is that."""
+
+    def networks(self):
+        nets = super().networks()
+        nets["f"].layers[1] = BiasOutside("W1", "U1", "b1", "u1", self.width, self.width)
+        return nets
+
+
 # ---- the table
 
 
@@ -279,6 +340,22 @@ def _loss(loss):
     return tiny(mutant, sizes=(7, 5, 3))
 
 
+def _language(Model, **options):
+    """make(**changes), as `tiny` gives it, of a model of tokens."""
+    given = dict(vocabulary=7, most=8, width=4, heads=2, blocks=1, seed=1, dtype="float64", backend="numpy") | options
+
+    def make(**changes):
+        model = Model(**given | changes)
+        model.parameters.flat[...] += 0.3 * np.random.default_rng(1).standard_normal(model.parameters.flat.shape)
+        return model
+
+    return make
+
+
+def _reinforced(Model):
+    return tiny(Model, sizes=(7, 3), estimator="reinforce", draws=2)
+
+
 def at_random(shape):
     return np.random.default_rng(0).standard_normal(shape)
 
@@ -296,6 +373,11 @@ FAMILIES = {
     "sparse, KL": _family(_kl(KLSparsity), {"3": tests.rate_is_of_the_batch}),
     "contractive": _family(_contractive(Contraction), {"1 Jf": tests.jacobian, "3": tests.encoder_contracts}),
     "variational": _family(_variational(VariationalAutoencoder), {"2": tests.monte_carlo, "3": tests.kl_acts}),
+    "discrete": _family(_reinforced(DiscreteAutoencoder), {"2": tests.estimate}),
+    "language, attention": _family(
+        _language(LanguageModel), {"3": lambda make: tests.padding_is_free(make) or tests.future_is_hidden(make)}
+    ),
+    "language, GRU": _family(_language(LanguageModel, body="gru"), {"3": tests.padding_is_free}),
 }
 
 # fmt: off
@@ -332,6 +414,14 @@ FAULTS = [
           "undercomplete", _deep(TopLayerOnly)),
     Fault("weights tied once, then drifting", "a framework's tied layer", "3",
           "tied", _plain(TiedOnce, tied=True)),
+    Fault("GRU's bias: inside r forward, outside backward", "several GRUs by hand", "1",
+          "language, GRU", _language(Outside, body="gru")),
+    Fault("baseline is a mean with the draw itself", "teaching code of REINFORCE", "2",
+          "discrete", _reinforced(MeanWithItself)),
+    Fault("mean over padded places", "a textbook's translation model", "3",
+          "language, GRU", _language(mutate(LanguageModel, loss=lambda m: MeanOverPadding(m.arena, m.weights)), body="gru")),
+    Fault("attention mask of −10,000, not −∞", "two libraries of transformers", "3",
+          "language, attention", _language(FiniteMask)),
     Fault("upstream gradient of ones through a softmax", "a NumPy library of layers", "control",
           "softmax alone", _loss(lambda arena, weights: Upstream(arena, weights, np.ones))),
 ]

@@ -12,11 +12,13 @@ NumPy only: this is about mathematics, not about devices.
 
 import numpy as np
 
-from minae import InputError, check_gradient, ops
+from minae import InputError, check_gradient, enumerated, ops
+from minae.fields import Tokens
 from minae.training import SGD, Adam
 
 LAYERS = {"1": "differences", "1 Jf": "Jacobian", "2": "Monte Carlo", "3": "effects", "control": "reversed"}
 _rng = np.random.default_rng(0)
+LINES = [np.array(line, np.int32) for line in ([3, 5, 4, 0], [6, 3, 0], [5, 4, 3, 6, 0], [4, 0])]  # of tokens
 X = ops.phi(_rng.standard_normal((64, 2)) @ (2 * _rng.standard_normal((2, 7))), "sigmoid")  # a surface in 7 dimensions
 
 
@@ -31,11 +33,17 @@ def tiny(Model, sizes=(7, 5), **options):
     return make
 
 
+def data_of(model, rows=4):
+    """The first rows of X, or of the lines where a model reads tokens."""
+    return (LINES if isinstance(next(iter(model.fields.values())), Tokens) else X)[:rows]
+
+
 def gradient(make, rows=4):
     """1. Central differences of a term, or of all together, are not its gradient; or the check refuses the model, since
     its cost is random, or its copy's is another."""
     try:
-        return not check_gradient(make(), X[:rows], entries=12)
+        model = make()
+        return not check_gradient(model, data_of(model, rows), entries=12)
     except InputError:
         return True
 
@@ -64,6 +72,48 @@ def monte_carlo(make, draws=20_000):
     log_ratio = 0.5 * (z**2 - ((z - mu) / sigma) ** 2 - log_var).sum(axis=1)  # log N(z; mu, sigma²) − log N(z; 0, 1)
     errors = [abs(variance - 1).max() / np.sqrt(2 / draws), abs(log_ratio.mean() - KL) / log_ratio.std() * draws**0.5]
     return max(errors) > 5
+
+
+def estimate(make):
+    """2. The mean over all pairs of codes of the gradient that REINFORCE gives, each pair with its probability, is not
+    the gradient of the expected cost over all codes."""
+    model = make()
+    x, m = X[:1], model.code_size
+    logits = model.f.forward(x)[0][0]
+    codes = (np.arange(2**m)[:, None] >> np.arange(m) & 1).astype(float)
+
+    def cost(b):
+        return float(model.loss.rows(model.g.forward(b[None])[0], x)[0])
+
+    p, mean = np.where(codes == 1, ops.phi(logits, "sigmoid"), 1 - ops.phi(logits, "sigmoid")).prod(axis=1), 0.0
+    for i, first in enumerate(codes):
+        for j, second in enumerate(codes):
+            model.cost_and_grad(x, u=np.zeros((1, 2, m)), b=np.stack([first, second])[None])
+            mean = mean + p[i] * p[j] * model.parameters.views(model.parameters.grad)["b1"]
+    exact = enumerated(cost, logits)[1]
+    return np.linalg.norm(mean - exact) > 1e-10 * np.linalg.norm(exact)
+
+
+def padding_is_free(make):
+    """3. Padding behind the lines of a batch changes the cost or its gradient."""
+    model, found = make(), []
+    for more in (0, 3):
+        x = np.zeros((4, 5 + more), np.int32)
+        for row, line in zip(x, LINES, strict=True):
+            row[: len(line)] = line
+        J = float(model.cost_and_grad(x, np.array([len(line) for line in LINES], np.int32)))
+        found.append(np.append(model.parameters.grad, J))
+    return abs(found[0] - found[1]).max() > 1e-12
+
+
+def future_is_hidden(make):
+    """3. What a causal model with weights as large as training may make them says of a place depends on later ones."""
+    model = make()
+    model.parameters["W1"][...] *= 1000
+    x, length = np.array([[3, 5, 4, 6, 3]], np.int32), np.array([5], np.int32)
+    other = x.copy()
+    other[:, 2:] = [6, 3, 5]
+    return not np.array_equal(model.log_p(x, length)[:, :3], model.log_p(other, length)[:, :3])
 
 
 def _halves(make, measure, **levels):
@@ -138,4 +188,4 @@ def control(make):
     backwards = Reversed(**model.config, dtype="float64", backend="numpy")
     backwards.parameters.flat[...] = model.parameters.flat
     terms = [name for name, weight in model.weights.items() if weight]
-    return any(check_gradient(backwards, X[:4], terms=[(name,)], entries=12) for name in terms)
+    return any(check_gradient(backwards, data_of(model), terms=[(name,)], entries=12) for name in terms)

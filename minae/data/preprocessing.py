@@ -61,7 +61,9 @@ class Preprocessing:
         """Read data as those were read that the model learned from. What is asked for again has to be the same."""
         if self.vocabulary is not None:
             if scale is not None or drop or array is not None or not is_text(path):
-                raise InputError(f"{path}: the model learned from text: give a .txt file, and no --scale, --drop, --array")
+                raise InputError(
+                    f"{path}: the model learned from text: give a .txt file, and no --scale, --drop, --array"
+                )
             return self.vocabulary.tokens(read_lines(path))
         scale = None if scale is None else SCALE.checked(scale)
         for name, asked, own in (("--scale", scale, self.scale), ("--drop", list(drop) or None, self.drop)):

@@ -35,7 +35,9 @@ class Vocabulary:
     def __init__(self, words: Any, most: int = 64):
         words = list(words)
         if words[:3] != list(MARKS) or len(set(words)) != len(words):
-            raise InputError(f"words are {words[:3]}, …: expected {', '.join(MARKS)} and then words, none of them twice")
+            raise InputError(
+                f"words are {words[:3]}, …: expected {', '.join(MARKS)} and then words, none of them twice"
+            )
         self.words, self.most = words, most
         self.number = {word: k for k, word in enumerate(words)}
 

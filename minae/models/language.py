@@ -235,7 +235,9 @@ class LanguageModel(Model):
             raise InputError("prompt was given, and this model has no vocabulary: train it on a text")
         begun = [int(token) for token in words.tokens([prompt])[0][:-1]]
         if UNKNOWN in begun or len(begun) >= self.most:
-            raise InputError(f"prompt is {prompt!r}: expected less than {self.most} words, all of them of the vocabulary")
+            raise InputError(
+                f"prompt is {prompt!r}: expected less than {self.most} words, all of them of the vocabulary"
+            )
         return begun
 
 
