@@ -154,13 +154,13 @@ class BothSides:
         grid = np.stack(np.meshgrid(np.arange(V), np.arange(V), indexing="ij"), axis=2).reshape(-1, 2)
         self.P = pairs.p(grid).reshape(V, V)  # row: the token before
 
-    def left(self, l):
+    def left(self, before):
         """p(w | l), of the words that w may be:  (rows,) -> (rows, V)"""
-        return self.of_words(self.P[l])
+        return self.of_words(self.P[before])
 
-    def between(self, l, r):
+    def between(self, before, after):
         """p(w | l, r):  (rows,), (rows,) -> (rows, V)"""
-        return self.of_words(self.P[l] * self.P[:, r].T)
+        return self.of_words(self.P[before] * self.P[:, after].T)
 
     def of_words(self, p):
         p = p * self.words

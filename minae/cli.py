@@ -286,8 +286,8 @@ def _data(parser):
     parser.add_argument(
         "data",
         metavar="DATA",
-        help="sample, mnist, a .npy, .npz, .mat, .csv or .tsv, an IDX file (.gz too), an image, a folder of images, or a "
-        "text (.txt), line by line, for a language model",
+        help="sample, mnist, a .npy, .npz, .mat, .csv or .tsv, an IDX file (.gz too), an image, a folder of images, or "
+        "a text (.txt), line by line, for a language model",
     )
     parser.add_argument(
         "--scale", type=float, help="divide the values, such as 255 for pixels in a .npy; a model's file remembers it"
@@ -549,7 +549,7 @@ def _train(args):
 
 
 def _text(args, kind):
-    """The lines of a text as tokens, and the preprocessing that keeps its vocabulary, of the size that was asked for."""
+    """The lines of a text as tokens, and the preprocessing that keeps its vocabulary."""
     if args.scale is not None or args.standardise or args.array or args.drop:
         raise InputError("--scale, --standardise, --array and --drop are for numbers, and this model learns from text")
     size, most = (

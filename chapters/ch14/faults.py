@@ -285,8 +285,8 @@ class FiniteMask(LanguageModel):
 
 
 class BiasOutside(GRU):
-    """Forward, the bias u is inside of the product with the reset gate r. Backward it is taken for outside: du_n = Σ da_n,
-    where Σ r da_n is right."""
+    """Forward, the bias u is inside of the product with the reset gate r. Backward it is taken for outside:
+    du_n = Σ da_n, where Σ r da_n is right."""
 
     def backward(self, dy, cache, need_dx=True, need_dW=True):
         dx = super().backward(dy, cache, need_dx, need_dW)
@@ -352,6 +352,10 @@ def _language(Model, **options):
     return make
 
 
+def _over_padding(model):
+    return MeanOverPadding(model.arena, model.weights)
+
+
 def _reinforced(Model):
     return tiny(Model, sizes=(7, 3), estimator="reinforce", draws=2)
 
@@ -396,10 +400,14 @@ FAULTS = [
           "undercomplete", _deep(KeepsItsGradient)),
     Fault("an argument that no option tells of", "every student's second model", "1",
           "undercomplete", scaled),
+    Fault("GRU's bias: inside r forward, outside backward", "several GRUs by hand", "1",
+          "language, GRU", _language(Outside, body="gru")),
     Fault("contraction is ‖Σ ∇h_j‖², not Σ ‖∇h_j‖²", "an R package", "1 Jf",
           "contractive", _contractive(ContractionOfTheSum)),
     Fault("noise is scaled by e^log_var", "two VAEs from scratch", "2",
           "variational", _variational(mutate(Variational, power=1.0))),
+    Fault("baseline is a mean with the draw itself", "teaching code of REINFORCE", "2",
+          "discrete", _reinforced(MeanWithItself)),
     Fault("KL is clamped to a capacity of 0", "a VAE for anomaly detection", "3",
           "variational", _variational(mutate(Variational, capacity=0.0))),
     Fault("KL is divided by the number of pixels", "a framework's own VAE example", "3",
@@ -414,12 +422,8 @@ FAULTS = [
           "undercomplete", _deep(TopLayerOnly)),
     Fault("weights tied once, then drifting", "a framework's tied layer", "3",
           "tied", _plain(TiedOnce, tied=True)),
-    Fault("GRU's bias: inside r forward, outside backward", "several GRUs by hand", "1",
-          "language, GRU", _language(Outside, body="gru")),
-    Fault("baseline is a mean with the draw itself", "teaching code of REINFORCE", "2",
-          "discrete", _reinforced(MeanWithItself)),
     Fault("mean over padded places", "a textbook's translation model", "3",
-          "language, GRU", _language(mutate(LanguageModel, loss=lambda m: MeanOverPadding(m.arena, m.weights)), body="gru")),
+          "language, GRU", _language(mutate(LanguageModel, loss=_over_padding), body="gru")),
     Fault("attention mask of −10,000, not −∞", "two libraries of transformers", "3",
           "language, attention", _language(FiniteMask)),
     Fault("upstream gradient of ones through a softmax", "a NumPy library of layers", "control",

@@ -4,10 +4,10 @@ Equations: none
 Figures: learning (held-out perplexity by epoch, masked and causal); blanks (what is filled into hidden places);
 temperature (what sampling does, by temperature)
 
-A denoising autoencoder (14.5) gets a spoiled example and gives back the whole one. For a text there is an obvious way to
-spoil it: hide some words. Whoever can fill in the words has learned something about the language. This is the idea of
-BERT (Devlin et al. 2019), and it needs no labels. GPT (Radford et al. 2018) hides something else: everything that comes
-after a place. It reads a text from the left and says the next word, again and again, so that it can write.
+A denoising autoencoder (14.5) gets a spoiled example and gives back the whole one. For a text there is an obvious way
+to spoil it: hide some words. Whoever can fill in the words has learned something about the language. This is the idea
+of BERT (Devlin et al. 2019), and it needs no labels. GPT (Radford et al. 2018) hides something else: everything that
+comes after a place. It reads a text from the left and says the next word, again and again, so that it can write.
 
     masked:  L = −mean over the hidden places of log p(x_t | the places that are not hidden)
     causal:  L = −mean over all places of log p(x_t | x_1 … x_{t−1}),     p(x) = Π_t p(x_t | x_1 … x_{t−1})
@@ -17,8 +17,8 @@ embedding and of the places that count; attention is derived in minae/ops/attent
 minae/ops/sequence.py, the residual block in minae/networks.py, the cross-entropy in minae/losses.py (`TokenLoss`).
 
 How good is such a network? The measure is the perplexity e^L. A perplexity of 20 means that the network is in doubt as
-if it had to choose among 20 equally likely words. A number alone says little, so counting stands beside the networks. To
-count how often a word follows another one is the oldest model of text there is. For short texts it is hard to beat.
+if it had to choose among 20 equally likely words. A number alone says little, so counting stands beside the networks.
+To count how often a word follows another one is the oldest model of text there is. For short texts it is hard to beat.
 
 The text is that of definitions in the dictionary WordNet 3.0, such as "a person who sells fruit".
 """
@@ -41,8 +41,8 @@ rng = np.random.default_rng(section.seed)
 # ## Tokens
 # A network reads numbers, so each word becomes one: its place in a list, the *vocabulary*. The list has the words that
 # are most frequent in the training lines. A word that is not in it becomes the mark ‹unknown›. Each line ends with the
-# mark ‹end›, from which a network learns where to stop, and the mark ‹hidden› stands where a word is hidden. These three
-# are the tokens 0, 1 and 2. The vocabulary is kept in the model's file, since without it the tokens mean nothing.
+# mark ‹end›, from which a network learns where to stop, and the mark ‹hidden› stands where a word is hidden. These
+# three are the tokens 0, 1 and 2. The vocabulary is kept in the model's file, since without it the tokens mean nothing.
 #
 # At default size there are 15,000 definitions of at most 11 words, which come with the package, and 1,000 tokens. At
 # full size there are all definitions of at most 19 words, and 2,000 tokens. A tenth of the lines is held out.
@@ -66,8 +66,8 @@ section.number("share of ‹unknown›", (tokens == UNKNOWN).mean())
 
 # %% [markdown]
 # ## Three things that a gradient of text needs
-# **Only what counts.** L is a mean over the places that count: the hidden ones of a masked model, all but the padding of
-# a causal one. (Padding fills the lines of a batch up to the longest.) With p = softmax(s) and N places that count,
+# **Only what counts.** L is a mean over the places that count: the hidden ones of a masked model, all but the padding
+# of a causal one. (Padding fills the lines of a batch up to the longest.) With p = softmax(s) and N places that count,
 #
 #     ds_t = 1/N (p_t − [v = x_t]) where t counts,     ds_t = 0 elsewhere, exactly
 #
@@ -97,8 +97,8 @@ section.number("a mean over all places (fault): L with padding", wrong_padded)
 #
 #     dE_i = Σ_t [token t is i] dx_t  +  Σ_t ds_ti y_t
 #
-# The first sum is that of the lookup: it has rows for tokens that were read. The second one is that of a matrix product:
-# it has rows for all tokens. We compute each part alone, and both together, and compare with differences of J.
+# The first sum is that of the lookup: it has rows for tokens that were read. The second one is that of a matrix
+# product: it has rows for all tokens. We compute each part alone, and both together, and compare with differences of J.
 
 # %%
 batch = rng.integers(3, 9, size=(4, 5)).astype(np.int32)
@@ -139,9 +139,9 @@ section.claim("without the lookup's part the gradient is wrong: relative error",
 # gradient itself. However many blocks there are, it comes through.
 #
 # ## What counting can do
-# An *n-gram* model says p(x_t | the n − 1 tokens before it) = count / count. Most runs of three words were never seen, so
-# the counts must be smoothed: each one gives away a little, which is shared out by the model of n − 1. We take the best
-# of the usual ways, that of Kneser and Ney. It is derived in chapters/classical.py (`NGram`).
+# An *n-gram* model says p(x_t | the n − 1 tokens before it) = count / count. Most runs of three words were never seen,
+# so the counts must be smoothed: each one gives away a little, which is shared out by the model of n − 1. We take the
+# best of the usual ways, that of Kneser and Ney. It is derived in chapters/classical.py (`NGram`).
 #
 # For a hidden word there are two sides. Suppose that the text were a Markov chain, in which a word depends on the one
 # before it alone. Then by the product rule p(l, w, r) = p(l) p(w | l) p(r | w), and therefore
@@ -193,7 +193,7 @@ section.claim("p(w | l, r) sums to 1: off by", abs(most_likely - 1), "<=", 1e-9)
 # passes through the lines. Each is tested as the counts are.
 
 # %%
-passes = {"masked": section.pick(3, 5, 12), "causal": section.pick(3, 3, 6)}
+passes = {"masked": section.pick(3, 6, 12), "causal": section.pick(3, 4, 6)}
 trained, curves = {}, {"masked": {}, "causal": {}}
 
 
@@ -273,8 +273,8 @@ section.figure(
     plots.table(rows, shades, title="One hidden word, and the first guess of three models", width=10.5),
     "blanks",
     caption="Held-out lines with one hidden word (____), the word itself, and the "
-    "most likely word of each model with its probability. Blue: the guess is right. Look at what a wrong guess is: often "
-    "a word that would fit as well.",
+    "most likely word of each model with its probability. Blue: the guess is right. Look at what a wrong guess is: "
+    "often a word that would fit as well.",
     alt="A table of lines. Its columns are the hidden word and the guesses of attention, of the GRU and of the "
     "counts, shaded where they are right.",
 )
@@ -396,8 +396,8 @@ section.figure(
         "Lines that a network writes, by temperature",
     ),
     "temperature",
-    caption="Left: how unusual the written lines are for the three-word counts (lower is more usual). Right: how many of "
-    "their pairs of words are different ones (higher is more varied). The level line is that of human lines. A low "
+    caption="Left: how unusual the written lines are for the three-word counts (lower is more usual). Right: how many "
+    "of their pairs of words are different ones (higher is more varied). The level line is that of human lines. A low "
     "temperature writes usual lines, and the same ones again and again.",
     alt="Two panels over the temperature. Both curves of each panel, for attention and for the GRU, rise from left to "
     "right; a level line marks human lines.",

@@ -1,8 +1,8 @@
 """C.5 Filling In, Going On, exercise 2: a text that repeats itself.
 
-The first half of a line cannot be predicted: each of its words is one of those that are left. The second half is certain
-for whoever looks six places back. Counts of three words look two places back. Attention learns to look at the place
-behind the former occurrence of the word that it has just read.
+The first half of a line cannot be predicted: each of its words is one of those that are left. The second half is
+certain for whoever looks six places back. Counts of three words look two places back. Attention learns to look at the
+place behind the former occurrence of the word that it has just read.
 """
 
 # %%

@@ -8,5 +8,5 @@ from .sprites import Factors, sprites
 from .text import Descriptions, Vocabulary, descriptions, glosses
 
 __all__ = ["Descriptions", "Digits", "Drawings", "Factors", "Preprocessing", "Scaled", "Vocabulary", "Whitening",
-           "cache_status", "descriptions", "glosses", "kannada_digits", "mnist", "natural_images", "omniglot", "patches",
-           "read", "sprites"]  # fmt: skip
+           "cache_status", "descriptions", "glosses", "kannada_digits", "mnist", "natural_images", "omniglot",
+           "patches", "read", "sprites"]  # fmt: skip

@@ -25,8 +25,8 @@ class LanguageModel(Model):
         task="causal":  x̃ is x moved on by one place, with ‹end› before it; all tokens count. y_t reads no place after
                         t, so that p(x) = Π_t p(x_t | x_1 … x_{t−1}): the relation to GPT (Radford et al. 2018)
 
-    Tokens 0, 1, 2 are ‹end›, ‹hidden›, ‹unknown›, as `minae.data.Vocabulary` numbers them. Marks are not hidden, but for
-    a line that has nothing else.
+    Tokens 0, 1, 2 are ‹end›, ‹hidden›, ‹unknown›, as `minae.data.Vocabulary` numbers them. Marks are not hidden, but
+    for a line that has nothing else.
 
     Derivation: a place that does not count is no part of L, and its ds is exactly 0. So only the places that count are
     chosen, as y_c = Sᵀ y with a matrix S of 0 and 1 for each line, and their gradient goes back to where it was:
