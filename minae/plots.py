@@ -66,6 +66,11 @@ METHODS = {  # first words of a label -> its look
     "counts: one other word": Look(GREY, "--", "<"),
     "counts: two other words": Look(BLACK, "-.", "D"),
     "human": Look(BLACK, ":", "p"),
+    "random words": Look(GREY, ":", "v"),
+    "lead": Look(SKY, "--", "X"),
+    "tf-idf": Look(BLACK, "-.", "*"),
+    "pointer": Look(RED, "-", "s"),
+    "pointer, both at once": Look(ORANGE, "-", "v"),
 }
 OTHERS = [
     Look(*parts)
