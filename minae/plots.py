@@ -70,7 +70,7 @@ METHODS = {  # first words of a label -> its look
     "lead": Look(SKY, "--", "X"),
     "tf-idf": Look(BLACK, "-.", "*"),
     "pointer": Look(RED, "-", "s"),
-    "pointer, both at once": Look(ORANGE, "-", "v"),
+    "pointer, both at once": Look(ORANGE, "--", "^"),
 }
 OTHERS = [
     Look(*parts)

@@ -236,13 +236,15 @@ for task, results in (("masked", masked), ("causal", causal)):
             section.claim(f"{task}, {name}: below counts of {rival}", results[name], "<", results[f"counts: {rival}"])
     for rival in ("counts: one other word", "counts: two other words"):
         curves[task][rival] = (np.array([1, max(passes.values())]), [results[rival]] * 2)
+fig = plots.panels(
+    {"masked: one hidden word": curves["masked"], "causal: the next word": curves["causal"]},
+    "passes through the lines",
+    ["perplexity at the blanks", "perplexity of held-out lines"],
+    "Networks beside counts",
+)
+fig.axes[0].xaxis.get_major_locator().set_params(integer=True)
 section.figure(
-    plots.panels(
-        {"masked: one hidden word": curves["masked"], "causal: the next word": curves["causal"]},
-        "passes through the lines",
-        ["perplexity at the blanks", "perplexity of held-out lines"],
-        "Networks beside counts",
-    ),
+    fig,
     "learning",
     caption="Perplexity on held-out lines after each pass, for attention and a GRU. The level lines are those of the "
     "counts. Lower is better. Look where the curves of the networks cross the lowest level line, if they do.",

@@ -161,12 +161,13 @@ section.claim("a baseline with the draw itself leaves half: share − ½", abs(l
 # all words are almost equally likely, and the reader learns to read any word. Then both learn.
 #
 # The rivals are three rules without learning: words at random, the first words (*lead*), and the words with the largest
-# tf-idf, log(number of texts / number of texts with this word): the rarest. Each rule gets a reader of its own, which
-# is trained on its choices for as many passes. (For words at random we freeze the encoder all the time, so that this
-# reader sees four draws of each text, too.)
+# tf-idf, log(number of texts / number of texts with this word): the rarest. What is compared is the *choice*. So each
+# way to choose gets a new reader in the end, which is trained on the words that it chooses, and all readers are trained
+# alike. (This costs the pointer twice the passes. Its own reader, which had to read all that the encoder tried on the
+# way, is reported too.)
 
 # %%
-warm, together, width = section.pick(4, 5, 3), section.pick(5, 8, 15), section.pick(16, 32, 64)
+warm, together, width = section.pick(6, 20, 12), section.pick(8, 20, 18), section.pick(16, 32, 64)
 with_word = np.zeros(len(vocabulary))
 for row in X:
     with_word[row] += 1
@@ -199,58 +200,56 @@ def fitted(model, rows, epochs, lr, frozen, path, seed):
     return model
 
 
-steps, L_test, R_test, curves, chosen = -(-len(X) // 64), {}, {}, {}, {}
-for name in ("random words", "lead", "tf-idf", "pointer, both at once", "pointer, the reader first"):
+def random_first(row):
+    return rng.permutation(row)
+
+
+steps, L_test, R_test, curves, chosen, own = -(-len(X) // 64), {}, {}, {}, {}, {}
+rules = {"random words": random_first, "lead": np.array, "tf-idf": rarest_first}
+for name in (*rules, "pointer, both at once", "pointer, the reader first"):
     for seed in section.seeds:
-        rows, path = [], []
-        if name in ("lead", "tf-idf"):
-            rule = rarest_first if name == "tf-idf" else np.array
-            model = made(seed, choice="first")
-            lr = Cosine(3e-3, steps=(warm + together) * steps)
-            fitted(model, [rule(row) for row in X], warm + together, lr, False, None, seed)
-            rows = [rule(row) for row in X_test]
-            value = model.evaluate(rows)["L"]
-        elif name == "random words":
-            lr = Cosine(3e-3, steps=(warm + together) * steps)
-            model = fitted(made(seed), X, warm + together, lr, True, None, seed)
-            value = model.evaluate(X_test)["L"]  # draws, not the most likely words
-            rows = [rng.permutation(row) for row in X_test]
+        path = []
+        if name in rules:
+            rows, rows_test = ([rules[name](row) for row in part] for part in (X, X_test))
         else:
             model, first = made(seed), warm if "first" in name else 0
             if first:
                 fitted(model, X, first, 3e-3, True, path, seed)
             epochs = warm + together - first
             fitted(model, X, epochs, Cosine(3e-3, steps=epochs * steps), False, path, seed)
-            value, rows = path[-1], model.first(X_test)
-        L_test.setdefault(name, []).append(value)
-        R_test.setdefault(name, []).append(overlap(rows))
+            own.setdefault(name, []).append(path[-1])
+            rows, rows_test = model.first(X), model.first(X_test)
+        lr = Cosine(3e-3, steps=(warm + together) * steps)
+        reader = fitted(made(seed, choice="first"), rows, warm + together, lr, False, None, seed)
+        L_test.setdefault(name, []).append(reader.evaluate(rows_test)["L"])
+        R_test.setdefault(name, []).append(overlap(rows_test))
         if seed == section.seed:
-            chosen[name] = rows
+            chosen[name] = rows_test
             if path:
                 curves[name] = (np.arange(1, len(path) + 1), path)
     L_test[name] = section.number("held-out cross-entropy, nats per word", L_test[name], of=name)
     R_test[name] = section.number("overlap with the human summary, ROUGE-1 F", R_test[name], of=name)
+    if name in own:
+        section.number("the same with the reader that learned beside it", own[name], of=name)
     rare = np.mean([idf[row[:k]].mean() for row in chosen[name]])
     section.number("idf of the chosen words, mean", rare, of=name)
 pointer = "pointer, the reader first"
-if section.size == "quick":
-    section.claim("the pointer is below words at random", L_test[pointer], "<", L_test["random words"])
-else:
-    for rival in ("random words", "lead"):
-        section.claim(f"the pointer over {rival}, cross-entropy", L_test[pointer] / L_test[rival], "<=", 0.98)
-    ratio = L_test[pointer] / L_test["pointer, both at once"]
-    section.claim("the reader first, over both at once: cross-entropy", ratio, "<=", 0.98)
-section.guard("the pointer over tf-idf, cross-entropy", L_test[pointer] / L_test["tf-idf"], "<", 1)
-for rival in ("random words", "lead", "tf-idf"):
+for rival in ("random words", "lead") if section.size != "quick" else ():
+    section.claim(f"the pointer over {rival}, cross-entropy", L_test[pointer] / L_test[rival], "<=", 0.98)
+if section.size != "quick":
+    ratio = np.mean(own[pointer]) / np.mean(own["pointer, both at once"])
+    section.claim("the reader first, over both at once: cross-entropy of their own readers", ratio, "<=", 0.98)
+section.number("the pointer over tf-idf, cross-entropy", L_test[pointer] / L_test["tf-idf"])
+for rival in rules:
     curves[rival] = (np.array([1, warm + together]), [L_test[rival]] * 2)
 section.figure(
     plots.levels(curves, "epoch", "held-out cross-entropy, nats per word", f"A code of {k} words of the text"),
     "learning",
-    caption="How well three words of a text tell its words, by epoch. The pointer is trained in two ways; the rules have "
-    "one level line each, after the same number of epochs. Lower is better. Look at what happens when the encoder, "
-    f"which is frozen for the first {warm} epochs of one way, begins to learn.",
-    alt="Two falling curves of the pointer and three level lines. The curve of the reader first ends below that of both "
-    "at once.",
+    caption="How well three words of a text tell its words, by epoch. The pointer and its own reader are trained in "
+    "two ways; the rules have one level line each, after the same number of epochs. Lower is better. Look at what happens "
+    f"when the encoder, which is frozen for the first {warm} epochs of one way, begins to learn.",
+    alt="Two falling curves of the pointer and three level lines. The curve of the reader first ends below that of "
+    "both at once.",
 )
 
 # %% [markdown]

@@ -31,12 +31,14 @@ def planted(count):
 
 # %%
 (X, _), (X_test, keys) = planted(4000), planted(500)
-options = dict(vocabulary=first_word + topics * pool // 2, most=8, k=1, width=32, context=False, seed=section.seed)
+options = dict(
+    vocabulary=first_word + topics * pool // 2, most=8, k=1, draws=8, width=32, context=False, seed=section.seed
+)
 model = ExtractiveAutoencoder(**options, backend=section.backend)
 of_f = [name for name in model.parameters.layers if name.startswith("f")]
-model.fit(X, epochs=6, batch_size=64, optimizer=Adam(5e-3, rates=dict.fromkeys(of_f, 0.0)), seed=section.seed)
-optimizer = Adam(Cosine(1e-2, steps=14 * 63))
-model.fit(X, epochs=14, batch_size=64, optimizer=optimizer, seed=section.seed)
+model.fit(X, epochs=10, batch_size=64, optimizer=Adam(5e-3, rates=dict.fromkeys(of_f, 0.0)), seed=section.seed)
+optimizer = Adam(Cosine(5e-3, steps=20 * 63))
+model.fit(X, epochs=20, batch_size=64, optimizer=optimizer, seed=section.seed)
 right = section.number("texts in which the pointer chooses the key, share", (model.encode(X_test)[:, 0] == keys).mean())
 section.claim("it finds the key", right, ">", 0.9)
 
