@@ -246,8 +246,8 @@ section.figure(
     plots.levels(curves, "epoch", "held-out cross-entropy, nats per word", f"A code of {k} words of the text"),
     "learning",
     caption="How well three words of a text tell its words, by epoch. The pointer and its own reader are trained in "
-    "two ways; the rules have one level line each, after the same number of epochs. Lower is better. Look at what happens "
-    f"when the encoder, which is frozen for the first {warm} epochs of one way, begins to learn.",
+    "two ways; the rules have one level line each, after the same number of epochs. Lower is better. Look at what "
+    f"happens when the encoder, which is frozen for the first {warm} epochs of one way, begins to learn.",
     alt="Two falling curves of the pointer and three level lines. The curve of the reader first ends below that of "
     "both at once.",
 )
