@@ -135,9 +135,42 @@ missed = abs(difference - (output * direction).sum()) / abs(difference)
 section.claim("without the lookup's part the gradient is wrong: relative error", missed, ">", 1e-3)
 
 # %% [markdown]
-# **A way on which nothing is lost.** Each block is y = x + F(x), so dx = dy + (∂F/∂x)ᵀ dy. The first term is the
-# gradient itself. However many blocks there are, it comes through.
+# **A way on which nothing is lost.** Each block is y = x + F(x). So x reaches y by two ways, and
 #
+#     dx = dy + (∂F/∂x)ᵀ dy
+#
+# The first term is the gradient itself. However many blocks there are, it comes through. Take twelve layers
+# F(x) = tanh(x W) with small weights, once one behind the other, and once as residual blocks, and send a gradient of
+# length 1 upward.
+
+# %%
+Ws, x, dy = 0.3 / 4 * rng.standard_normal((12, 16, 16)), rng.standard_normal(16), rng.standard_normal(16)
+dy /= np.linalg.norm(dy)
+
+
+def through(x, residual):
+    """y of twelve layers, and F of each."""
+    kept = []
+    for W in Ws:
+        h = np.tanh(x @ W)
+        kept.append(h)
+        x = x + h if residual else h
+    return x, kept
+
+
+reach = {}
+for residual, name in ((False, "y = F(x)"), (True, "y = x + F(x)")):
+    dx = dy
+    for W, h in zip(Ws[::-1], through(x, residual)[1][::-1], strict=True):
+        da = dx * (1 - h * h)
+        dx = dx + da @ W.T if residual else da @ W.T
+    nudge = 1e-5 * rng.standard_normal(16)
+    moved = (through(x + nudge, residual)[0] - through(x - nudge, residual)[0]) @ dy / 2
+    section.claim(f"{name}: a difference, relative error", abs(moved / (nudge @ dx) - 1), "<=", 1e-7)
+    reach[name] = section.number("length of the gradient behind twelve layers", np.linalg.norm(dx), of=name)
+section.claim("residual over plain, length of the gradient", reach["y = x + F(x)"] / reach["y = F(x)"], ">", 1e3)
+
+# %% [markdown]
 # ## What counting can do
 # An *n-gram* model says p(x_t | the n − 1 tokens before it) = count / count. Most runs of three words were never seen,
 # so the counts must be smoothed: each one gives away a little, which is shared out by the model of n − 1. We take the
