@@ -330,9 +330,11 @@ section.claim(
 #   - **1, differences.** Is the gradient that of the cost?
 #   - **1 Jf, Jacobian.** Is the penalty of a contractive autoencoder (section 14.7) the squared norm ‖Jf‖² of the
 #     encoder's Jacobian Jf, when Jf is written out in full?
-#   - **2, Monte Carlo.** Do random draws have the mean and the variance that the formulas assume?
+#   - **2, Monte Carlo.** Do random draws have the mean and the variance that the formulas assume? Is an estimate of a
+#     gradient right on average? (For a code of three bits the average is computed exactly, over all draws.)
 #   - **3, effects.** Does a weight, a training step, or a tie (V = Wᵀ) do what it is there for? A larger penalty must
-#     leave less of what it penalises; a training step must move every layer of the network.
+#     leave less of what it penalises; a training step must move every layer of the network; padding behind a text must
+#     change nothing, and what a model says of a word must not depend on the words behind it.
 #   - **control.** We reverse the sign of each term's gradient, and now the check must fail. If it still passes, then
 #     the gradient of that term is 0, and the check was testing nothing.
 #

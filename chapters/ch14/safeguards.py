@@ -3,7 +3,7 @@ r"""The layers of tests for a model whose gradient is derived by hand. Each is `
 
     1        finite differences: every cost term alone, B > 1, all constants of the cost frozen
     1 Jf     Ω against the norm of a Jacobian that is written out
-    2        Monte Carlo: the sampler's variance is the KL's, and the KL is E[log q(z | x) − log p(z)]
+    2        Monte Carlo: the sampler's variance is the KL's, and the KL is E[log q(z | x) − log p(z)]; or an exact mean
     3        effects: a weight, a step or a tie does what it is there for
     control  a reversed gradient is noticed, term by term
 

@@ -258,7 +258,8 @@ section.figure(
 # what the encoder avoids.
 
 # %%
-shown = [i for i in range(len(X_test)) if len(X_test[i]) >= 8][:7]
+shown = [i for i in range(len(X_test)) if len(X_test[i]) >= 8]
+shown = shown[:: len(shown) // 7][:7]
 columns = {"lead": "lead", "tf-idf": "tf-idf", "pointer, both at once": "both at once", pointer: "reader first"}
 rows = {}
 for i in shown:

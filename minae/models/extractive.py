@@ -5,7 +5,7 @@ import numpy as np
 from minae import kernels, ops
 from minae.errors import InputError
 from minae.fields import Tokens
-from minae.layers import Affine, Embedding, LayerNorm, Positions
+from minae.layers import Affine, Embedding, LayerNorm, Mode, Positions
 from minae.losses import LOSSES
 from minae.models.model import Model
 from minae.networks import Network, transformer_block
@@ -157,8 +157,6 @@ class ExtractiveAutoencoder(Model):
 
     def pointer(self, x: Any, length: Any) -> Any:
         """log q of each place, (B, T), of a batch on the device."""
-        from minae.layers import Mode
-
         return self.log_q(self.f.forward(x, Mode("eval", length=length))[0][:, :, 0], length)
 
     def encode(self, X: Any) -> np.ndarray:

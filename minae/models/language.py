@@ -3,10 +3,11 @@ from typing import Any
 
 import numpy as np
 
+from minae import ops
 from minae.data.text import END, HIDDEN, UNKNOWN
 from minae.errors import InputError
 from minae.fields import Tokens
-from minae.layers import GRU, Affine, Bidirectional, Embedding, LayerNorm, Positions
+from minae.layers import GRU, Affine, Bidirectional, Embedding, LayerNorm, Mode, Positions
 from minae.losses import TokenLoss
 from minae.models.model import Model
 from minae.networks import Network, transformer_block
@@ -143,9 +144,6 @@ class LanguageModel(Model):
     def log_p(self, x: Any, length: Any) -> Any:
         """log p of every token at every place, (B, T, vocabulary), of a batch on the device: for masked with nothing
         hidden beside what x hides itself."""
-        from minae import ops
-        from minae.layers import Mode
-
         x_tilde = self.moved(x) if self.task == "causal" else x
         s = self.g.forward(self.f.forward(x_tilde, Mode("eval", length=length))[0])[0]
         return ops.log_softmax(s.reshape(-1, self.vocabulary)).reshape(s.shape)
