@@ -38,7 +38,7 @@ class ExtractiveAutoencoder(Model):
     """
 
     name = "extractive"
-    section = "20.9.2"
+    section = "20.9.1"
     terms = ("L", "S")
     objective = ("L",)
     vocabulary = Count(2000, "different tokens, the marks ‹end›, ‹hidden›, ‹unknown› among them", lowest=4)

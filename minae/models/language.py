@@ -15,7 +15,7 @@ from minae.options import Array, Choice, Count, Number, Positive, Rate, Word, do
 
 
 class LanguageModel(Model):
-    r"""Fills in the tokens that are hidden in a text, or goes on with it.     J = L     (12.4.2)
+    r"""Fills in the tokens that are hidden in a text, or goes on with it.     J = L     (12.4.2, 20.10.9)
 
         y = f(x̃)                  embedding, positions, blocks of attention, or a GRU:  tokens (B, T) -> (B, T, n)
         s_t = y_t Eᵀ + c          logits of a token at place t; E is the embedding itself, tied
@@ -41,7 +41,7 @@ class LanguageModel(Model):
 
     name = "language"
     short = ("bert", "gpt")
-    section = "12.4.2"
+    section = "20.10.9"
     coupled = ("L",)  # a mean over the tokens of a batch, whose lines have different lengths
     task = Choice("causal", "fill in hidden tokens, or go on", among=("masked", "causal"))
     body = Choice("attention", "what reads the text", among=("attention", "gru"))
