@@ -226,7 +226,7 @@ section.claim("p(w | l, r) sums to 1: off by", abs(most_likely - 1), "<=", 1e-9)
 # passes through the lines. Each is tested as the counts are.
 
 # %%
-passes = {"masked": section.pick(3, 6, 12), "causal": section.pick(3, 4, 6)}
+passes = {"masked": section.pick(3, 6, 6), "causal": section.pick(3, 4, 3)}
 trained, curves = {}, {"masked": {}, "causal": {}}
 
 
