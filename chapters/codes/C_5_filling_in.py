@@ -222,8 +222,8 @@ section.claim("p(w | l, r) sums to 1: off by", abs(most_likely - 1), "<=", 1e-9)
 # %% [markdown]
 # ## Four networks
 # Now the networks: two blocks of attention, and two layers of a GRU (in both directions for the masked task, so that it
-# may read both sides). All have the same width, the same optimiser with the same learning rate, and the same number of
-# passes through the lines. Each is tested as the counts are.
+# may read both sides). All have the same width and the same optimiser with the same learning rate, and within a task
+# the same number of passes through the lines. Each is tested as the counts are.
 
 # %%
 passes = {"masked": section.pick(3, 6, 6), "causal": section.pick(3, 4, 3)}
@@ -293,7 +293,7 @@ section.figure(
 # believe that counts are better where the network was stopped early.
 #
 # Two things are not shown here. These lines are short. The GRU carries what it has read in 64 numbers, which is enough
-# for ten words and may not be for a thousand; attention looks back at every word. And a fifth to a quarter of all
+# for ten words and may not be for a thousand; attention looks back at every word. And a quarter of all
 # tokens is ‹unknown›, which is easy to predict. A larger vocabulary gives a larger perplexity to every model.
 # Perplexities can be compared within one vocabulary alone.
 #
