@@ -301,14 +301,15 @@ section.figure(
 
 # %%
 words = np.array(vocabulary.words)
-clear = [k for k, row in enumerate(blanks) if len(row) >= 7 and not (row == UNKNOWN).any()][:8]
+strange = [(row == UNKNOWN).sum() + 100 * (len(row) < 7) for row in blanks]
+clear = np.argsort(strange, kind="stable")[:8]  # lines of at least six words, with few that are ‹unknown›
 shown = [blanks[k] for k in clear]
 guessers = {name: np.exp(trained["masked", name].guesses(shown, at[clear])) for name in ("attention", "GRU")}
 guessers["counts"] = p["counts: two other words"][clear]
 rows, shades = {}, {}
 for i, k in enumerate(clear):
     line = vocabulary.lines([np.where(np.arange(len(blanks[k])) == at[k], HIDDEN, blanks[k])])[0]
-    line = line.replace("‹hidden›", "____")
+    line = line.replace("‹hidden›", "____").replace("‹unknown›", "…")
     rows[line] = {"hidden": words[hidden[k]]}
     shades[line, "hidden"] = plots.shade(0)
     for name, each in guessers.items():
@@ -317,7 +318,7 @@ for i, k in enumerate(clear):
 section.figure(
     plots.table(rows, shades, title="One hidden word, and the first guess of three models", width=10.5),
     "blanks",
-    caption="Held-out lines with one hidden word (____), the word itself, and the "
+    caption="Held-out lines with one hidden word (____; … stands for ‹unknown›), the word itself, and the "
     "most likely word of each model with its probability. Blue: the guess is right. Look at what a wrong guess is: "
     "often a word that would fit as well.",
     alt="A table of lines. Its columns are the hidden word and the guesses of attention, of the GRU and of the "
