@@ -246,7 +246,9 @@ section.figure(
 # first words need 5.31, and words at random 5.35. The rule tf-idf, which learned nothing, needs 5.00: it is a little
 # better than the pointer. So what the pointer found, from nothing but the wish to be understood by its reader, is
 # nearly a rule that people have used for fifty years. The mean idf of its words is 4.64; that of words at random is
-# 4.27, and that of tf-idf, which takes the largest, is 4.94. It found out that rare words say more.
+# 4.27, and that of tf-idf, which takes the largest, is 4.94. It found out that rare words say more. In a trial with
+# the 28,000 texts of the full size and one seed the order was the same: 5.70 for the pointer, 5.68 for tf-idf, and 6.13
+# for the first words and for words at random.
 #
 # Why do rare words say more? A word of the code is a word of the text, and a reader can simply repeat it. To repeat a
 # word saves −log p of it, which is most for the rare ones.
