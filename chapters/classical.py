@@ -83,3 +83,85 @@ class ITQ(PCASign):
 
     def hash(self, x):
         return self.pca.encode(x) @ self.R > 0
+
+
+class NGram:
+    """p(w | the n − 1 tokens before it) by counts, with interpolated Kneser–Ney smoothing.     (12.4.1)
+
+        p_k(w | h) = max(c_k(h w) − d_k, 0)/c_k(h ·) + d_k N_k(h ·)/c_k(h ·) p_{k−1}(w | h'),    p_0 = 1/V
+
+    h' is h without its first token, and N_k(h ·) is the number of different tokens that were seen after h. What each
+    count loses to the discount d_k is shared out by the next lower order, so that p sums to 1. The highest order counts
+    how often h w was seen; a lower one counts after how many different tokens it was seen (Kneser and Ney 1995). The
+    discounts are those of Chen and Goodman (1999), n₁/(n₁ + 2 n₂) with n_i the number of h w of count i.
+
+    rows: arrays of tokens, which end with token 0; before each line stand n − 1 of them;  V: size of the vocabulary
+    """
+
+    def __init__(self, rows, V, n):
+        self.V, self.n, self.orders = V, n, []
+        grams = self.grams(rows)
+        for k in range(n, 0, -1):
+            if k < n:  # the lower orders count the different tokens before them
+                grams = np.unique(grams, axis=0)[:, 1:]
+            codes, counts = np.unique(self.code(grams), return_counts=True)
+            contexts, first = np.unique(codes // V, return_index=True)
+            n1, n2 = (counts == 1).sum(), (counts == 2).sum()
+            d = n1 / (n1 + 2 * n2) if n1 else 0.0
+            kinds = np.diff([*first, len(codes)])
+            self.orders.append((codes, counts, contexts, np.add.reduceat(counts, first), d * kinds, d))
+        self.orders.reverse()
+
+    def grams(self, rows):
+        """Each token behind the n − 1 before it: (tokens, n)."""
+        begun = [np.concatenate([np.zeros(self.n - 1, np.int64), row]) for row in rows]
+        return np.concatenate([np.lib.stride_tricks.sliding_window_view(row, self.n) for row in begun])
+
+    def code(self, grams):
+        """One number for each row of tokens."""
+        return grams.astype(np.int64) @ self.V ** np.arange(grams.shape[1] - 1, -1, -1)
+
+    def p(self, grams):
+        """p of the last token of each row, given those before it:  (rows, n) -> (rows,)"""
+        p = np.full(len(grams), 1 / self.V)
+        for k, (codes, counts, contexts, totals, shared, d) in enumerate(self.orders, 1):
+            code = self.code(grams[:, self.n - k :])
+            c = _found(codes, counts, code)
+            total = _found(contexts, totals, code // self.V)
+            rest = _found(contexts, shared, code // self.V)
+            p = np.where(total > 0, (np.maximum(c - d, 0) + rest * p) / np.maximum(total, 1), p)
+        return p
+
+    def perplexity(self, rows):
+        """e^(mean of −log p) over all tokens."""
+        return float(np.exp(-np.log(self.p(self.grams(rows))).mean()))
+
+
+def _found(keys, values, wanted):
+    """The values of the keys that are wanted, 0 for one that is not there."""
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[place] == wanted, values[place], 0)
+
+
+class BothSides:
+    """p(w | l, r) ∝ p(w | l) p(r | w), by counts of pairs: exact if the text were a Markov chain.
+
+    From the chain's p(l, w, r) = p(l) p(w | l) p(r | w) by division by its sum over w. words: those that w may be
+    """
+
+    def __init__(self, rows, V, words):
+        pairs, self.words = NGram(rows, V, 2), words
+        grid = np.stack(np.meshgrid(np.arange(V), np.arange(V), indexing="ij"), axis=2).reshape(-1, 2)
+        self.P = pairs.p(grid).reshape(V, V)  # row: the token before
+
+    def left(self, before):
+        """p(w | l), of the words that w may be:  (rows,) -> (rows, V)"""
+        return self.of_words(self.P[before])
+
+    def between(self, before, after):
+        """p(w | l, r):  (rows,), (rows,) -> (rows, V)"""
+        return self.of_words(self.P[before] * self.P[:, after].T)
+
+    def of_words(self, p):
+        p = p * self.words
+        return p / p.sum(axis=1, keepdims=True)

@@ -310,7 +310,7 @@ def _data(parser):
         "data",
         metavar="DATA",
         help="sample, mnist, a .npy, .npz, .mat, .csv or .tsv, an IDX file (.gz too), an image or a folder of images, "
-        "a .wav or a folder of .wav",
+        "a .wav or a folder of .wav, or a text (.txt), line by line, for a language model",
     )
     parser.add_argument(
         "--scale", type=float, help="divide the values, such as 255 for pixels in a .npy; a model's file remembers it"
@@ -532,10 +532,13 @@ def _train(args):
     with files.claimed(args.output, "a training writes"):
         images = getattr(args, "channels", None) is not None
         if args.onward is None:
-            X, preprocessing = data.Preprocessing.of(
-                args.data, args.scale, args.standardise, images, args.array, args.drop, kind.recordings
-            )
-            model = _build(args, kind, () if kind.recordings else X.shape[1:])
+            if "vocabulary" in options.of(kind):
+                X, preprocessing = _text(args, kind)
+            else:
+                X, preprocessing = data.Preprocessing.of(
+                    args.data, args.scale, args.standardise, images, args.array, args.drop, kind.recordings
+                )
+            model = _build(args, kind, () if isinstance(X, list) else X.shape[1:])
             model.preprocessing = preprocessing
         else:
             model = _onward(args, kind)
@@ -566,6 +569,20 @@ def _train(args):
     if args.checkpoint is None and checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     print(json.dumps({"model": str(args.output), "history": history}) if args.json else f"saved {args.output}")
+
+
+def _text(args, kind):
+    """The lines of a text as tokens, and the preprocessing that keeps its vocabulary."""
+    if args.scale is not None or args.standardise or args.array or args.drop:
+        raise InputError("--scale, --standardise, --array and --drop are for numbers, and this model learns from text")
+    size, most = (
+        option.checked(option.default if getattr(args, key) is None else option.parse(getattr(args, key)))
+        for key, option in options.of(kind).items()
+        if key in ("vocabulary", "most")
+    )
+    X, preprocessing = data.Preprocessing.of_text(args.data, size, most)
+    args.vocabulary = str(len(preprocessing.vocabulary))  # a short text has fewer
+    return X, preprocessing
 
 
 def _onward(args, kind):

@@ -77,6 +77,17 @@ METHODS = {  # first words of a label -> its look
     "detail kept": Look(SKY, "-", "v"),
     "mean and deviation": Look(BLACK, ":", "P"),
     "mean and deviation, by recording": Look(GREY, ":", "d"),
+    "attention": Look(BLUE, "-", "X"),
+    "GRU": Look(ORANGE, "--", "h"),
+    "counts": Look(GREY, ":", "s"),
+    "counts: one other word": Look(GREY, "--", "<"),
+    "counts: two other words": Look(BLACK, "-.", "D"),
+    "human": Look(BLACK, ":", "p"),
+    "random words": Look(GREY, ":", "v"),
+    "lead": Look(SKY, "--", "X"),
+    "tf-idf": Look(BLACK, "-.", "*"),
+    "pointer": Look(RED, "-", "s"),
+    "pointer, both at once": Look(ORANGE, "--", "^"),
 }
 OTHERS = [
     Look(*parts)

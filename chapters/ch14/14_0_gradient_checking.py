@@ -328,10 +328,12 @@ section.claim(
 #   - **1 Jf, Jacobian.** Is the penalty of a contractive autoencoder (section 14.7) the squared norm ‖Jf‖² of the
 #     encoder's Jacobian Jf, when Jf is written out in full?
 #   - **2, Monte Carlo.** Do random draws have the mean and the variance that the formulas assume? Is an estimate
-#     from a batch, in the mean, the exact value, where that can be written down?
+#     from a batch, or of a gradient, right on average, where the average can be written down? (For a code of three
+#     bits it is computed exactly, over all draws.)
 #   - **3, effects.** Does a weight, a training step, or a tie (V = Wᵀ) do what it is there for? A larger penalty must
 #     leave less of what it penalises; a training step must move every layer of the network; the code of an example
-#     must not depend on the others of its batch.
+#     must not depend on the others of its batch; padding behind a text must change nothing, and what a model says of a
+#     word must not depend on the words behind it.
 #   - **control.** We reverse the sign of each term's gradient, and now the check must fail. If it still passes, then
 #     the gradient of that term is 0, and the check was testing nothing.
 #

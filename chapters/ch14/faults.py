@@ -14,7 +14,9 @@ from minae import (
     ContractiveAutoencoder,
     CycleConsistent,
     DiffusionModel,
+    DiscreteAutoencoder,
     GenerativeAdversarial,
+    LanguageModel,
     SparseAutoencoder,
     TotalCorrelationAutoencoder,
     UndercompleteAutoencoder,
@@ -24,8 +26,8 @@ from minae import (
 from minae.chapters.ch14 import safeguards as tests
 from minae.chapters.ch14.safeguards import tiny
 from minae.contraction import Contraction
-from minae.layers import Affine, Flatten, InstanceNorm, Reshape
-from minae.losses import Gaussian, Loss
+from minae.layers import GRU, Affine, Attention, Flatten, InstanceNorm, Reshape
+from minae.losses import Gaussian, Loss, TokenLoss
 from minae.networks import Network, mirrored
 from minae.penalties import KLSparsity, Laplace, skipped_at_0
 from minae.training import SGD
@@ -353,6 +355,58 @@ def scaled(**changes):
     return model
 
 
+class MeanWithItself(DiscreteAutoencoder):
+    """The baseline is the mean over all draws. It holds 1/K of the draw's own cost, so that 1 − 1/K is left."""
+
+    def reinforced(self, x, a, f_cache, u, b, A, *more):
+        if A is None:
+            *other, _ = more
+            held = super().reinforced(x, a, f_cache, u, b, None, *other, False).constants
+            b, A = held["b"], held["A"] * (1 - 1 / self.draws)
+        return super().reinforced(x, a, f_cache, u, b, A, *more)
+
+
+class MeanOverPadding(TokenLoss):
+    """The sum over the places that count, divided by the number of all places."""
+
+    def __call__(self, s, x, m=None):
+        L, ds = super().__call__(s, x, m)
+        return L * m.mean(), ds * m.mean()
+
+
+class FiniteMask(LanguageModel):
+    """A score of −10,000 where a place must not be read."""
+
+    def networks(self):
+        nets = super().networks()
+        for block in nets["f"].layers:
+            for layer in getattr(block, "layers", ()):
+                if isinstance(layer, Attention):
+                    layer.mask = lambda *given, mask=layer.mask: np.maximum(mask(*given), -1e4)
+        return nets
+
+
+class BiasOutside(GRU):
+    """Forward, the bias u is inside of the product with the reset gate r. Backward it is taken for outside:
+    du_n = Σ da_n, where Σ r da_n is right."""
+
+    def backward(self, dy, cache, need_dx=True, need_dW=True):
+        dx = super().backward(dy, cache, need_dx, need_dW)
+        if need_dW:
+            *_, db, du = self.gradients
+            du.array[...] = db.array
+        return dx
+
+
+class Outside(LanguageModel):
+    """Its GRU is that."""
+
+    def networks(self):
+        nets = super().networks()
+        nets["f"].layers[1] = BiasOutside("W1", "U1", "b1", "u1", self.width, self.width)
+        return nets
+
+
 # ---- the table
 
 
@@ -409,6 +463,26 @@ def _cycle(Model):
     return tiny(Model, sizes=(7, 4, 7), activation="tanh", discriminator=(4,), identity=0.5, loss="gaussian")
 
 
+def _language(Model, **options):
+    """make(**changes), as `tiny` gives it, of a model of tokens."""
+    given = dict(vocabulary=7, most=8, width=4, heads=2, blocks=1, seed=1, dtype="float64", backend="numpy") | options
+
+    def make(**changes):
+        model = Model(**given | changes)
+        model.parameters.flat[...] += 0.3 * np.random.default_rng(1).standard_normal(model.parameters.flat.shape)
+        return model
+
+    return make
+
+
+def _over_padding(model):
+    return MeanOverPadding(model.arena, model.weights)
+
+
+def _reinforced(Model):
+    return tiny(Model, sizes=(7, 3), estimator="reinforce", draws=2)
+
+
 def at_random(shape):
     return np.random.default_rng(0).standard_normal(shape)
 
@@ -432,6 +506,11 @@ FAMILIES = {
     "diffusion": _family(_variational(DiffusionModel), {"2": tests.noise_keeps_the_variance}),
     "total correlation": _family(_correlated(TotalCorrelationAutoencoder), {"2": tests.correlation}),
     "instance normalisation": _family(_deep(Normed), {"3": tests.alone}),
+    "discrete": _family(_reinforced(DiscreteAutoencoder), {"2": tests.estimate}),
+    "language, attention": _family(
+        _language(LanguageModel), {"3": lambda make: tests.padding_is_free(make) or tests.future_is_hidden(make)}
+    ),
+    "language, GRU": _family(_language(LanguageModel, body="gru"), {"3": tests.padding_is_free}),
 }
 
 # fmt: off
@@ -452,6 +531,8 @@ FAULTS = [
           "undercomplete", scaled),
     Fault("normalisation's gradient without its mean", "an ML library in C++", "1",
           "instance normalisation", _deep(_normed(WithoutItsMean))),
+    Fault("GRU's bias: inside r forward, outside backward", "several GRUs by hand", "1",
+          "language, GRU", _language(Outside, body="gru")),
     Fault("contraction is ‖Σ ∇h_j‖², not Σ ‖∇h_j‖²", "an R package", "1 Jf",
           "contractive", _contractive(ContractionOfTheSum)),
     Fault("noise is scaled by e^log_var", "two VAEs from scratch", "2",
@@ -460,6 +541,8 @@ FAULTS = [
           "diffusion", _variational(Rootless)),
     Fault("weights of TC in a column, not a diagonal", "β-TCVAE's own code, and copies", "2",
           "total correlation", _correlated(ColumnWeights)),
+    Fault("baseline is a mean with the draw itself", "teaching code of REINFORCE", "2",
+          "discrete", _reinforced(MeanWithItself)),
     Fault("KL is clamped to a capacity of 0", "a VAE for anomaly detection", "3",
           "variational", _variational(mutate(Variational, capacity=0.0))),
     Fault("KL is divided by the number of pixels", "a framework's own VAE example", "3",
@@ -482,6 +565,10 @@ FAULTS = [
           "critic with a slope of 1", _critic(SlopePenaltyOfTheBatch)),
     Fault("identity term on the source domain", "five courses on CycleGAN", "3",
           "cycle", _cycle(IdentityOfTheSource)),
+    Fault("mean over padded places", "a textbook's translation model", "3",
+          "language, GRU", _language(mutate(LanguageModel, loss=_over_padding), body="gru")),
+    Fault("attention mask of −10,000, not −∞", "two libraries of transformers", "3",
+          "language, attention", _language(FiniteMask)),
     Fault("upstream gradient of ones through a softmax", "a NumPy library of layers", "control",
           "softmax alone", _loss(lambda arena, weights: Upstream(arena, weights, np.ones))),
 ]

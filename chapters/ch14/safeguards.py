@@ -3,8 +3,8 @@ r"""The layers of tests for a model whose gradient is derived by hand. Each is `
 
     1        finite differences: every cost term alone, B > 1, all constants of the cost frozen
     1 Jf     Ω against the norm of a Jacobian that is written out
-    2        Monte Carlo: the sampler's variance is the KL's, the KL is E[log q(z | x) − log p(z)], and a
-             density that batches estimate is that of all rows
+    2        Monte Carlo: the sampler's variance is the KL's, the KL is E[log q(z | x) − log p(z)], and a density
+             that batches estimate is that of all rows; or an exact mean
     3        effects: a weight, a step or a tie does what it is there for
     control  a reversed gradient is noticed, term by term
 
@@ -13,11 +13,13 @@ NumPy only: this is about mathematics, not about devices.
 
 import numpy as np
 
-from minae import InputError, check_gradient, ops
+from minae import InputError, check_gradient, enumerated, ops
+from minae.fields import Tokens
 from minae.training import SGD, Adam
 
 LAYERS = {"1": "differences", "1 Jf": "Jacobian", "2": "Monte Carlo", "3": "effects", "control": "reversed"}
 _rng = np.random.default_rng(0)
+LINES = [np.array(line, np.int32) for line in ([3, 5, 4, 0], [6, 3, 0], [5, 4, 3, 6, 0], [4, 0])]  # of tokens
 X = ops.phi(_rng.standard_normal((64, 2)) @ (2 * _rng.standard_normal((2, 7))), "sigmoid")  # a surface in 7 dimensions
 
 
@@ -32,11 +34,16 @@ def tiny(Model, sizes=(7, 5), **options):
     return make
 
 
+def data_of(model, rows=4):
+    """The first rows of X, or of the lines where a model reads tokens."""
+    return (LINES if isinstance(next(iter(model.fields.values())), Tokens) else X)[:rows]
+
+
 def reports(model, rows=4, **settings):
     """What central differences say of a model's gradient, turn by turn. A second domain, b, has the last rows of X."""
     others = {"b": X[-rows:]} if "b" in model.fields else {}
     for turn in model.turns or [None]:
-        yield check_gradient(model, X[:rows], turn=turn, entries=12, **others, **settings)
+        yield check_gradient(model, data_of(model, rows), turn=turn, entries=12, **others, **settings)
 
 
 def gradient(make, rows=4):
@@ -93,6 +100,48 @@ def alone(make):
     """3. The code of an example is another one in company."""
     model = make()
     return not np.allclose(model.encode(X[:4])[:1], model.encode(X[:1]), rtol=1e-10)
+
+
+def estimate(make):
+    """2. The mean over all pairs of codes of the gradient that REINFORCE gives, each pair with its probability, is not
+    the gradient of the expected cost over all codes."""
+    model = make()
+    x, m = X[:1], model.code_size
+    logits = model.f.forward(x)[0][0]
+    codes = (np.arange(2**m)[:, None] >> np.arange(m) & 1).astype(float)
+
+    def cost(b):
+        return float(model.loss.rows(model.g.forward(b[None])[0], x)[0])
+
+    p, mean = np.where(codes == 1, ops.phi(logits, "sigmoid"), 1 - ops.phi(logits, "sigmoid")).prod(axis=1), 0.0
+    for i, first in enumerate(codes):
+        for j, second in enumerate(codes):
+            model.cost_and_grad(x, u=np.zeros((1, 2, m)), b=np.stack([first, second])[None])
+            mean = mean + p[i] * p[j] * model.parameters.views(model.parameters.grad)["b1"]
+    exact = enumerated(cost, logits)[1]
+    return np.linalg.norm(mean - exact) > 1e-10 * np.linalg.norm(exact)
+
+
+def padding_is_free(make):
+    """3. Padding behind the lines of a batch changes the cost or its gradient."""
+    model, found = make(), []
+    for more in (0, 3):
+        x = np.zeros((4, 5 + more), np.int32)
+        for row, line in zip(x, LINES, strict=True):
+            row[: len(line)] = line
+        J = float(model.cost_and_grad(x, np.array([len(line) for line in LINES], np.int32)))
+        found.append(np.append(model.parameters.grad, J))
+    return abs(found[0] - found[1]).max() > 1e-12
+
+
+def future_is_hidden(make):
+    """3. What a causal model with weights as large as training may make them says of a place depends on later ones."""
+    model = make()
+    model.parameters["W1"][...] *= 1000
+    x, length = np.array([[3, 5, 4, 6, 3]], np.int32), np.array([5], np.int32)
+    other = x.copy()
+    other[:, 2:] = [6, 3, 5]
+    return not np.array_equal(model.log_p(x, length)[:, :3], model.log_p(other, length)[:, :3])
 
 
 def _halves(make, measure, **levels):

@@ -4,6 +4,7 @@ import numpy as np
 
 from minae.data.readers import SCALE, Scaled, divided, raw
 from minae.data.speech import recordings as recordings_of
+from minae.data.text import Vocabulary, is_text, read_lines
 from minae.errors import InputError
 
 
@@ -13,13 +14,17 @@ class Preprocessing:
     scale:     divides, or None; `mean`, `deviation`: (n,), or None
     by_kind:   whether the scale is the usual one of a kind of file, such as 255 for images, and was not asked for
     drop:      columns of a table that are left out, by name or number
+    vocabulary: of a text, whose lines become rows of tokens, or None; also as the dict that `described` gives
     """
 
-    def __init__(self, scale=None, mean=None, deviation=None, by_kind=False, drop=()):
+    def __init__(self, scale=None, mean=None, deviation=None, by_kind=False, drop=(), vocabulary=None):
+        self.vocabulary = Vocabulary(**vocabulary) if isinstance(vocabulary, dict) else vocabulary
         self.scale, self.by_kind, self.drop = scale, by_kind, list(drop)
         self.mean, self.deviation = (None if a is None else np.asarray(a, np.float64) for a in (mean, deviation))
 
     def __repr__(self):
+        if self.vocabulary is not None:
+            return repr(self.vocabulary)
         parts = [f"divided by {self.scale:g}"] if self.scale is not None else []
         parts += ["standardised"] if self.mean is not None else []
         parts += [f"without column {', '.join(map(str, self.drop))}"] if self.drop else []
@@ -29,7 +34,18 @@ class Preprocessing:
         """The arguments, as JSON keeps them."""
         arrays = {name: getattr(self, name) for name in ("mean", "deviation") if getattr(self, name) is not None}
         words = {name: array.tolist() for name, array in arrays.items()}
+        if self.vocabulary is not None:
+            return {"vocabulary": {"words": self.vocabulary.words, "most": self.vocabulary.most}}
         return words | {"scale": self.scale, "by_kind": self.by_kind, "drop": self.drop}
+
+    @classmethod
+    def of_text(cls, path, size, most):
+        """Read a text to learn from: (rows of tokens, the preprocessing with its vocabulary)."""
+        if not is_text(path):
+            raise InputError(f"{path} is no text: this model learns from the lines of a .txt file (.gz too)")
+        lines = read_lines(path)
+        vocabulary = Vocabulary.of(lines, size, most)
+        return vocabulary.tokens(lines), cls(vocabulary=vocabulary)
 
     @classmethod
     def of(cls, path, scale=None, standardise=False, images=False, array=None, drop=(), recordings=False):
@@ -51,6 +67,12 @@ class Preprocessing:
         """Read data as those were read that the model learned from. What is asked for again has to be the same."""
         if recordings:
             return [self.standardise(x) for x in _recordings(path, scale, array, drop)]
+        if self.vocabulary is not None:
+            if scale is not None or drop or array is not None or not is_text(path):
+                raise InputError(
+                    f"{path}: the model learned from text: give a .txt file, and no --scale, --drop, --array"
+                )
+            return self.vocabulary.tokens(read_lines(path))
         scale = None if scale is None else SCALE.checked(scale)
         for name, asked, own in (("--scale", scale, self.scale), ("--drop", list(drop) or None, self.drop)):
             if asked is not None and asked != own and not (asked == 1 and self.by_kind):

@@ -15,6 +15,7 @@ from ..errors import InputError
 from .digits import raw_array
 from .idx import GZIP, at_home, is_idx, one_line, parse_idx, scaled, unpacked
 from .speech import recordings
+from .text import is_text
 
 IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 NAMES = ("X", "x", "data", "train")  # the array of an .npz that holds several
@@ -132,7 +133,8 @@ def _open(path, colour, array, drop):
         head = f.read(4)
     raw = unpacked(path) if is_idx(head) or head.startswith(GZIP) else b""
     if not is_idx(raw):
-        raise InputError(f"{str(path)!r} is of an unknown kind: expected {KNOWN}")
+        hint = "; a language model learns from text, line by line (--model language)" if is_text(path) else ""
+        raise InputError(f"{str(path)!r} is of an unknown kind: expected {KNOWN}{hint}")
     X = parse_idx(raw, path)
     return X, 255 if X.dtype == np.uint8 else None, "idx"
 
