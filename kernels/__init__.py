@@ -29,6 +29,10 @@ FOLDER = Path(__file__).parent
 # no kernel is being loaded, no product is being made by the private OpenBLAS, Numba compiles nothing, and LLVM is left
 # alone, which a thread also calls where it drops what is compiled. It is one hook, registered before anything is
 # loaded: Numba, loaded while the fork waits, is seen when LOADING is the fork's.
+# A fork runs the hooks of later modules first, and those of logging and concurrent.futures take locks that a thread
+# which loads a kernel may want. So these two are imported first, and have their turn after this one.
+for name in ("logging", "concurrent.futures.thread"):
+    importlib.import_module(name)
 LOADING, PRODUCT = threading.RLock(), threading.RLock()
 held = []
 

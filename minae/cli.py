@@ -205,8 +205,12 @@ def _parser(argv):
     sub = command(_encode, "minae encode model.safetensors digits.npy -o codes.npy")
     _apply(sub)
 
-    sub = command(_score, "minae score model.safetensors digits.npy -o errors.csv")
+    sub = command(_score, "minae score model.safetensors digits.npy -o errors.csv --flag 0.95")
     _apply(sub)
+    sub.add_argument(
+        "--flag", type=float, metavar="SHARE", help="a second column: 1 above the L of this share of the training data"
+    )
+    _json(sub)
 
     sub = command(_reconstruct, "minae reconstruct model.safetensors sample -o r.npy --picture r.png")
     _apply(sub)
@@ -563,7 +567,7 @@ def _train(args):
             resume=args.resume,
             callbacks=[] if args.json else [lambda _, history: _print_epoch(history[-1], args.epochs)],
         )
-        if hasattr(model, "calibrate"):
+        if hasattr(model, "score_samples"):
             model.calibrate(X)
         model.save(args.output)
     if args.checkpoint is None and checkpoint is not None:
@@ -731,13 +735,24 @@ def _decompress(args):
 
 
 def _score(args):
-    """Write the error L of each row: how badly the model reconstructs it."""
+    """Write the error L of each row: how badly the model reconstructs it. With --flag, also which rows are unusual."""
+    import numpy as np
+
     _check_output(args.output)
     model = _load(args)
+    threshold = None if args.flag is None else model.threshold(args.flag)
     L = -_verb(model, "score_samples")(_read(args, model))
-    _write(args.output, L[:, None])
-    row = int(L.argmax())
+    above = None if threshold is None else L > threshold
+    _write(args.output, L[:, None] if above is None else np.stack([L, above], axis=1), quiet=args.json)
+    row, found = int(L.argmax()), {"rows": len(L), "mean": float(L.mean()), "largest": float(L.max())}
+    if above is not None:
+        found |= {"threshold": threshold, "above": int(above.sum())}
+    if args.json:
+        print(json.dumps(found))
+        return
     print(f"L has the mean {L.mean():.5g} and the largest value {L[row]:.5g}, at row {row + 1} of {len(L)}")
+    if above is not None:
+        print(f"{above.sum()} of {len(L)} rows lie above {threshold:.5g}, as {1 - args.flag:.3g} of the usual rows do")
 
 
 def _encode(args):

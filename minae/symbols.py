@@ -6,6 +6,8 @@ the cost, so that its backward pass is the ordinary gradient of the cost with th
 on the hard cost. What such a surrogate is worth beside the gradient of the expected cost, `checks.enumerated` tells.
 """
 
+import math
+
 import numpy as np
 
 from minae import kernels
@@ -13,6 +15,8 @@ from minae.backend import namespace
 from minae.errors import InputError
 from minae.layers import EVAL, Layer
 from minae.ops.sequence import embed, embed_backward
+
+PER_NAT = 1 / math.log(2)  # bits
 
 
 class Bits(Layer):
@@ -145,7 +149,7 @@ class Rounded(Layer):
         ws, (above, below, per_s) = self.ws, cache
         zeta = [kernels.activations.phi(v, "softplus", self.arena.empty(*v.shape)) for v in (ws.negative(above), below)]
         nats = ws.subtract(ws.add(*zeta), ws.log(ws.negative(ws.expm1(ws.negative(per_s)))))
-        return ws.multiply(nats, 1 / np.log(2))
+        return ws.multiply(nats, PER_NAT)
 
     def rate(self, cache):
         """R."""
@@ -155,13 +159,13 @@ class Rounded(Layer):
     def backward(self, dz, cache, weight=1.0):
         """dz̃ += −weight/(B ln 2) ∂log P/∂z̃, and the same for μ and log s"""
         ws, (above, below, per_s) = self.ws, cache
-        factor = -weight / (len(dz) * np.log(2))
+        factor = -weight / len(dz)
         sigma = [kernels.activations.phi(v, "sigmoid", self.arena.empty(*v.shape)) for v in (ws.negative(above), below)]
-        slope = ws.multiply(ws.multiply(ws.subtract(*sigma), per_s), factor)
+        slope = ws.multiply(ws.multiply(ws.multiply(ws.subtract(*sigma), per_s), PER_NAT), factor)
         self.dmu.add_rows(ws.negative(slope))
         spread = ws.subtract(ws.multiply(below, sigma[1]), ws.multiply(above, sigma[0]))
         spread -= ws.divide(per_s, ws.expm1(per_s))
-        self.dlog_s.add_rows(ws.multiply(spread, factor))
+        self.dlog_s.add_rows(ws.multiply(ws.multiply(spread, PER_NAT), factor))
         return ws.add(dz, slope)
 
 

@@ -159,8 +159,12 @@ def test_tokens_that_do_not_count_have_no_part(backend, rng):
     np.testing.assert_allclose(back(ds_longer)[:, :5], back(ds), rtol=1e-13)
     # the fault of ten files: a mean over all positions, which falls when sequences are short
     assert -(picked * m).sum() / m.size != pytest.approx(float(L), rel=0.1)
-    with pytest.raises(InputError, match="the mask hides every token"):
-        loss(to(s), to(x), to(0 * m))
+    if backend.name == "numpy":
+        with pytest.raises(InputError, match="the mask hides every token"):
+            loss(to(s), to(x), to(0 * m))
+    else:  # a step that asked for N would wait for the device: J is NaN there, and a training ends by Diverged
+        with np.errstate(invalid="ignore"):
+            assert np.isnan(float(loss(to(s), to(x), to(0 * m))[0]))
 
 
 def test_far_points_pull_less(rng):

@@ -15,7 +15,7 @@ class Affine(Layer):
 
     x may have further axes before the last, as sequences (B, T, n) have: then each of their rows is an example.
 
-    W, b:       names of the parameters
+    W, b:       names of the parameters; b may be None, for a = x W
     transposed: reads the parameter W, of shape (m, n), as its transpose: the decoder's V = Wᵀ, tied for real, since
                 both layers read one array and both gradients are added into one
     gain:       2 for a layer that a ReLU or its likes follow: the variance of W is gain/n (He et al. 2015); else it is
@@ -26,20 +26,18 @@ class Affine(Layer):
     reads_output = False
 
     def __init__(self, W, b, n, m, *, transposed=False, gain=None, columns=False):
-        self.names, self.n, self.m = (W, b), n, m
+        self.names, self.n, self.m = (W,) if b is None else (W, b), n, m
         self.shape, self.shape_out = (n,), (m,)
         self.transposed, self.gain, self.columns = transposed, gain, columns
 
     def shapes(self):
-        W, b = self.names
         shape = (self.m, self.n) if self.transposed else (self.n, self.m)
-        return {W: Columns(shape) if self.columns else shape, b: (self.m,)}
+        return {self.names[0]: Columns(shape) if self.columns else shape} | dict.fromkeys(self.names[1:], (self.m,))
 
     def bind(self, parameters, state):
         super().bind(parameters, state)
-        W, b = self.names
-        self.W, self.b = parameters[W], parameters[b]
-        self.dW, self.db = parameters.gradient(W), parameters.gradient(b)
+        self.W, self.b = (*(parameters[name] for name in self.names), None)[:2]
+        self.dW, self.db = (*(parameters.gradient(name) for name in self.names), None)[:2]
         if self.transposed:
             self.W, self.dW = self.W.T, self.dW.T
 
@@ -52,7 +50,8 @@ class Affine(Layer):
             for i in range(0, self.n, height):
                 W = rng.uniform(-limit, limit, (min(height, self.n - i), self.m)).astype(self.arena.dtype)
                 self.W[i : i + height] = self.arena.backend.from_numpy(W)
-        self.b[...] = 0
+        if self.b is not None:
+            self.b[...] = 0
 
     def forward(self, x, mode=EVAL):
         if isinstance(x, rows.Sparse):

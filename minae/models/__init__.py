@@ -95,6 +95,8 @@ def load(path: str | Path, *, backend: str | Backend | None = None, dtype: str |
         model.__init__(**metadata["config"], backend=backend, dtype=dtype or metadata["dtype"])
         model.weights.update(metadata["weights"])
         model.preprocessing = Preprocessing(**metadata["preprocessing"])
+        usual = metadata.get("usual")
+        model.usual = None if usual is None else [float(value) for value in usual]
         model.restore(tensors)
     except (KeyError, TypeError, ValueError, AttributeError) as error:  # InputError is a ValueError
         raise InputError(f"{path} does not hold a whole model of kind {name!r}: {error}; train it again") from error

@@ -63,7 +63,9 @@ class CompressiveAutoencoder(Autoencoder):
         return cost
 
     def calibrate(self, X: Any) -> None:
-        """Count which whole numbers X has, training data: `minae.compression` codes by these counts."""
+        """Count which whole numbers X has, training data, since `minae.compression` codes by these counts; and remember
+        the quantiles of L."""
+        super().calibrate(X)
         found = Tables.of(self.encode(X), self.levels)
         for name, values in (("low", found.low), ("counts", found.counts)):
             self.state[name][...] = self.backend.from_numpy(values.astype(self.dtype))

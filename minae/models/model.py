@@ -28,6 +28,9 @@ from minae.training.loop import History, fit
 MODELS: dict[str, type["Model"]] = {}  # name -> class, as they were registered; `minae.models.registry` sorts them
 
 
+QUANTILES = np.linspace(0, 1, 401)  # of L over usual rows: what a file keeps
+
+
 class Cost(dict):
     """The terms of a cost by name, on the device until they are read, and J = Σ_k weight_k · term_k.
 
@@ -159,6 +162,7 @@ class Model:
         self.backend, self.dtype = get_backend(backend), np.dtype(str(dtype))
         self.arena = Arena(self.backend, self.dtype)
         self.history, self.preprocessing, self.training = History(), Preprocessing(), threading.Lock()
+        self.usual: list[float] | None = None  # quantiles of L over usual rows, see `calibrate`
         self._specs: dict[Any, dict[str, tuple]] = {}
         self.settle()
         self._build()
@@ -344,13 +348,39 @@ class Model:
                 out[start : start + len(index)] = y
         return out
 
+    # ---- what is unusual
+
+    def calibrate(self, X: Any) -> None:
+        """Remember how usual rows score: the quantiles of L over X, as `score_samples` has them, which a file of the
+        model keeps.
+
+        X: data without anomalies; better a part that was held out in training than what the model learned from, whose L
+        may be too small
+        """
+        self.usual = np.quantile(-self._host(self.score_samples(X)), QUANTILES).astype(float).tolist()
+
+    @options.door(share=options.Number(low=0, high=1))
+    def threshold(self, share: float = 0.95) -> float:
+        """The L below which this share of the usual rows lies. Raises InputError before `calibrate`."""
+        if self.usual is None:
+            raise InputError("no threshold is known: give usual data, without anomalies, to model.calibrate(X)")
+        return float(np.interp(share, QUANTILES, self.usual))
+
+    @options.door(share=options.Number(low=0, high=1))
+    def unusual(self, X: Any, share: float = 0.95) -> np.ndarray:
+        """Which rows have a larger L than this share of the usual ones:  (rows, n) -> bool (rows,)."""
+        return -self._host(self.score_samples(X)) > self.threshold(share)
+
+    def _host(self, array):
+        return array if isinstance(array, np.ndarray) else self.backend.to_numpy(array)
+
     # ---- copies and files
 
     def copy(self, *, backend: str | Backend | None = None, dtype: str | None = None) -> "Model":
         """The same model with its own parameters and state, on the same or another backend and dtype."""
         other = type(self)(**self.config, backend=backend or self.backend, dtype=dtype or self.dtype.name)
         other.weights.update(self.weights)
-        other.preprocessing = self.preprocessing
+        other.preprocessing, other.usual = self.preprocessing, self.usual
         other.restore({name: self.backend.to_numpy(array) for name, array in self.tensors().items()})
         return other
 
@@ -360,7 +390,8 @@ class Model:
     def __reduce__(self):
         tensors = {name: np.array(self.backend.to_numpy(array)) for name, array in self.tensors().items()}
         settings = {"backend": self.backend.name, "dtype": self.dtype.name}
-        return _rebuilt, (type(self), self.config, settings, dict(self.weights), tensors, self.preprocessing)
+        beside = self.preprocessing, self.usual
+        return _rebuilt, (type(self), self.config, settings, dict(self.weights), tensors, *beside)
 
     def tensors(self) -> dict[str, Any]:
         """What is saved: the parameters by name, and the state, whose names begin with "state."."""
@@ -392,14 +423,14 @@ class Model:
     def metadata(self) -> dict[str, Any]:
         """What a file says of the model beside its arrays: enough to build it again."""
         words = {"model": self.name, "config": self.config, "dtype": self.dtype.name, "weights": dict(self.weights)}
-        return words | {"preprocessing": self.preprocessing.described()}
+        return words | {"preprocessing": self.preprocessing.described(), "usual": self.usual}
 
 
-def _rebuilt(kind, config, settings, weights, tensors, preprocessing):
+def _rebuilt(kind, config, settings, weights, tensors, preprocessing, usual):
     """The model that was pickled."""
     model = kind(**config, **settings)
     model.weights.update(weights)
-    model.preprocessing = preprocessing
+    model.preprocessing, model.usual = preprocessing, usual
     model.restore(tensors)
     return model
 

@@ -4,7 +4,7 @@ from minae import kernels
 
 
 def affine(x, W, b, out=None):
-    r"""a = x W + b.     x (B, n), W (n, m), b (m,) -> a (B, m)     (6.36)
+    r"""a = x W + b, or without b x W.     x (B, n), W (n, m), b (m,) -> a (B, m)     (6.36)
 
     Derivation: row b of a is a_bj = Σ_i x_bi W_ij + b_j. The cost J depends on W, b and x through a alone, so the chain
     rule sums over every a_bj in which a number stands:
@@ -19,5 +19,6 @@ def affine_backward(da, x, W, dW, db, out=None, need_dx=True):
     """dW += xᵀ da;  db += Σ_rows da;  dx = da Wᵀ.     dW, db: accumulators, or None where they are not wanted"""
     if dW is not None:
         dW.add_product(x.T, da)
+    if db is not None:
         db.add_rows(da)
     return kernels.products.matmul(da, W.T, out) if need_dx else None
