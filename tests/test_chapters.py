@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -34,23 +35,45 @@ GUARDED = ("14.1", "14.2.1", "14.2.3", "14.4", "14.5.1", "14.8")
 RUNS = [(number, backend) for number in SECTIONS for backend in ("numpy", "guard")[: 1 + (number in GUARDED)]]
 
 
+@pytest.fixture(scope="session")
+def begun(request, tmp_path_factory):
+    """The runs of all sections and solutions that are asked for, two at a time, each of one thread: by arguments of the
+    test, a future of (the process that ended, its folder)."""
+    pool, runs = ThreadPoolExecutor(2), {}
+    for item in request.session.items:
+        if item.originalname == "test_section":
+            number, backend = key = item.callspec.params["number"], item.callspec.params["backend"]
+            command = [sys.executable, "-c", MAIN, str(Path(__file__).parent), "run", number, "--backend", backend]
+        elif item.originalname == "test_a_solution_runs_and_shows_what_it_claims":
+            key = item.callspec.params["name"]
+            command = [sys.executable, str(SOLUTIONS[key])]
+        else:
+            continue
+        out = tmp_path_factory.mktemp("run")
+        runs[key] = pool.submit(_ended, [*command, "--quick", "--out", str(out)], out)
+    yield runs
+    pool.shutdown(cancel_futures=True)
+
+
+def _ended(command, out):
+    env = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    return subprocess.run(command, env=env, cwd=out, capture_output=True, text=True, timeout=300), out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number, backend", RUNS)
-def test_section(number, backend, tmp_path):
-    given = ["run", number, "--quick", "--backend", backend, "--out", str(tmp_path)]
-    command = [sys.executable, "-c", MAIN, str(Path(__file__).parent), *given]
-    env = os.environ | ({"OPENBLAS_NUM_THREADS": "1"} if backend == "guard" else {})  # its products have no pool
-    result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+def test_section(number, backend, begun):
+    result, out = begun[number, backend].result()
     assert result.returncode == 0, result.stdout + result.stderr
-    results = json.loads((tmp_path / "results.json").read_text())
+    results = json.loads((out / "results.json").read_text())
     assert results["claims"] and all(claim["holds"] for claim in results["claims"])
     assert [figure["name"] for figure in results["figures"]] == SECTIONS[number]["drawn"]  # the line `Figures: …`
     written = {
-        path.name for path in tmp_path.iterdir() if path.suffix not in (".safetensors", ".wav", ".mnc")
+        path.name for path in out.iterdir() if path.suffix not in (".safetensors", ".wav", ".mnc")
     }  # what it makes
     assert written == {"results.json", *(f["file"] for f in results["figures"])}
     for figure in results["figures"]:
-        assert (tmp_path / figure["file"]).read_bytes().startswith(b"\x89PNG")
+        assert (out / figure["file"]).read_bytes().startswith(b"\x89PNG")
         assert figure["caption"].endswith(".") and figure["alt"].endswith(".")
     lines = SECTIONS[number]["path"].read_text(encoding="utf-8").splitlines()
     for kind in ("number", "claim", "guard", "figure"):
@@ -88,11 +111,10 @@ def test_a_section_ends_with_three_exercises_one_of_which_is_solved(number):
 
 
 @pytest.mark.parametrize("name", SOLUTIONS)
-def test_a_solution_runs_and_shows_what_it_claims(name, tmp_path):
-    command = [sys.executable, str(SOLUTIONS[name]), "--quick", "--out", str(tmp_path)]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+def test_a_solution_runs_and_shows_what_it_claims(name, begun):
+    result, out = begun[name].result()
     assert result.returncode == 0, result.stdout + result.stderr
-    assert json.loads((tmp_path / "results.json").read_text())["claims"]
+    assert json.loads((out / "results.json").read_text())["claims"]
 
 
 def test_numbers_of_sections_are_sorted_and_found(monkeypatch):
