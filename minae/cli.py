@@ -415,7 +415,7 @@ def _results(args):
         results = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
         page = chapters.summary(results, pictures.name, args.note)
         copied = {
-            pictures / chapters.picture(result, figure): (path.parent / figure["file"]).read_bytes()
+            pictures / chapters.picture(result, figure): _few_colours((path.parent / figure["file"]).read_bytes())
             for path, result in zip(paths, results, strict=True)
             for figure in result["figures"]
         }
@@ -427,6 +427,17 @@ def _results(args):
         files.replace(path, png)
     files.replace(args.output, page.encode())
     print(f"saved {args.output}: {len(results)} sections, {len(copied)} figures in {pictures}")
+
+
+def _few_colours(png):
+    """The picture with 128 colours, in half of the bytes: a page of results has many."""
+    import io
+
+    from PIL import Image
+
+    made = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(made, "PNG", optimize=True)
+    return made.getvalue()
 
 
 def _check(args):

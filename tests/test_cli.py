@@ -129,6 +129,8 @@ def test_list(minae):
 
 
 def test_results_are_summed_up_as_a_page(minae, tmp_path):
+    from PIL import Image
+
     number = {"name": "error", "of": "PCA", "mean": 13.5, "values": [13.0, 14.0], "published": "13.87 (recalled)"}
     claim = {"claim": "a | b", "value": 1.0, "relation": "<", "bound": 2.0, "holds": True}
     run = {"section": "14.1", "title": "T", "size": "full", "seconds": 3.2, "seeds": [0, 1], "backend": "numpy"}
@@ -140,14 +142,15 @@ def test_results_are_summed_up_as_a_page(minae, tmp_path):
     for section in ("14.10", "14.2"):
         (tmp_path / "runs" / section).mkdir(parents=True)
         (tmp_path / "runs" / section / "results.json").write_text(json.dumps({**run, "section": section}))
-        (tmp_path / "runs" / section / "codes.png").write_bytes(section.encode())
+        Image.new("RGB", (40, 30), f"#{len(section)}0{len(section)}000").save(tmp_path / "runs" / section / "codes.png")
     assert minae("results", "runs", "-o", "R.md", "--note", "On a busy machine.").code == 0
     page = (tmp_path / "R.md").read_text()
     assert page.index("On a busy machine.") < page.index("## 14.2 T") < page.index("## 14.10 T")
     assert "| error | PCA | 13.5 | 13 to 14 | 13.87 (recalled) |" in page and "`minae run 14.2 --full`: 3 s" in page
     assert "| a \\| b | 1 | < 2 | holds |" in page and "**fails**" in page
     assert "![Points (in a plane).](pictures/14_2_codes.png)\n\nLook at [it]." in page
-    assert (tmp_path / "pictures" / "14_10_codes.png").read_bytes() == b"14.10"
+    picture = Image.open(tmp_path / "pictures" / "14_10_codes.png").convert("RGB")
+    assert picture.size == (40, 30) and picture.getpixel((3, 3)) == (0x50, 0x50, 0)
     (tmp_path / "runs" / "14.2" / "results.json").write_text("{")
     for argv, message in {"runs -o R.md": "damaged", "none -o R.md": "no none/", "runs -o R.txt": "end in .md"}.items():
         result = minae("results", *argv.split())

@@ -26,7 +26,8 @@ class DeepSVDD(Model):
     h = φ(b) can be c. With c = 0, W = 0 alone is enough. A bounded φ can be held at its bound, which is a bias again.
     So there are no biases and no such φ, and `centre` moves each number of c at least 0.1 away from 0.
 
-    Derivation: c is a constant, so dh = 2/B (h − c), and the rest is the chain of f.
+    Derivation: c is a constant, and the rest is the chain of f.
+        ∂L/∂h_b = 1/B ∂/∂h_b Σ_j (h_bj − c_j)²:    dh = 2/B (h − c)
     """
 
     name = "deep_svdd"
