@@ -31,8 +31,8 @@ FOLDER = Path(__file__).parent
 # loaded: Numba, loaded while the fork waits, is seen when LOADING is the fork's.
 # A fork runs the hooks of later modules first, and those of logging and concurrent.futures take locks that a thread
 # which loads a kernel may want. So these two are imported first, and have their turn after this one.
-for name in ("logging", "concurrent.futures.thread"):
-    importlib.import_module(name)
+importlib.import_module("logging")
+importlib.import_module("concurrent.futures.thread")
 LOADING, PRODUCT = threading.RLock(), threading.RLock()
 held = []
 
@@ -43,7 +43,9 @@ def _before_fork():
     _hold(LOADING)
     if "numba.core.compiler_lock" in sys.modules:
         _hold(sys.modules["numba.core.compiler_lock"].global_compiler_lock)
-        _hold(sys.modules["llvmlite.binding.ffi"].lib._lock)
+        _hold(
+            getattr(sys.modules["llvmlite.binding.ffi"].lib, "_lock", threading.RLock())
+        )  # not llvmlite's public face
 
 
 def _hold(lock):

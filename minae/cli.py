@@ -578,9 +578,11 @@ def _train(args):
             resume=args.resume,
             callbacks=[] if args.json else [lambda _, history: _print_epoch(history[-1], args.epochs)],
         )
+        model.save(args.output)  # it is there, whatever comes of the scores
         if hasattr(model, "score_samples"):
-            model.calibrate(X)
-        model.save(args.output)
+            with contextlib.suppress(InputError):  # a masked language model has none
+                model.calibrate(X)
+                model.save(args.output)
     if args.checkpoint is None and checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     print(json.dumps({"model": str(args.output), "history": history}) if args.json else f"saved {args.output}")
@@ -848,6 +850,8 @@ def _convert(args):
     model = _load(args)
     convert = _verb(model, "convert")
     source, target = (model.preprocessing.read(path, recordings=True) for path in (args.source, args.target))
+    if len(source) != 1:
+        raise InputError(f"{args.source} is a folder of {len(source)} recordings: give one .wav, whose words are said")
     voice = model.speakers(source) if args.detail else None
     (x,) = convert(source, model.speakers(target).mean(axis=0), voice)
     rms = data.speech.loudness(data.read_wav(args.source))

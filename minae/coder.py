@@ -15,6 +15,7 @@ from minae.errors import InputError
 from minae.fields import host_array
 
 OTHERS = 1 << 16  # values that a number may have which the tables do not know
+LARGEST = 1 << 31  # of a whole number
 
 
 class Tables:
@@ -30,6 +31,8 @@ class Tables:
     def of(cls, k: Any, levels: int = 64) -> "Tables":
         """The tables of whole numbers k (rows, m), such as the codes of training data."""
         k = whole(k)
+        if not len(k):
+            raise InputError(f"k is {k.shape}: expected at least one row, of which values can be counted")
         low = np.median(k, axis=0).astype(np.int64) - levels // 2
         place = _places(k, low, levels)
         return cls(low, np.stack([np.bincount(column, minlength=levels + 1) for column in place.T]))
@@ -75,8 +78,9 @@ class Tables:
 def whole(k: Any, m: int | None = None) -> np.ndarray:
     """k as whole numbers, (rows, m)."""
     k = host_array(k, "k", "whole numbers (rows, m)")
-    if k.ndim != 2 or (m is not None and k.shape[1] != m) or not np.isfinite(k).all() or (k != np.rint(k)).any():
-        raise InputError(f"k is {k.dtype} {k.shape}: expected finite whole numbers (rows, {m or 'm'})")
+    inside = k.ndim == 2 and (abs(k) < LARGEST).all()  # not so for NaN
+    if not inside or (m is not None and k.shape[1] != m) or (k != np.rint(k)).any():
+        raise InputError(f"k is {k.dtype} {k.shape}: expected finite whole numbers (rows, {m or 'm'}), below 2^31")
     return k.astype(np.int64)
 
 

@@ -36,7 +36,7 @@ def compress(model: Model, X: Any) -> bytes:
     """The file of rows of X, (rows, n)."""
     coder, k = tables(model), whole(model.encode(X))
     body = coder.encode(k)
-    return HEADER.pack(MAGIC, _digest(model), len(k), zlib.crc32(body)) + body
+    return HEADER.pack(MAGIC, _digest(model), len(k), _checksum(len(k), body)) + body
 
 
 @door(model=MODEL)
@@ -56,9 +56,14 @@ def codes(model: Model, file: bytes) -> np.ndarray:
     _, digest, rows, checksum = HEADER.unpack_from(file)
     if digest != _digest(model):
         raise InputError("this file was compressed by another model: give the one that wrote it")
-    if zlib.crc32(file[HEADER.size :]) != checksum:
+    if _checksum(rows, file[HEADER.size :]) != checksum:
         raise InputError("this file is truncated or damaged, its checksum does not fit: take a copy of it")
     return coder.decode(file[HEADER.size :], rows)
+
+
+def _checksum(rows, body):
+    """Of the words and of how many rows they are: one row too many would be decoded from nothing."""
+    return zlib.crc32(rows.to_bytes(4, "little") + body)
 
 
 def _digest(model):

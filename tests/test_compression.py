@@ -95,8 +95,11 @@ def test_values_that_training_data_did_not_have(rng):
 def test_what_is_no_whole_number():
     with pytest.raises(InputError, match="expected finite whole numbers"):
         Tables.of(np.array([[0.5]]))
-    with pytest.raises(InputError, match="expected finite whole numbers"):
-        Tables.of(np.array([[np.nan]]))
+    for value in (np.nan, np.inf, 1e300):
+        with pytest.raises(InputError, match="expected finite whole numbers"):
+            Tables.of(np.array([[value]]))
+    with pytest.raises(InputError, match="at least one row"):
+        Tables.of(np.zeros((0, 3)))
 
 
 # ---- files
@@ -123,6 +126,17 @@ np.save({str(tmp_path / "k.npy")!r}, compression.codes(model, open({str(tmp_path
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
     np.testing.assert_array_equal(np.load(tmp_path / "k.npy"), np.concatenate([model.encode(x[None]) for x in X]))
+
+
+def test_one_wrong_bit_anywhere_is_found(rng):
+    """In the header, too: with one row more, the coder would go on and give a row of nothing."""
+    model, X = model_and_data(rng)
+    file = compression.compress(model, X[:20])
+    for place in range(len(file)):
+        damaged = bytearray(file)
+        damaged[place] ^= 1
+        with pytest.raises(InputError):
+            compression.codes(model, bytes(damaged))
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "longer", "empty", "another kind"])

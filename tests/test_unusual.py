@@ -45,6 +45,37 @@ def test_it_goes_where_the_model_goes(detector, tmp_path):
         assert other.threshold(0.95) == model.threshold(0.95)
 
 
+def test_a_training_forgets_the_threshold_of_the_former_parameters(detector):
+    model, X = detector
+    with pytest.raises(InputError):
+        model.fit(X, epochs=-1)
+    assert model.threshold() > 0  # what was refused has changed nothing
+    model.fit(X, epochs=1)
+    with pytest.raises(InputError, match="no threshold is known"):
+        model.threshold()
+
+
+def test_scores_that_are_not_finite_give_no_threshold(detector):
+    model, X = detector
+    before = model.threshold()
+    model.parameters["c1"][...] = 1e30  # squares beyond float32
+    with pytest.raises(InputError, match="whose L is not finite"), np.errstate(all="ignore"):
+        model.calibrate(X)
+    assert model.threshold() == before
+
+
+def test_a_masked_language_model_is_saved_although_it_has_no_scores(tmp_path):
+    """`minae train` asks for the scores at the end, when there is something to lose."""
+    (tmp_path / "lines.txt").write_text("a red house\na blue house\nthe red tree\nthe old house\n")
+    small = ["--width", "8", "--heads", "2", "--blocks", "1", "--epochs", "1"]
+    for task in ("masked", "causal"):
+        out = tmp_path / f"{task}.safetensors"
+        command = ["train", str(tmp_path / "lines.txt"), "--model", "language", "--task", task, *small, "-o", str(out)]
+        assert cli.main(command) == 0
+        assert (minae.load(out).usual is None) == (task == "masked")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["causal.safetensors", "lines.txt", "masked.safetensors"]
+
+
 def test_a_model_that_saw_no_usual_rows_says_so(rng):
     model = minae.UndercompleteAutoencoder((10, 2))
     with pytest.raises(InputError, match="no threshold is known"):
@@ -96,10 +127,19 @@ def test_with_its_centre_at_zero_it_would_collapse(rng):
     for name in ("c", "0"):
         model, X = svdd(rng, lam=1e-3)
         if name == "0":
-            model.state["c"][...] = 0
+            model.state["c"][...] = 1e-6  # where it is 0, `fit` finds it anew
         model.fit(X, epochs=150, optimizer=Adam(1e-2))
         scores[name] = np.square(model.encode(X)).sum(axis=1).mean()
     assert scores["0"] < 1e-3 < scores["c"]
+
+
+def test_the_centre_is_found_by_a_first_fit_and_kept_by_a_second(rng):
+    model, X = svdd(rng)
+    other = minae.DeepSVDD((12, 16, 6), seed=0)
+    other.fit(X, epochs=1)
+    np.testing.assert_array_equal(other.state["c"], model.state["c"])
+    other.fit(X, epochs=1)
+    np.testing.assert_array_equal(other.state["c"], model.state["c"])
 
 
 def test_the_centre_is_the_mean_code_away_from_zero(rng, tmp_path):

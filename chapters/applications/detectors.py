@@ -84,9 +84,8 @@ def intrusions(words):
 
     words: whether the three columns of words, such as the service, are columns of 0 and 1 beside the 38 numbers
     """
-    folder = os.environ.get("MINAE_DATA")
-    paths = [at_home(folder) / "nsl_kdd" / f"{part}.tsv.gz" for part in ("train20", "test")] if folder else []
-    if not paths or not all(path.is_file() for path in paths):
+    paths = [_path(f"nsl_kdd/{part}.tsv.gz") for part in ("train20", "test")]
+    if None in paths:
         return None
     train, test = (_connections(path) for path in paths)
     normal = [row for row in train if row["label"] == "normal"]
@@ -123,12 +122,30 @@ BENCH = {
 
 def bench(name, rng):
     """One of six tables of ADBench (Han et al. 2022), or None where MINAE_DATA does not have it."""
-    folder = os.environ.get("MINAE_DATA")
-    path = at_home(folder) / "adbench" / f"{BENCH[name]}.npz" if folder else None
-    if path is None or not path.is_file():
+    path = _path(f"adbench/{BENCH[name]}.npz")
+    if path is None:
         return None
     with np.load(path, allow_pickle=False) as arrays:
         return split(arrays["X"].astype(float), arrays["y"] == 1, rng)
+
+
+def payments(rng):
+    """Card payments (Dal Pozzolo et al. 2015), a published part: 1,230 usual ones and 492 frauds, which in life are two
+    in a thousand. None where MINAE_DATA does not have it."""
+    path = _path("card_fraud/card_fraud_1722.npz")
+    if path is None:
+        return None
+    with np.load(path, allow_pickle=False) as arrays:
+        X = arrays["X"][:, 1:].astype(float)  # without the time, which says in which part of the file a row stood
+        X[:, -1] = np.log1p(X[:, -1])  # the amount
+        return split(X, arrays["y"] == 1, rng)
+
+
+def _path(name):
+    """A file of the folder MINAE_DATA, or None."""
+    folder = os.environ.get("MINAE_DATA")
+    path = at_home(folder) / name if folder else None
+    return path if path is not None and path.is_file() else None
 
 
 def split(X, odd, rng):
@@ -149,11 +166,10 @@ def standardised(train, test, odd):
 
 def rays():
     """Chest X-rays of children (PneumoniaMNIST, Kermany et al. 2018): healthy ones to learn from, and a test set with
-    those that are ill. Raises FileNotFoundError where MINAE_DATA does not have them."""
-    folder = os.environ.get("MINAE_DATA")
-    path = at_home(folder) / "pneumonia_mnist" / "pneumonia_28.npz" if folder else None
-    if path is None or not path.is_file():
-        raise FileNotFoundError(path)
+    those that are ill. None where MINAE_DATA does not have them."""
+    path = _path("pneumonia_mnist/pneumonia_28.npz")
+    if path is None:
+        return None
     with np.load(path, allow_pickle=False) as arrays:
         X, x = (arrays[f"{part}_images"].reshape(-1, 784).astype(np.float32) / 255 for part in ("train", "test"))
         return X[arrays["train_labels"] == 0], x, arrays["test_labels"] == 1
@@ -161,12 +177,11 @@ def rays():
 
 def tiles():
     """Magnetic tiles (Huang et al. 2020): grey patches of 64 × 64 pixels, those of half of the photographs without a
-    defect to learn from, the others, those with a defect, and where it is. Raises FileNotFoundError where MINAE_DATA
-    does not have them. Returns (learn, test, mask), the last two of the same rows."""
-    folder = os.environ.get("MINAE_DATA")
-    path = at_home(folder) / "magnetic_tiles" / "tiles_64.npz" if folder else None
-    if path is None or not path.is_file():
-        raise FileNotFoundError(path)
+    defect to learn from, the others, those with a defect, and where it is: (learn, test, mask), the last two of the
+    same rows. None where MINAE_DATA does not have them."""
+    path = _path("magnetic_tiles/tiles_64.npz")
+    if path is None:
+        return None
     with np.load(path, allow_pickle=False) as arrays:
         X, kind, photograph = arrays["images"].astype(np.float32) / 255, arrays["kind"], arrays["image_id"]
         mask = np.unpackbits(arrays["mask"], axis=1).reshape(X.shape).astype(bool)

@@ -12,7 +12,7 @@ from minae.penalties import WeightDecay
 
 
 class DeepSVDD(Model):
-    r"""A network that brings usual rows to one place.     J = L + λ Ω     (section 5.1.2, anomaly detection)
+    r"""A network that brings usual rows to one place.     J = L + λ Ω     (section 5.1.1, anomaly detection)
 
     (Ruff et al. 2018, "Deep one-class classification")
 
@@ -20,7 +20,7 @@ class DeepSVDD(Model):
         L = ‖h − c‖²              c is fixed: the mean of h over the data, at the first weights
         Ω = ½ Σ ‖W‖²
 
-    A row far from c is unusual: L is the score.
+    A row far from c is unusual: L is the score. `fit` finds c (`centre`) where it is still 0.
 
     What must not be possible is an f that brings *every* x to c, since then L says nothing. With a bias b and W = 0,
     h = φ(b) can be c. With c = 0, W = 0 alone is enough. A bounded φ can be held at its bound, which is a bias again.
@@ -32,7 +32,7 @@ class DeepSVDD(Model):
 
     name = "deep_svdd"
     short = ("svdd",)
-    section = "5.1.2"
+    section = "5.1.1"
     sizes = Sizes("widths from x to h, at least two")
     activation = Choice("relu", "φ of the hidden layers", among=("relu", "leaky_relu", "swish", "gelu"))
     lam = Weight("Omega", 0.0, "weight λ of weight decay")
@@ -55,7 +55,6 @@ class DeepSVDD(Model):
     def build(self):
         self.penalty = WeightDecay(self.parameters, self.weights)
         self.state["c"] = self.backend.xp.zeros(self.sizes[-1], self.dtype)
-        self.state["c"] += 0.5  # until `centre`
 
     def cost_and_grad(self, x, mode="train", need_grad=True):
         """J and its terms at the rows of x, (B, n); ∂J/∂θ goes to `parameters.grad`."""
@@ -73,9 +72,15 @@ class DeepSVDD(Model):
 
     def centre(self, X: Any) -> None:
         """c = the mean of h over X, at the present weights, each number at least 0.1 away from 0."""
-        c = np.asarray(self.encode(X)).mean(axis=0)
+        c = self._host(self.encode(X)).mean(axis=0)
         c = np.where(abs(c) < 0.1, np.where(c < 0, -0.1, 0.1), c)
         self.state["c"][...] = self.backend.from_numpy(c.astype(self.dtype))
+
+    def fit(self, X: Any, y: Any = None, **settings: Any) -> Any:
+        """As for any model; c is found first, where it is still 0."""
+        if not bool(self.state["c"].any()):
+            self.centre(X)
+        return super().fit(X, y, **settings)
 
     def encode(self, X: Any) -> Any:
         """h = f(x):  (rows, n) -> (rows, m)."""

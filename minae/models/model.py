@@ -355,9 +355,12 @@ class Model:
         model keeps.
 
         X: data without anomalies; better a part that was held out in training than what the model learned from, whose L
-        may be too small
+        may be too small. A `fit` forgets it, since the L of another model is another one.
         """
-        self.usual = np.quantile(-self._host(self.score_samples(X)), QUANTILES).astype(float).tolist()
+        L = -self._host(self.score_samples(X)).astype(float)
+        if not np.isfinite(L).all():
+            raise InputError("X has rows whose L is not finite: a threshold needs finite ones")
+        self.usual = np.quantile(L, QUANTILES).tolist()
 
     @options.door(share=options.Number(low=0, high=1))
     def threshold(self, share: float = 0.95) -> float:

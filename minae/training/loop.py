@@ -130,7 +130,7 @@ def fit(
             raise InputError(f"lbfgs moves all parameters freely, and no state: use adam for the model {model.name}")
         if checkpoint is not None or resume or patience is not None or batch_size != n or run.draws():
             raise InputError("lbfgs takes all rows at once, and no checkpoint, resume, patience or noise: use adam")
-        model.history = run.history
+        model.history, model.usual = run.history, None
         return run.minimize(optimizers[None], epochs, callbacks, progress)
 
     if resume:
@@ -151,6 +151,7 @@ def fit(
         files.has_room(checkpoint, vectors * model.parameters.flat.size * model.dtype.itemsize)
 
     model.history = run.history  # from here on; what was refused above has left the former one
+    model.usual = None  # the scores of usual rows were those of other parameters
     bar = Bar(progress, total=epochs * n, done=run.epoch * n + run.position * batch_size)
     try:
         with bar, CtrlC() as ctrl_c, np.errstate(all="ignore"):  # a cost that overflows is found by _Run.terms
