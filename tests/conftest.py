@@ -1,6 +1,10 @@
 """Backends as parameters: NumPy, the guard that stands in for CuPy, and CuPy itself where a GPU answers."""
 
 import functools
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
 import hypothesis
 import numpy as np
@@ -29,6 +33,20 @@ NO_GPU = _no_gpu()
 BACKENDS = ["numpy", "guard"] + ["cupy"] * (not NO_GPU)
 
 
+def in_background(process, minutes=0.1):
+    """Decorate a test whose work is a process. All of these are begun at the first such test, two at a time, each of
+    one thread, the longest first, and each test waits for its own by the fixture `ended`.
+
+    process(out, **parameters of the test) -> the command, and what it needs in the environment
+    """
+
+    def decorate(test):
+        test.process, test.minutes = process, minutes
+        return test
+
+    return decorate
+
+
 def pytest_terminal_summary(terminalreporter):
     if NO_GPU:
         terminalreporter.write_line(f"no test ran on a GPU, the guard stood in for it: {NO_GPU}")
@@ -46,6 +64,33 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(params=BACKENDS)
 def backend(request):
     return backends.get_backend(request.param)
+
+
+@pytest.fixture(scope="session")
+def _processes(request, tmp_path_factory):
+    pool, runs = ThreadPoolExecutor(2), {}
+    asked = [item for item in request.session.items if hasattr(getattr(item, "function", None), "process")]
+    for item in sorted(asked, key=lambda item: -item.function.minutes):
+        out = tmp_path_factory.mktemp("run")
+        command, env = item.function.process(out, **getattr(item, "callspec", _NoParameters).params)
+        runs[item.nodeid] = pool.submit(_ended, command, env, out)
+    yield runs
+    pool.shutdown(cancel_futures=True)
+
+
+class _NoParameters:
+    params: ClassVar = {}
+
+
+def _ended(command, env, out):
+    env = os.environ | {"OPENBLAS_NUM_THREADS": "1"} | env
+    return subprocess.run(command, env=env, cwd=out, capture_output=True, text=True, timeout=900), out
+
+
+@pytest.fixture
+def ended(request, _processes):
+    """The process of a test that has one, see `in_background`, when it has ended, and the folder in which it ran."""
+    return _processes[request.node.nodeid].result()
 
 
 @pytest.fixture

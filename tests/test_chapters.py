@@ -1,15 +1,14 @@
 """Each section's script runs at --quick and shows what it claims."""
 
 import json
-import os
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import in_background
 
 from minae import chapters, cli, plots
 from minae.chapters import Section
@@ -35,35 +34,16 @@ GUARDED = ("14.1", "14.2.1", "14.2.3", "14.4", "14.5.1", "14.8")
 RUNS = [(number, backend) for number in SECTIONS for backend in ("numpy", "guard")[: 1 + (number in GUARDED)]]
 
 
-@pytest.fixture(scope="session")
-def begun(request, tmp_path_factory):
-    """The runs of all sections and solutions that are asked for, two at a time, each of one thread: by arguments of the
-    test, a future of (the process that ended, its folder)."""
-    pool, runs = ThreadPoolExecutor(2), {}
-    for item in request.session.items:
-        if item.originalname == "test_section":
-            number, backend = key = item.callspec.params["number"], item.callspec.params["backend"]
-            command = [sys.executable, "-c", MAIN, str(Path(__file__).parent), "run", number, "--backend", backend]
-        elif item.originalname == "test_a_solution_runs_and_shows_what_it_claims":
-            key = item.callspec.params["name"]
-            command = [sys.executable, str(SOLUTIONS[key])]
-        else:
-            continue
-        out = tmp_path_factory.mktemp("run")
-        runs[key] = pool.submit(_ended, [*command, "--quick", "--out", str(out)], out)
-    yield runs
-    pool.shutdown(cancel_futures=True)
-
-
-def _ended(command, out):
-    env = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    return subprocess.run(command, env=env, cwd=out, capture_output=True, text=True, timeout=300), out
+def run(out, number, backend):
+    given = ["run", number, "--backend", backend, "--quick", "--out", str(out)]
+    return [sys.executable, "-c", MAIN, str(Path(__file__).parent), *given], {}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number, backend", RUNS)
-def test_section(number, backend, begun):
-    result, out = begun[number, backend].result()
+@in_background(run)
+def test_section(number, backend, ended):
+    result, out = ended
     assert result.returncode == 0, result.stdout + result.stderr
     results = json.loads((out / "results.json").read_text())
     assert results["claims"] and all(claim["holds"] for claim in results["claims"])
@@ -110,9 +90,14 @@ def test_a_section_ends_with_three_exercises_one_of_which_is_solved(number):
     assert solved and solved[1] == number
 
 
+def solve(out, name):
+    return [sys.executable, str(SOLUTIONS[name]), "--quick", "--out", str(out)], {}
+
+
 @pytest.mark.parametrize("name", SOLUTIONS)
-def test_a_solution_runs_and_shows_what_it_claims(name, begun):
-    result, out = begun[name].result()
+@in_background(solve)
+def test_a_solution_runs_and_shows_what_it_claims(name, ended):
+    result, out = ended
     assert result.returncode == 0, result.stdout + result.stderr
     assert json.loads((out / "results.json").read_text())["claims"]
 

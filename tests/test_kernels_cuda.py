@@ -1,13 +1,12 @@
 """The CUDA kernels without a GPU: under Numba's simulator, and compiled to PTX; on a GPU where one answers."""
 
-import os
-import subprocess
 import sys
 import types
 
 import cuda_forms
 import numpy as np
 import pytest
+from conftest import in_background
 
 from minae import backend as backends
 from minae import kernels
@@ -17,11 +16,15 @@ from minae.kernels.fused import Fused
 OLDEST = (7, 5)  # compute capability that CUDA 13 compiles for; without it the driver would be asked
 
 
+def simulate(out):
+    return [sys.executable, cuda_forms.__file__], {"NUMBA_ENABLE_CUDASIM": "1"}
+
+
 @pytest.mark.slow
-def test_the_cuda_forms_under_the_simulator():
+@in_background(simulate, minutes=4)
+def test_the_cuda_forms_under_the_simulator(ended):
     pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
-    command, env = [sys.executable, cuda_forms.__file__], {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
-    result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
+    result, _ = ended
     assert result.stdout.strip() == "parity", result.stderr
 
 

@@ -501,8 +501,8 @@ section.figure(
     "soft",
     caption="Usual and odd pictures, each with the squared error at its pixels below: X-rays of healthy and of "
     "inflamed lungs, the errors twenty times as dark (or, where MINAE_DATA has none, digits and blurred ones). Look "
-    "for an error that is larger where the picture is odd. There is none: the odd pictures are softer, and their errors "
-    "no larger.",
+    "for an error that is larger where the picture is odd. There is none: the odd pictures are softer, and their "
+    "errors no larger.",
     alt="Four rows of eight pictures: usual ones, their errors, odd and softer ones, and their errors, which are no "
     "darker.",
 )

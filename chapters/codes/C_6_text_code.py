@@ -193,7 +193,9 @@ def random_first(row):
     return rng.permutation(row)
 
 
-steps, L_test, R_test, curves, chosen, own = -(-len(X) // 64), {}, {}, {}, {}, {}
+steps = -(-len(X) // 64)
+L_test, R_test, own = {}, {}, {}  # by rule
+curves, chosen = {}, {}
 rules = {"random words": random_first, "lead": np.array, "tf-idf": rarest_first}
 for name in (*rules, "pointer, both at once", "pointer, the reader first"):
     for seed in section.seeds:

@@ -293,7 +293,8 @@ sets = draws | {
     "held-out digits": [held[:count]],
     "noise": [rng.random((count, 784)).astype(np.float32)],
 }
-target, coverage, quality, shares = judge.encode(X_test).astype(float), {}, {}, {}
+target = judge.encode(X_test).astype(float)
+coverage, quality, shares = {}, {}, {}  # by set
 for name, several in sets.items():
     labels = [judge.predict(made) for made in several]
     shares[name] = np.bincount(labels[0], minlength=10) / count

@@ -13,7 +13,8 @@ from minae.metrics.probe import probe_error
 
 section = Section("C.1", exercise=2)
 rng = np.random.default_rng(section.seed)
-speakers, bands, T, rows = 6, 8, 40, 600
+speakers, rows = 6, 600
+bands, T = 8, 40
 k = rng.standard_normal((speakers, bands))
 speaker = rng.integers(speakers, size=rows)
 x = 2 * rng.standard_normal((rows, T, bands)) + k[speaker][:, None]

@@ -84,7 +84,8 @@ class ExtractiveAutoencoder(Model):
     def cost_and_grad(self, x, x_length, u=None, y=None, A=None, mode="train", need_grad=True):
         """J at the texts x (B, T) with u ~ U[0, 1), (B, draws, k); ∂J/∂θ goes to `parameters.grad`. y, A: the places
         and the advantages held fixed; without them they are those of θ and u."""
-        xp, B, K, mode.length = self.backend.xp, len(x), self.draws if self.learned else 1, x_length
+        xp, mode.length = self.backend.xp, x_length
+        B, K = len(x), self.draws if self.learned else 1
         if self.learned:
             a, f_cache = self.f.forward(x, mode)  # (B, T, 1)
             log_q = self.log_q(a[:, :, 0], x_length)  # (B, T)
