@@ -28,7 +28,7 @@ class CompressiveAutoencoder(Autoencoder):
     name = "compressive"
     section = "14.9"
     terms = ("L", "R")
-    beta = Weight("R", 1.0, "weight β of the rate R, in bits")
+    beta = Weight("R", 0.1, "weight β of the rate R, in bits")
     levels = Count(64, "values of each number that the tables of a coder know; others are rare, and cost more")
     code = Settled("identity", "z takes any real value")
     tied = Settled(False, "z̃ is rounded, and the decoder has scales of its own")
