@@ -56,8 +56,31 @@ class SaltAndPepper(Masking):
         return x_tilde
 
 
+class Swap(Masking):
+    """A share ν of the components is replaced by the same component of another row of the batch;  level ν in (0, 1)
+
+    Every value that comes in is one that this component has somewhere, which is what a column of categories needs, for
+    which 0 means nothing. The other row is drawn from all B rows, so that one time in B it is the row itself.
+    """
+
+    def law(self, x):
+        xp = namespace(x)
+        first, second = xp.mean(x, axis=0), xp.mean(x * x, axis=0)
+        mean = (1 - self.level) * x + self.level * first
+        return mean, (1 - self.level) * x * x + self.level * second - mean * mean
+
+    def __call__(self, x, rng, arena=None):
+        xp, u, n = namespace(x), kernels.noise.uniform(rng, out=_like(x, arena)), x[0].size
+        row = xp.minimum(u * (len(x) / self.level), len(x) - 1).astype("int64")  # given u < ν, u/ν is uniform
+        column = xp.arange(n).reshape(x.shape[1:])
+        other = xp.take(x.reshape(-1), row * n + column, out=_like(x, arena))
+        x_tilde = _like(x, arena)
+        x_tilde[...] = xp.where(u < self.level, other, x)
+        return x_tilde
+
+
 def _like(x, arena):
     return namespace(x).empty(x.shape, x.dtype) if arena is None else arena.empty(*x.shape)
 
 
-CORRUPTIONS = {"gaussian": Gaussian, "masking": Masking, "salt_and_pepper": SaltAndPepper}
+CORRUPTIONS = {"gaussian": Gaussian, "masking": Masking, "salt_and_pepper": SaltAndPepper, "swap": Swap}

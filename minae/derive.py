@@ -58,6 +58,9 @@ class Formula:
     def __float__(self):
         return float(self.value)
 
+    def __int__(self):
+        return int(self.value)
+
     def __bool__(self):
         return self.value != 0
 
@@ -267,6 +270,8 @@ def tiny(kind, case):
             given[name] = [1] * len(value)
         elif isinstance(option, options.Count):
             given[name] = min(value, max(2, option.lowest))
+    if "categories" in given:  # a row of a table: one number, and one column of two categories
+        given |= {"categories": [2], "sizes": [2, *given["sizes"][1:]]}
     if "k" in given and "sizes" in given:  # units that are kept
         given["k"] = min(given["k"], given["sizes"][-1])
     return given
@@ -279,7 +284,8 @@ def _derived(model, name, rows, turn, arithmetic):
     first, *others = data
     host = held_fixed(model, {"X": data[first]} | {k: data[k] for k in others}, None, 0, how)
     symbolic = model.copy(backend=StandInBackend(arithmetic, "symbols"), dtype="float64")
-    given = {key: _as_symbols(key, value, symbolic, model.fields.get(key)) for key, value in host.items()}
+    field_of = {key: model.fields.get(key.removesuffix("_tilde")) for key in host}
+    given = {key: _as_symbols(key, value, symbolic, field_of[key]) for key, value in host.items()}
     for key, option in options.of(type(model)).items():
         if isinstance(option, options.Weight) and model.weights[option.term]:
             weight = arithmetic.symbol(GREEK.get(key, key), model.weights[option.term])

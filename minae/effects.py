@@ -377,6 +377,10 @@ def epochs(subject):
     one, other = subject.watched(alike)
     fields = {*subject.model.fields, *(f"{name}_length" for name in subject.model.fields)}
     for name in [name for name in one[0] if name not in fields]:
+        law = subject.model.laws.get(name)
+        law = law(subject.model, **{key: one[0][key] for key in subject.model.fields}) if callable(law) else law
+        if isinstance(law, tuple) and np.max(law[1]) <= 1e-12:
+            continue  # the law leaves no choice there, as where cells are swapped between rows that are the same
         a, b = (np.concatenate([step[name].ravel() for step in epoch]) for epoch in (one, other))
         yield f"share of {name} that two epochs have alike", np.mean(a == b), "<", 1
         step = one[0][name].size

@@ -130,6 +130,31 @@ class Real(Field):
     """Numbers."""
 
 
+class Row(Real):
+    """A row of a table: numbers, and behind them a whole number for each category, 0 … K_c − 1; see `minae.data.tables`.
+
+    numbers: how many;  categories: K_c of each column, where 0 is a category that was never seen in training
+    """
+
+    def __init__(self, numbers, categories):
+        super().__init__(numbers + len(categories))
+        self.numbers, self.categories = numbers, list(categories)
+
+    def check_range(self, x, low, high, name):
+        for c, K in enumerate(self.categories):
+            column = x[:, self.numbers + c]
+            least, most = float(column.min()), float(column.max())
+            if least < 0 or most > K - 1 or not bool((column == column.round()).all()):
+                raise InputError(
+                    f"{name} has values from {least:g} to {most:g} in column {self.numbers + c}, category {c}: expected "
+                    f"whole numbers 0 to {K - 1}, as a TableEncoding gives them"
+                )
+
+    def _example(self, rng, shape):
+        numbers = rng.standard_normal((shape[0], self.numbers))
+        return np.hstack([numbers, *(rng.integers(K, size=(shape[0], 1)) for K in self.categories)])
+
+
 class Code(Real):
     """Numbers of either sign, as a code that a model is given to predict."""
 

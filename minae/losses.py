@@ -13,16 +13,18 @@ weight · ∂L/∂s; in one pass, because the two share their exponential. `loss
 | Huber       |                     | any                  | Σ ½ d² or |d| − ½, with d = s − x  | clip(d, −1, 1)   |
 | StudentT    | t_ν(x; s), ν = 3    | any                  | Σ ½ (ν + 1) log(1 + d²/ν)          | (ν + 1) d/(ν+d²) |
 
-Constants that do not depend on s are left out. Hinge and SquaredHinge are heads of a classifier, and TokenLoss that of
-a model of sequences.
+Constants that do not depend on s are left out. Hinge and SquaredHinge are heads of a classifier, TokenLoss that of a
+model of sequences, and CellLoss that of the rows of a table.
 """
+
+import itertools
 
 import numpy as np
 
 from minae import kernels, ops
 from minae.backend import namespace
 from minae.errors import InputError
-from minae.fields import OneHot, Real
+from minae.fields import OneHot, Real, Row
 from minae.penalties import Term
 
 ROUNDING = 1e-6  # how far scaled data may be off [0, 1]: (x − min)/(max − min) ends some last digits above 1
@@ -279,6 +281,61 @@ class TokenLoss(Loss):
         ds[at] -= 1
         ds *= (counts * (self.weight / N))[:, None]
         return L, ds.reshape(B, T, V)
+
+
+class CellLoss(Loss):
+    r"""L = ½ Σ_i (s_i − x_i)² − Σ_c log softmax(s_c)_{x_c}: numbers by squared error, categories by cross-entropy.
+
+    x (B, n + C), as `minae.fields.Row` has it: n numbers, then the category of each column, of K_c kinds
+    s (B, n + K_1 + … + K_C): n means, then the K_c logits s_c of each column
+
+    Derivation: no two of the C + 1 parts share an s, so each has its own loss's ds.
+        ∂L/∂s_bi = 1/B (s_bi − x_bi),    ∂L/∂s_bck = 1/B (softmax(s_bc)_k − [k = x_bc])
+    """
+
+    def __init__(self, arena, weights, numbers, categories):
+        super().__init__(arena, weights)
+        ends = np.cumsum([numbers, *categories]).tolist()
+        self.numbers, self.categories = numbers, list(categories)
+        self.parts = [slice(start, stop) for start, stop in itertools.pairwise(ends)]  # where each column's logits lie
+
+    def field(self, *shape):
+        return Row(self.numbers, self.categories)
+
+    def chosen(self, x):
+        """The category of each row, column by column, whole numbers (B,)."""
+        return [x[:, self.numbers + c].astype("int32") for c in range(len(self.categories))]
+
+    def __call__(self, s, x):
+        xp, n, empty = namespace(s), self.numbers, self.arena.empty
+        ds, rows = empty(*s.shape), xp.arange(len(s))
+        d = xp.subtract(s[:, :n], x[:, :n], out=empty(len(s), n))
+        L = 0.5 * kernels.products.dot(d, d)
+        ds[:, :n] = d
+        for part, category in zip(self.parts, self.chosen(x), strict=True):
+            s_c = empty(len(s), part.stop - part.start)
+            s_c[...] = s[:, part]
+            y = ops.log_softmax(s_c, out=empty(*s_c.shape), work=empty(*s_c.shape))
+            L = L - y[rows, category].sum()
+            y = xp.exp(y, out=y)
+            y[rows, category] -= 1
+            ds[:, part] = y
+        ds *= self.weight / len(s)
+        return L / len(s), ds
+
+    def mean(self, s):
+        """The means of the numbers, and the most probable category of each column: a row as x is."""
+        return namespace(s).concatenate(
+            [s[:, : self.numbers], *(s[:, part].argmax(axis=1)[:, None].astype(s.dtype) for part in self.parts)], axis=1
+        )
+
+    def rows(self, s, x):
+        """L of each example, (B,)."""
+        d, rows = s[:, : self.numbers] - x[:, : self.numbers], namespace(s).arange(len(s))
+        L = 0.5 * (d * d).sum(axis=1)
+        for part, category in zip(self.parts, self.chosen(x), strict=True):
+            L = L - ops.log_softmax(s[:, part].copy())[rows, category]
+        return L
 
 
 LOSSES = {"gaussian": Gaussian, "bernoulli": Bernoulli, "categorical": Categorical,

@@ -4,7 +4,7 @@ import math
 
 from minae.backend import namespace
 from minae.errors import InputError
-from minae.layers import EVAL, Activation, Affine, Attention, LayerNorm
+from minae.layers import EVAL, Activation, Affine, Attention, Cells, LayerNorm
 from minae.layers.base import Composite
 from minae.layers.convolution import ChannelsFirst, ChannelsLast, Convolution, Flatten, Reshape, UpConvolution
 
@@ -118,6 +118,12 @@ def dense(widths, activations, W, b, **more):
         layers.append(Affine(f"{W}{k + 1}", f"{b}{k + 1}", widths[k], widths[k + 1], gain=gain, **last))
         layers.append(Activation(name))
     return Network(layers)
+
+
+def of_cells(numbers, categories, width, widths, activations, unseen):
+    """`dense` layers above the embeddings of a table's categories and its numbers; see `layers.Cells`."""
+    cells = Cells("E", "f1", numbers, categories, width, unseen)
+    return Network([cells, *dense([cells.m, *widths], activations, "W", "b").layers])
 
 
 def mirrored(widths, activations, tied):

@@ -1,11 +1,12 @@
 """Layers over sequences (B, T, n): embedding, positions, means, recurrent layers. `mode.length` (B,) tells padded
-steps."""
+steps. `Cells` embeds the categories of a row of a table, which is a sequence of one length."""
 
 import itertools
 import math
 
 import numpy as np
 
+from minae import kernels
 from minae.backend import namespace
 from minae.errors import InputError
 from minae.layers.base import EVAL, Composite, Layer
@@ -101,6 +102,56 @@ class Embedding(Layer):
         """There is no dx: tokens are no numbers."""
         if need_dW:
             sequence.embed_backward(dy, tokens, self.dE, self.arena)
+
+
+class Cells(Embedding):
+    r"""A row of a table: the embeddings of its categories, and its numbers behind them.
+
+        t_bc = o_c + x_{b,n+c}            the row of E for the category in column c;  o_c = K_1 + … + K_{c−1}
+        y_b  = (E_{t_b1}, …, E_{t_bC}, x_b1, …, x_bn)
+
+    x (B, numbers + C), as `minae.fields.Row` has it -> (B, C n + numbers). All columns have rows of one matrix E, one
+    range of rows after the other. Row o_c stands for a category that training never saw. So that its values are not
+    those it was born with, training takes it at random, with probability `unseen`, in place of the right row.
+
+    Derivation: y is a copy of numbers and of rows of E, and each row gets the sum of what its copies get
+    (`ops.sequence.embed`). With the replacements t̃ drawn and held fixed,
+        dE_i = Σ_{b,c} [t̃_bc = i] dy_bc,    and there is no dx, because a category is no number
+
+    E: name of the parameter (K_1 + … + K_C, n);  name: of the layer, as in "f1"; its constant is "f1.u"
+    categories: K_c, how many each column has, the unseen one included
+    """
+
+    def __init__(self, E, name, numbers, categories, n, unseen=0.02):
+        super().__init__(E, sum(categories), n)
+        self.numbers, self.categories, self.unseen, self.u = numbers, list(categories), unseen, f"{name}.u"
+        self.m, self.laws = len(self.categories) * n + numbers, {self.u: "uniform"}
+        self.first = np.cumsum([0, *self.categories[:-1]]).astype("int32")  # o_c
+
+    def bind(self, parameters, state):
+        super().bind(parameters, state)
+        self.o = self.arena.backend.from_numpy(self.first)
+
+    def constants(self, rng, B):
+        return {self.u: kernels.noise.uniform(rng, self.arena.empty(B, len(self.categories)))}
+
+    def forward(self, x, mode=EVAL):
+        C = len(self.categories)
+        tokens = self.arena.empty(len(x), C, dtype="int32")
+        tokens[...] = x[:, self.numbers :]
+        if mode.train:
+            tokens *= mode.constants[self.u] >= self.unseen
+        tokens += self.o
+        y = self.arena.empty(len(x), self.m)
+        y[:, : C * self.n] = sequence.embed(tokens, self.E, self.arena).reshape(len(x), -1)
+        y[:, C * self.n :] = x[:, : self.numbers]
+        return y, tokens
+
+    def backward(self, dy, tokens, need_dx=True, need_dW=True):
+        C = len(self.categories)
+        drows = self.arena.empty(len(dy), C, self.n)
+        drows[...] = dy[:, : C * self.n].reshape(len(dy), C, self.n)
+        super().backward(drows, tokens, need_dx, need_dW)
 
 
 class Positions(Layer):
