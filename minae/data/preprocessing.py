@@ -4,6 +4,7 @@ import numpy as np
 
 from minae.data.readers import SCALE, Scaled, divided, raw
 from minae.data.speech import recordings as recordings_of
+from minae.data.tables import TableEncoding, read_columns
 from minae.data.text import Vocabulary, is_text, read_lines
 from minae.errors import InputError
 
@@ -15,9 +16,11 @@ class Preprocessing:
     by_kind:   whether the scale is the usual one of a kind of file, such as 255 for images, and was not asked for
     drop:      columns of a table that are left out, by name or number
     vocabulary: of a text, whose lines become rows of tokens, or None; also as the dict that `described` gives
+    table:     how the columns of a table of words became numbers, a `TableEncoding`, or None; likewise
     """
 
-    def __init__(self, scale=None, mean=None, deviation=None, by_kind=False, drop=(), vocabulary=None):
+    def __init__(self, scale=None, mean=None, deviation=None, by_kind=False, drop=(), vocabulary=None, table=None):
+        self.table = TableEncoding(**table) if isinstance(table, dict) else table
         self.vocabulary = Vocabulary(**vocabulary) if isinstance(vocabulary, dict) else vocabulary
         self.scale, self.by_kind, self.drop = scale, by_kind, list(drop)
         self.mean, self.deviation = (None if a is None else np.asarray(a, np.float64) for a in (mean, deviation))
@@ -25,6 +28,8 @@ class Preprocessing:
     def __repr__(self):
         if self.vocabulary is not None:
             return repr(self.vocabulary)
+        if self.table is not None:
+            return repr(self.table)
         parts = [f"divided by {self.scale:g}"] if self.scale is not None else []
         parts += ["standardised"] if self.mean is not None else []
         parts += [f"without column {', '.join(map(str, self.drop))}"] if self.drop else []
@@ -36,6 +41,8 @@ class Preprocessing:
         words = {name: array.tolist() for name, array in arrays.items()}
         if self.vocabulary is not None:
             return {"vocabulary": {"words": self.vocabulary.words, "most": self.vocabulary.most}}
+        if self.table is not None:
+            return {"table": self.table.described()}
         return words | {"scale": self.scale, "by_kind": self.by_kind, "drop": self.drop}
 
     @classmethod
@@ -73,6 +80,10 @@ class Preprocessing:
                     f"{path}: the model learned from text: give a .txt file, and no --scale, --drop, --array"
                 )
             return self.vocabulary.tokens(read_lines(path))
+        if self.table is not None:
+            if scale is not None or drop or array is not None:
+                raise InputError(f"{path}: the model learned from {self!r}: give no --scale, --drop, --array")
+            return self.table.encode(read_columns(path))
         scale = None if scale is None else SCALE.checked(scale)
         for name, asked, own in (("--scale", scale, self.scale), ("--drop", list(drop) or None, self.drop)):
             if asked is not None and asked != own and not (asked == 1 and self.by_kind):

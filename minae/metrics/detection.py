@@ -1,4 +1,5 @@
-r"""How well a score tells two kinds apart: over all thresholds, or at one.     (sections 15.2, A.2)"""
+r"""How well a score tells two kinds apart, over all thresholds or at one; what a probability and a decision are worth.
+(sections 15.2, A.2, A.4)"""
 
 from typing import Any
 
@@ -6,7 +7,7 @@ import numpy as np
 
 from minae.errors import InputError
 from minae.fields import host_array
-from minae.options import Array, Count, door
+from minae.options import Array, Count, Number, Positive, door
 
 
 @door(scores=Array(1))
@@ -63,6 +64,80 @@ def precision_at(scores: Any, positive: Any, k: int) -> float:
     edge = np.sort(scores)[-k]
     above, tied = scores > edge, scores == edge
     return float((positive[above].sum() + (k - above.sum()) * positive[tied].mean()) / k)
+
+
+@door(scores=Array(1), share=Number(low=0, high=1))
+def lift_at(scores: Any, positive: Any, share: float = 0.1) -> float:
+    """How many times more positive rows are among the share of the highest score than among all rows.
+
+    1 for a score that knows nothing, and 1/share at most. It is what a sender gains who reaches so many and no more.
+    """
+    positive = _both_kinds(scores, positive)
+    return precision_at(scores, positive, max(1, round(share * len(scores)))) / float(positive.mean())
+
+
+# ---- probabilities
+
+
+@door(p=Array(1))
+def log_loss(p: Any, positive: Any) -> float:
+    """The mean of −log p where a row is positive and −log(1 − p) where it is not, in nats.     (3.13.2)
+
+    It is least, in the mean, for the true probability, so that it sees both a wrong order and wrong probabilities. It
+    is infinite for a 0 that was a yes.
+    """
+    p, positive = _probabilities(p), _both_kinds(p, positive)
+    with np.errstate(divide="ignore"):
+        return float(-np.log(np.where(positive, p, 1 - p).astype(float)).mean())
+
+
+@door(p=Array(1), bins=Count())
+def reliability(p: Any, positive: Any, bins: int = 10) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(mean p, share of positive rows, rows) of groups of rows with like p: a calibrated p has the first two alike.
+
+    The rows are sorted by p and cut into so many groups of about equal size; rows of one p are in one group.
+    """
+    p, positive = _probabilities(p), _both_kinds(p, positive)
+    edges = np.unique(np.quantile(p, np.linspace(0, 1, bins + 1)))[1:-1]
+    group = np.unique(np.searchsorted(edges, p, side="right"), return_inverse=True)[1]
+    rows = np.bincount(group)
+    return np.bincount(group, p) / rows, np.bincount(group, positive) / rows, rows
+
+
+@door(p=Array(1))
+def calibration_gap(p: Any, positive: Any) -> float:
+    """mean p − the share of positive rows: above 0 for a model that promises too much. 0 is needed, and not enough."""
+    p, positive = _probabilities(p), _both_kinds(p, positive)
+    return float(p.mean() - positive.mean())
+
+
+# ---- decisions
+
+
+@door(gain=Positive(), loss=Positive())
+def break_even(gain: float, loss: float) -> float:
+    r"""The probability from which on it pays to act.     t = loss/(gain + loss)
+
+    gain: what a positive row brings that is acted on;  loss: what a negative one costs
+
+    Derivation: to act on a row of probability p brings p gain − (1 − p) loss on average, and not to act brings 0. The
+    first is a rising line in p; it is 0 where
+        p gain = (1 − p) loss,    p (gain + loss) = loss
+    """
+    return loss / (gain + loss)
+
+
+@door(act=Array(1, "b"), gain=Positive(), loss=Positive())
+def profit(act: Any, positive: Any, gain: float, loss: float) -> float:
+    """What acting on these rows brought, for 1,000 rows: gain for each positive row, −loss for each other one."""
+    positive = _both_kinds(act, positive)
+    return float(1000 * (gain * (act & positive).sum() - loss * (act & ~positive).sum()) / len(act))
+
+
+def _probabilities(p):
+    if p.min() < 0 or p.max() > 1:
+        raise InputError(f"p is from {p.min():g} to {p.max():g}: expected probabilities in [0, 1]")
+    return p
 
 
 def _both_kinds(scores, positive):
