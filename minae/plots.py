@@ -71,6 +71,11 @@ METHODS = {  # first words of a label -> its look
     "Mahalanobis": Look(SKY, ":", "D"),
     "isolation forest": Look(GREEN, ":", "P"),
     "one-class SVM": Look(GREY, "-.", "v"),
+    "logistic": Look(GREY, "--", "D"),
+    "forest": Look(GREEN, "-", "D"),
+    "boosting": Look(ORANGE, "-.", "s"),
+    "embeddings": Look(BLUE, "-", "s"),
+    "balanced": Look(RED, "--", "P"),
     "training digits": Look(BLACK, "-.", "o"),
     "log-mel frames": Look(GREY, "-", "D"),
     "CMVN": Look(BLUE, "--", "P"),
@@ -324,10 +329,10 @@ def clouds(panels, points, title=None):
     return fig
 
 
-def plane(points, title=None, edges=None, thumbnails=None, shape=(28, 28), labels=("$x_1$", "$x_2$")):
+def plane(points, title=None, edges=None, thumbnails=None, shape=(28, 28), labels=("$x_1$", "$x_2$"), words=()):
     """Points of the plane, (k, 2).
 
-    edges: (e, 2) pairs of indices;  thumbnails: index -> image, drawn at the point
+    edges: (e, 2) pairs of indices;  thumbnails: index -> image, drawn at the point;  words: one beside each point
     """
     from matplotlib.collections import LineCollection
     from matplotlib.offsetbox import AnnotationBbox, OffsetImage
@@ -340,6 +345,10 @@ def plane(points, title=None, edges=None, thumbnails=None, shape=(28, 28), label
     for index, image in (thumbnails or {}).items():
         picture = OffsetImage(np.reshape(image, shape), cmap="gray_r", zoom=1.0)
         axis.add_artist(AnnotationBbox(picture, points[index], pad=0.1, bboxprops=dict(linewidth=0.4)))
+    for point, word in zip(points, words, strict=False):
+        axis.annotate(word, point, xytext=(5, 3), textcoords="offset points", fontsize=9)
+    if words:
+        axis.margins(0.12)
     axis.set(title=title, xlabel=labels[0], ylabel=labels[1])
     axis.title.set_fontsize(10)
     return fig

@@ -124,7 +124,7 @@ def logistic(parts: Parts, seed: int = 0, strengths: Any = (0.03, 0.3, 3.0)) -> 
         return np.hstack([numbers, hot.transform(categories).toarray()])
 
     def make(C):
-        model = LogisticRegression(C=C, max_iter=2000).fit(wide(parts.X), parts.y)
+        model = LogisticRegression(C=C, solver="newton-cholesky", tol=1e-6).fit(wide(parts.X), parts.y)
         return model, lambda X: model.predict_proba(wide(X))[:, 1]
 
     return best(parts, {f"C = {C:g}": lambda C=C: make(C) for C in strengths})
@@ -177,11 +177,12 @@ def network(
         model = TabularClassifier(sizes, categories=encoding.categories, width=width, lam=lam, **given)
         if start is not None:
             copy_encoder(start, model)
-        batch = min(128, len(parts.X))
-        steps = epochs * -(-len(parts.X) // batch)
+        batch = min(128, max(16, len(parts.X) // 8))
+        steps = -(-len(parts.X) // batch)  # an epoch
+        passes = max(epochs, 20 * epochs // steps)  # few rows: as many steps as 20 batches an epoch make
         model.fit(
-            parts.X, parts.y, epochs=epochs, batch_size=batch, optimizer=Adam(Cosine(lr, steps=steps)), seed=seed,
-            validation=(parts.X_valid, parts.y_valid), patience=max(3, epochs // 4), progress=False,
+            parts.X, parts.y, epochs=passes, batch_size=batch, optimizer=Adam(Cosine(lr, steps=passes * steps)),
+            seed=seed, validation=(parts.X_valid, parts.y_valid), patience=max(3, passes // 4), progress=False,
         )  # fmt: skip
         return model, lambda X: model.probabilities(X).astype(float)
 

@@ -79,11 +79,15 @@ def responses(name: str, full: bool = False) -> Columns:
     file, sample = TABLES[name]
     if not full and sample is not None:
         return read_columns(Path(__file__).with_name(sample))
-    folder = os.environ.get("MINAE_DATA")
-    path = folder and at_home(folder) / file
-    if not path or not path.is_file():
+    if not has(name):
         raise InputError(f"there is no table {name!r}: set MINAE_DATA to the folder that holds {file}")
-    return read_columns(path)
+    return read_columns(at_home(os.environ["MINAE_DATA"]) / file)
+
+
+def has(name: str) -> bool:
+    """Whether all of a table of `responses` is in the folder `$MINAE_DATA`."""
+    folder = os.environ.get("MINAE_DATA")
+    return bool(folder) and name in TABLES and (at_home(folder) / TABLES[name][0]).is_file()
 
 
 def labels(columns: Columns, target: str, yes: str) -> np.ndarray:
