@@ -348,7 +348,7 @@ def plane(points, title=None, edges=None, thumbnails=None, shape=(28, 28), label
     for point, word in zip(points, words, strict=False):
         axis.annotate(word, point, xytext=(5, 3), textcoords="offset points", fontsize=9)
     if words:
-        axis.margins(0.12)
+        axis.margins(x=0.16, y=0.1)
     axis.set(title=title, xlabel=labels[0], ylabel=labels[1])
     axis.title.set_fontsize(10)
     return fig

@@ -12,7 +12,7 @@ import numpy as np
 
 from minae import InputError, TabularAutoencoder, TabularClassifier
 from minae.data import TableEncoding
-from minae.metrics.detection import log_loss
+from minae.metrics.detection import log_loss, shift_to, shifted
 from minae.models.stacked import copy_encoder
 from minae.training import Adam, Cosine
 
@@ -203,6 +203,23 @@ def pretrained(
 
 
 MODELS = {"logistic": logistic, "forest": forest, "boosting": boosting, "embeddings": network}
+
+
+# ---- after the training
+
+
+def following(p: np.ndarray, y: np.ndarray, blocks: int = 10) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Probabilities that follow a changing world: (p, the rows of each block). The rows are in the order of time.
+
+    They are cut into blocks. When one of them begins, the answers of the block before it are known, and all logits are
+    shifted by the number that would have been right there: mean p would have been the share of yes. The first block
+    stays as it is.
+    """
+    parts, out = np.array_split(np.arange(len(p)), blocks), np.array(p, float)
+    for before, now in zip(parts, parts[1:], strict=False):
+        rate = (y[before].sum() + 0.5) / (len(before) + 1)  # never 0 or 1
+        out[now] = shifted(p[now], shift_to(p[before], float(rate)))
+    return out, parts
 
 
 # ---- a mistake that is common

@@ -7,7 +7,7 @@ import numpy as np
 
 from minae.errors import InputError
 from minae.fields import host_array
-from minae.options import Array, Count, Number, Positive, door
+from minae.options import Array, Count, Number, Positive, Rate, door
 
 
 @door(scores=Array(1))
@@ -109,6 +109,28 @@ def calibration_gap(p: Any, positive: Any) -> float:
     """mean p − the share of positive rows: above 0 for a model that promises too much. 0 is needed, and not enough."""
     p, positive = _probabilities(p), _both_kinds(p, positive)
     return float(p.mean() - positive.mean())
+
+
+@door(p=Array(1), by=Number())
+def shifted(p: Any, by: float) -> np.ndarray:
+    r"""σ(s + by) for p = σ(s): all odds p/(1 − p) are e^by times what they were, and no two rows change their order.
+
+    Where each positive row came k times, the odds are k times too large, and by = −log k brings them back.
+
+    Derivation: by Bayes, p/(1 − p) = P p(x | 1) / (N p(x | 0)) with P positive and N negative rows. To repeat the
+    positive ones k times makes k P of P and leaves p(x | 1) as it is. So the odds become
+        p̃/(1 − p̃) = k p/(1 − p),    s̃ = log p̃/(1 − p̃) = s + log k
+    """
+    p = np.clip(_probabilities(p).astype(float), 1e-12, 1 - 1e-12)
+    return 1 / (1 + (1 - p) / p * np.exp(-by))
+
+
+@door(p=Array(1), rate=Rate())
+def shift_to(p: Any, rate: float) -> float:
+    """The number `by` for which the mean of `shifted(p, by)` is this rate: of a few rows whose answers are known."""
+    from scipy.optimize import brentq
+
+    return float(brentq(lambda by: shifted(p, by).mean() - rate, -40, 40))
 
 
 # ---- decisions
