@@ -13,7 +13,7 @@ visits), times, and whether it was tapped.
 Nobody publishes such logs of notifications. The large public logs of clicks (Avazu, Criteo) may not be passed on. Three
 tables of the same form stand in for them here. A bank called its clients, and some said yes to a deposit. Visitors of a
 shop looked at pages, and some bought. A shop for clothes showed pictures, and very few were clicked. The questions
-are the same, and so are the mistakes, most of which make a result look too good. We make five of them on purpose.
+are the same, and so are the mistakes, most of which make a result look too good. We make several of them on purpose.
 
 The network turns each category c into a row of a matrix E, and reads these rows beside the numbers:
 
@@ -165,13 +165,13 @@ section.claim("the autoencoder's gradient, largest relative error", report.worst
 quick = section.size == "quick"
 settings = {
     "logistic": dict(strengths=section.pick((0.3,), (0.03, 0.3, 3.0), (0.01, 0.1, 1.0, 10.0))),
-    "forest": dict(leaves=section.pick((10,), (5, 20), (5, 10, 20, 50)), trees=section.pick(30, 100, 300)),
+    "forest": dict(leaves=section.pick((10,), (5, 20), (5, 20)), trees=section.pick(30, 100, 200)),
     "boosting": dict(
-        rates=section.pick((0.15,), (0.15,), (0.05, 0.15)), leaves=section.pick((8,), (8, 31), (8, 31)),
+        rates=section.pick((0.15,), (0.15,), (0.1,)), leaves=section.pick((8,), (8, 31), (8, 31)),
         trees=section.pick(20, 60, 200)),
     "embeddings": dict(
-        tries=section.pick(((3e-3, 1e-3),), ((1e-3, 1e-4), (3e-3, 1e-3)), ((1e-3, 1e-4), (1e-3, 1e-3), (3e-3, 1e-3))),
-        epochs=section.pick(5, 20, 30), **device),
+        tries=section.pick(((3e-3, 1e-3),), ((1e-3, 1e-4), (3e-3, 1e-3)), ((1e-3, 1e-4), (3e-3, 1e-3))),
+        epochs=section.pick(5, 20, 20), **device),
 }  # fmt: skip
 
 
@@ -200,7 +200,9 @@ for name, (columns, y, schema, divided) in tables.items():
             if seed == section.seed:
                 kept[name, kind] = found, parts, p
     rate = [100 * parts.y_test.mean() for _, parts in runs["forest"]]
-    section.number("share of yes in the training rows, %", [100 * parts.y.mean() for _, parts in runs["forest"]], of=name)
+    section.number(
+        "share of yes in the training rows, %", [100 * parts.y.mean() for _, parts in runs["forest"]], of=name
+    )
     section.number("share of yes in the test rows, %", rate, of=name)
     for kind, each in runs.items():
         of = f"{name}, {kind}"
@@ -230,7 +232,17 @@ section.figure(
 )
 
 # %% [markdown]
-# PROSE-TABLES
+# What do we see at default size? Divided at random, the models are close to each other. On the bank's table the forest
+# and boosted trees have an AUC of 0.784, the network has 0.779, and logistic regression 0.777. The test part has 308
+# yes among 2,746 rows, for which the standard error of one AUC is about 0.015, so these differences are nothing to build
+# on. On the shop's table boosted trees are first with 0.944, and the network has 0.936. In all, boosted trees are first
+# on three tables, the forest on one, logistic regression on one, and the network on none.
+#
+# So a table with some twenty columns, whose categories have three to twenty words, holds little that a network could
+# find and trees could not. An embedding has its place where a column has thousands of words (items, users), for which
+# one-hot vectors are long and each word has few rows. None of these tables has such a column.
+#
+# The table by time looks different, and so do the tables with `duration` and with `PageValues`. We look at each.
 #
 # ## A column that knows the answer
 # `duration` looks like a good column. But it is known when the call is over, and then the answer is known as well. A
@@ -246,7 +258,9 @@ leaks = {
 }
 for name, (with_it, without) in leaks.items():
     for kind in kinds:
-        section.number("AUC with the column, minus without", auc[with_it, kind] - auc[without, kind], of=f"{name}, {kind}")
+        section.number(
+            "AUC with the column, minus without", auc[with_it, kind] - auc[without, kind], of=f"{name}, {kind}"
+        )
 gain = min(auc["bank, with duration", kind] - auc["bank", kind] for kind in kinds)
 section.claim("the leak flatters every model, AUC gained at least", gain, ">", 0.03)
 
@@ -321,7 +335,12 @@ section.figure(
 )
 
 # %% [markdown]
-# PROSE-SHUFFLED
+# At default size the honest pipelines have 0.496 to 0.505, and the one with the fault 0.906, where there is nothing to
+# learn. On the true answers the same fault would have looked like a very good model.
+#
+# The encoding of the training rows alone passes the test, as it should: it has seen no answer of a test row. It still is
+# no good column. The number of a *training* row contains the answer of that row, so that the model trusts the column
+# more than it deserves on other rows. Exercise 3 is about the usual remedy.
 #
 # The test does not find `duration`, because a shuffled answer has nothing to do with the duration of a call. It finds
 # leaks of the code, and the question "when is it known?" finds those of the data. One needs both.
@@ -340,7 +359,9 @@ for kind in kinds:
     found, parts, p = kept["bank, by time", kind]
     section.number("AUC on rows of the past that were held out", auroc(found.p(parts.X_valid), parts.y_valid), of=kind)
     section.number("AUC on the rows that came later", auroc(p, parts.y_test), of=kind)
-    section.number("mean p minus the share of yes, points", 100 * calibration_gap(p, parts.y_test), of=f"by time, {kind}")
+    section.number(
+        "mean p minus the share of yes, points", 100 * calibration_gap(p, parts.y_test), of=f"by time, {kind}"
+    )
     p_random, parts_random = kept["bank", kind][2], kept["bank", kind][1]
     gap = 100 * calibration_gap(p_random, parts_random.y_test)
     section.number("mean p minus the share of yes, points", gap, of=f"at random, {kind}")
@@ -350,11 +371,11 @@ for kind in kinds:
         later[name] = section.number("log-loss, blocks 2 to 10", log_loss(each[rest], parts.y_test[rest]), of=name)
         section.number("AUC, blocks 2 to 10", auroc(each[rest], parts.y_test[rest]), of=name)
         drift[name] = [100 * each[block].mean() for block in blocks]
-observed = [100 * parts.y_test[block].mean() for block in blocks]
+came = [100 * parts.y_test[block].mean() for block in blocks]
 section.claim(
     "following repairs the forest: log-loss before, minus after", later["forest"] - later["forest, following"], ">", 0
 )
-lines = {"observed share of yes": observed, "forest": drift["forest"], "embeddings": drift["embeddings"]}
+lines = {"observed share of yes": came, "forest": drift["forest"], "embeddings": drift["embeddings"]}
 lines |= {"logistic": drift["logistic"], "following: forest, shifted": drift["forest, following"]}
 section.figure(
     plots.levels(
@@ -369,6 +390,24 @@ section.figure(
     alt="Lines over ten blocks. The observed share rises steeply from under a tenth to a half. The forest and the "
     "network stay far below it, and the shifted forest follows it with a delay of one block.",
 )
+
+# %% [markdown]
+# At default size there are two surprises. The first is about order. Divided at random, the models had 0.78. Held-out
+# rows of the past alone give 0.65 to 0.68. Where does the difference come from? The share of yes was 6% in the past and
+# 31% later, and columns such as the interest rate say in which time a call was made. A random division mixes both
+# times, and whoever only knows the time already ranks many pairs rightly. But tomorrow all calls are of one time.
+# On the later rows logistic regression is first with 0.748. The forest has 0.696 and boosted trees 0.642. Trees
+# cut a column where training rows lie, and say the same for all that is beyond the last cut. A straight line goes on.
+# Here it goes on in the right direction, which nobody could promise.
+#
+# The second surprise is about probabilities, and it is the larger one. The forest says 11% on average, and 31% come. At
+# random it was off by 0.15 points. The measures on rows that were divided at random gave no hint of this.
+#
+# Following the last block helps all but logistic regression. The log-loss of the forest falls from 0.775 to 0.589, and
+# that of the network from 0.725 to 0.588. Even the AUC over all blocks rises, from 0.69 to 0.73 for the network, because
+# rows of different blocks change their order. Logistic regression, whose mean p was right within 5 points, gains
+# nothing: 0.598 and 0.602. The picture shows the price, too. What follows is one block late, and overshoots when the
+# share falls.
 
 # %% [markdown]
 # ## Is 20% really 20%?
@@ -409,7 +448,9 @@ promises = {"embeddings": p, "balanced": p_balanced, "undone": p_undone, "forest
 for name, each in promises.items():
     section.number("AUC, calibration", auroc(each, parts.y_test), of=name)
     section.number("log-loss, calibration", log_loss(each, parts.y_test), of=name)
-    section.number("mean p minus the share of yes, points, calibration", 100 * calibration_gap(each, parts.y_test), of=name)
+    section.number(
+        "mean p minus the share of yes, points, calibration", 100 * calibration_gap(each, parts.y_test), of=name
+    )
 rate = float(parts.y_test.mean())
 section.guard("embeddings: mean p off the rate, as a share of it", abs(p.mean() - rate) / rate, "<=", 0.05)
 section.claim(
@@ -418,14 +459,18 @@ section.claim(
     ">",
     0,
 )
-groups = {name: reliability(each, parts.y_test, 10)[:2] for name, each in promises.items()}
 ends = np.array([0.01, 1])
-groups = {"identity": (ends, ends)} | groups
+groups = {"identity": (ends, ends)}
+for name, each in promises.items():
+    promised, observed, _ = reliability(each, parts.y_test, section.pick(5, 10, 10))
+    groups[name] = promised[observed > 0], observed[observed > 0]
 section.figure(
-    plots.levels(groups, "mean p of a tenth of the rows", "share of yes in it", "Promised and observed", "log", "log"),
+    plots.levels(
+        groups, "mean p of a group of rows", "share of yes in the group", "Promised and observed", "log", "log"
+    ),
     "reliability",
-    caption="The test rows of the bank, sorted by p and cut into ten groups; both axes are logarithmic. A calibrated "
-    "model lies on the dotted diagonal. Balanced classes promise far too much, and the shift of the logit takes the "
+    caption="The test rows of the bank, sorted by p and cut into groups of equal size; both axes are logarithmic, so "
+    "that a group without any yes is left out. A calibrated model lies on the dotted diagonal. Balanced classes promise far too much, and the shift of the logit takes the "
     "points back towards it.",
     alt="Lines over the mean p of a group. Most points lie along a dotted diagonal. Those of balanced classes lie far to "
     "the right of it.",
@@ -484,7 +529,14 @@ section.figure(
 )
 
 # %% [markdown]
-# PROSE-PROFIT
+# What do we see at default size? The network with balanced classes promises 21.6 points too much on average. At the
+# threshold of the prices it writes to 72% of the rows, and loses 23 for 1,000 rows. The network of the true classes
+# writes to 16% and brings 43, the forest 46. To write to everybody would lose 65, and an oracle would bring 112. The
+# balanced network can be repaired without any training: the shift of its logits by log k brings 44. Its AUC is 0.763
+# where the other network has 0.779, so balancing has not even helped the order. Repeated rows are learned by heart.
+#
+# The curve of a calibrated model is flat around its top, so an error of some points in p costs little. An error of 20
+# points costs all.
 #
 # ## Rows without an answer
 # Rows are cheap and answers are not: a new app has many users, and few messages were sent. Can rows without y help? A
@@ -524,8 +576,8 @@ section.claim("the autoencoder knows what goes together: its L over that of cell
 # luck.
 
 # %%
-counts = section.pick((100, 400), (100, 300, 1000, 3000), (100, 300, 1000, 4000, 16_000))
-draws = section.pick(2, 4, 8)
+counts = section.pick((100, 400), (100, 300, 1000, 3000), (100, 300, 1000, 3000))
+draws = section.pick(2, 4, 10)
 labelled_X, labelled_y = unlabelled, np.concatenate([bank_parts.y, bank_parts.y_valid])
 several = {kind: settings[kind] for kind in ("logistic", "forest", "embeddings")}
 curve = {}
@@ -550,7 +602,8 @@ for count in curve["pretrained"]:
     section.number("pretraining gained, AUC", float(gained.mean()), of=f"{count} labels")
     section.number("and its standard error over draws", float(gained.std(ddof=1) / draws**0.5), of=f"{count} labels")
 series = {
-    name: (np.array(list(each)), np.array([np.mean(values) for values in each.values()])) for name, each in curve.items()
+    name: (np.array(list(each)), np.array([np.mean(values) for values in each.values()]))
+    for name, each in curve.items()
 }
 section.figure(
     plots.levels(series, "rows with an answer", "AUC on test rows", "Few answers, many rows", xscale="log"),
@@ -562,7 +615,14 @@ section.figure(
 )
 
 # %% [markdown]
-# PROSE-FEW
+# At default size the autoencoder has learned something: 3.99 nats for a spoiled row, where cells alone have 4.90. It has
+# not helped the classifier. With 100 labels pretraining gains 0.03, with 300 and 1,000 labels it loses 0.02 and 0.01, and
+# each of these is within two standard errors of 0. We tried more noise (ν = 0.3), more epochs, and wider layers, and saw
+# no more. Logistic regression and the forest are as good as both networks with few labels, or better.
+#
+# Why does it help in chapter 15, and not here? Section 15.1.1 asked when p(x) tells something about p(y | x). In pictures of
+# digits, what belongs together in x is the digit. In this table, what belongs together is the interest rate and the
+# month, the number of former calls and their outcome. The autoencoder learns these well, and they are not the question.
 #
 # ## What an embedding has learned
 # Each month has a row of E. We draw those of the network that learned from all labels, by their first two principal
@@ -627,15 +687,29 @@ if has("bandit") and section.size != "quick":
         one = settings[kind] | (dict(epochs=section.pick(1, 3, 10)) if kind == "embeddings" else {})
         p = classifiers.MODELS[kind](parts, section.seed, **one).p(parts.X_test)
         section.number("AUC", auroc(p, parts.y_test), of=f"bandit, {kind}")
-        section.guard(f"bandit, {kind}: AUC off ½, in standard errors", abs(auroc(p, parts.y_test) - 0.5) / error, "<=", 4)
+        section.guard(
+            f"bandit, {kind}: AUC off ½, in standard errors", abs(auroc(p, parts.y_test) - 0.5) / error, "<=", 4
+        )
 else:
     print("left out: the table of clicks needs MINAE_DATA, the folder that holds response/open_bandit.tsv.gz")
 
 # %% [markdown]
-# PROSE-BANDIT
+# With MINAE_DATA and at default size, the test fifth has 54 clicks, and the standard error is 0.039. The four AUC are
+# 0.49, 0.47, 0.45 and 0.44. All are below ½, and none is further from it than 1.6 standard errors. On such a table no
+# model can be compared with another one.
 #
 # ## What to use when
-# PROSE-WHEN
+# - **Before any model**, ask of each column when its value is known, and divide by time. Then run the pipeline on
+#   shuffled answers once, and keep this as a test.
+# - **A table of some twenty columns.** Begin with logistic regression and with boosted trees or a forest. They are
+#   trained in seconds, and here no network was better. If the world moves, look at logistic regression twice.
+# - **A column with thousands of words**, or text and pictures beside the table: embeddings. Keep row 0 for what is new.
+# - **Few answers and many rows without.** Logistic regression first. Pretraining is worth a try where the columns
+#   depend on each other *because of* what is asked; measure it over several draws, with its standard error.
+# - **Rare yes.** Do not balance. If rows had to be left out, shift the logit by the logarithm of the factor.
+# - **A decision.** Compute the threshold from the prices, and check mean p against the share of yes every week. If they
+#   part, shift the logits now, and train again soon.
+# - **Clicks of half a percent.** Count the yes among the test rows first. The standard error is about √(1/(12 P)).
 #
 # ## Exercises
 # 1. On paper. A message also costs 0.01 to send, whatever comes of it. What becomes of t? And what if a person who is

@@ -1,8 +1,8 @@
 """Who says yes: what section A.4 puts beside each other, with one face, and the tables that it reads.
 
-    parts = Parts.of(columns, y, schema, order)        encoded by the training rows, and cut into three
-    found = forest(parts, seed)                        the setting that is best on the validation rows
-    p = found.p(parts.X_test)
+parts = Parts.of(columns, y, schema, order)        encoded by the training rows, and cut into three
+found = forest(parts, seed)                        the setting that is best on the validation rows
+p = found.p(parts.X_test)
 """
 
 from collections.abc import Callable

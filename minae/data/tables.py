@@ -49,7 +49,9 @@ def read_columns(path: Any, delimiter: str | None = None) -> Columns:
     path = at_home(path)
     try:
         if path.is_dir():
-            raise InputError(f"{str(path)!r} is a folder: expected a table, a file with a header and a row on each line")
+            raise InputError(
+                f"{str(path)!r} is a folder: expected a table, a file with a header and a row on each line"
+            )
         lines = unpacked(path).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise InputError(f"{str(path)!r} is no text in UTF-8 ({one_line(error)}): write it again in UTF-8") from error
