@@ -34,7 +34,7 @@ import numpy as np
 
 from minae import options
 from minae.errors import InputError
-from minae.fields import Code, Field, Real, Tokens, host_array
+from minae.fields import Code, Field, Real, Row, Tokens, host_array
 from minae.layers import (
     EVAL,
     GRU,
@@ -45,6 +45,7 @@ from minae.layers import (
     Attention,
     BatchNorm,
     Bidirectional,
+    Cells,
     ChannelsLast,
     Convolution,
     Dropout,
@@ -425,6 +426,7 @@ LAYERS: dict[str, tuple[Field, Callable[[], list[Any]]]] = {
     "dropout": (Code(3), lambda: [*_below(), Dropout("f2", 5, 0.5), Affine("V", "c", 5, 2)]),
     "residual": (Code(3), lambda: [*_below(), Residual(Affine("V", "c", 5, 5), Activation("tanh"))]),
     "embedding": (WORDS, lambda: [Embedding("E", 7, 4), Positions(9, 4), Affine("V", "c", 4, 3)]),
+    "cells of a table": (Row(2, [3, 4]), lambda: [Cells("E", "f1", 2, [3, 4], 3, 0.3), Affine("V", "c", 8, 3)]),
     "learned positions": (WORDS, lambda: [Embedding("E", 7, 4), Positions(9, 4, "P"), Affine("V", "c", 4, 3)]),
     "time embedding": (Code(1), lambda: [Affine("W0", "b0", 1, 1), Times(6), Affine("V", "c", 6, 3)]),
     "gru": (REAL, lambda: [*_below(), GRU("W", "U", "b", "u", 5, 4), Affine("V", "c", 4, 2)]),

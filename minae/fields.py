@@ -131,7 +131,7 @@ class Real(Field):
 
 
 class Row(Real):
-    """A row of a table: numbers, and behind them a whole number for each category, 0 … K_c − 1; see `minae.data.tables`.
+    """A row of a table: numbers, and behind them a whole number 0 … K_c − 1 for each category; see `data.tables`.
 
     numbers: how many;  categories: K_c of each column, where 0 is a category that was never seen in training
     """
@@ -146,7 +146,7 @@ class Row(Real):
             least, most = float(column.min()), float(column.max())
             if least < 0 or most > K - 1 or not bool((column == column.round()).all()):
                 raise InputError(
-                    f"{name} has values from {least:g} to {most:g} in column {self.numbers + c}, category {c}: expected "
+                    f"{name} has values from {least:g} to {most:g} in column {self.numbers + c}, a category: expected "
                     f"whole numbers 0 to {K - 1}, as a TableEncoding gives them"
                 )
 

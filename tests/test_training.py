@@ -20,7 +20,7 @@ from minae import (
     files,
     load,
 )
-from minae.fields import Tokens
+from minae.fields import Mask, Tokens
 from minae.models import get_model, registry
 from minae.options import of
 from minae.training import LBFGS, OPTIMIZERS, SGD, Adam, Cosine, Momentum, Nesterov
@@ -92,6 +92,8 @@ STEPS = [
     ("language", dict(vocabulary=30, most=20, width=8, heads=2)),
     ("language", dict(vocabulary=30, most=20, width=8, body="gru", task="causal")),
     ("extractive", dict(vocabulary=30, most=20, width=8)),
+    ("tabular", dict(categories=(5, 3), width=4)),
+    ("tabular_autoencoder", dict(categories=(5, 3), width=4)),
     ("slow_feature", dict()),
     ("total_correlation", dict(sizes=(784, 30, 2), rows=10_000)),
     ("classifier", dict()),
@@ -110,7 +112,7 @@ def waits(name, options, steps, device_data):
     rng, sizes = np.random.default_rng(0), (20, 15, 10)[: len(options.get("sizes", range(3)))]
     sizes = {"sizes": sizes} if "sizes" in of(get_model(name)) else {}
     model = get_model(name)(**options | sizes, backend="guard")
-    X = rng.uniform(size=(24, 20)).astype("float32")
+    X = rows_of(model, rng.uniform(size=(24, 20)).astype("float32"))
     others = beside(model, X)
     X = lines(X) if reads_tokens(model) else X
     X = model.backend.from_numpy(X) if device_data and isinstance(X, np.ndarray) and not model.recordings else X
@@ -130,6 +132,13 @@ def reads_tokens(model):
     return isinstance(next(iter(model.fields.values())), Tokens)
 
 
+def rows_of(model, X):
+    """X with whole numbers in the columns that are categories."""
+    if hasattr(model, "categories"):
+        X[:, -len(model.categories) :] = X[:, -len(model.categories) :].round()
+    return X
+
+
 def lines(X):
     """For each row of X a line of 20 tokens, 3 to 29."""
     return list(np.random.default_rng(0).integers(3, 30, (len(X), 20)).astype(np.int32))
@@ -143,6 +152,7 @@ def beside(model, X):
     if model.recordings:
         return {"other": sequences(X[::-1], model.bands)}
     y = np.arange(rows) % 10 if hasattr(model, "classes") else rng.standard_normal((rows, model.sizes[-1]))
+    y = np.arange(rows) % 2 if isinstance(model.fields.get("y"), Mask) else y
     known = {"y": y, "next": X[::-1].copy(), "target": np.arange(rows) % 2, "b": y}
     known["v"] = rng.standard_normal((rows, 10)).astype(model.dtype)
     return {name: known[name] for name in list(model.fields)[1:]}
@@ -165,6 +175,7 @@ def steps_of(name, options, optimizer="adam"):
     sizes = {"sizes": (784, 100, 60)} if "sizes" in of(get_model(name)) else {}
     model, optimizer = get_model(name)(**sizes | options), OPTIMIZERS[optimizer]()
     X = sequences(X[:, :100], model.bands) if model.recordings else lines(X) if reads_tokens(model) else X
+    X = rows_of(model, X)
     others = beside(model, np.reshape(X, (len(X), -1)))
     batches, order, inferred = model.batches(X, inputs=others), rng.integers(600, size=3000), {}
 

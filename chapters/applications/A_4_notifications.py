@@ -2,8 +2,9 @@
 
 Equations: none
 Figures: tables (AUC of each model on each table); shuffled (what pipelines earn when the answers are shuffled);
-drift (what was promised and what came, block by block); reliability (promised and observed shares of yes); profit (what sending brings, by threshold); few (AUC by the number
-of labels, with and without pretraining); months (embeddings of months in the plane)
+drift (what was promised and what came, block by block); reliability (promised and observed shares of yes); profit (what
+sending brings, by threshold); few (AUC by the number of labels, with and without pretraining); months (embeddings of
+months in the plane)
 
 An app may send a message to a person. Some persons tap it, and are glad. Most do not, and a few of these are annoyed
 and switch all messages off. So before each message somebody asks: how probable is a tap? The answer is learned from
@@ -20,11 +21,11 @@ The network turns each category c into a row of a matrix E, and reads these rows
     v = (E_{t_1}, …, E_{t_C}, x_1, …, x_n),   h = f(v),   p(y = 1 | x) = σ(s),   s = h V + c
     J = L + λ Ω,   L = ζ(s) − y s
 
-The model is in minae/models/tabular.py, with its denoising autoencoder in minae/models/tabular_autoencoder.py. The layer
-of embeddings is `Cells` in minae/layers/sequence.py, and the gradient of E in minae/ops/sequence.py. Tables are read by
-minae/data/tables.py. Measures, calibration and decisions are in minae/metrics/detection.py, and the classical models in
-chapters/applications/classifiers.py. Samples of two tables come with minae. At `--full` they are read whole where
-MINAE_DATA has them, and the third table needs it at every size.
+The model is in minae/models/tabular.py, with its denoising autoencoder in minae/models/tabular_autoencoder.py. The
+layer of embeddings is `Cells` in minae/layers/sequence.py, and the gradient of E in minae/ops/sequence.py. Tables are
+read by minae/data/tables.py. Measures, calibration and decisions are in minae/metrics/detection.py, and the classical
+models in chapters/applications/classifiers.py. Samples of two tables come with minae. At `--full` they are read whole
+where MINAE_DATA has them. The third table needs MINAE_DATA.
 """
 
 # %%
@@ -105,8 +106,8 @@ section.claim("23:59 and 12:00, distance on the circle", np.linalg.norm(clock[0]
 #
 #     v = e E,    dE = Σ_b e_bᵀ dv_b,    that is    dE_i = Σ_b [t_b = i] dv_b
 #
-# Nobody multiplies by zeros. Forward, the row is looked up, a *gather*. Backward, dv is added to the row that was looked
-# up, a *scatter-add*. The word "added" matters. Many rows of a batch have the same category, and a line such as
+# Nobody multiplies by zeros. Forward, the row is looked up, a *gather*. Backward, dv is added to the row that was
+# looked up, a *scatter-add*. The word "added" matters. Many rows of a batch have the same category, and a line such as
 # `dE[t] = dv` keeps the last of them alone. We check the gather and the scatter-add against the one-hot product, and
 # see how much of the gradient the faulty line loses.
 
@@ -148,14 +149,14 @@ section.claim("the autoencoder's gradient, largest relative error", report.worst
 # in a leaf, learning rate and leaves, learning rate and λ), and takes those with the least log-loss on validation rows.
 # The test rows choose nothing.
 #
-# A measure of order is AUC, the probability that a yes has a higher p than a no. The *lift* says how many times more yes
-# are among the tenth with the highest p than among all rows. The *log-loss*, the mean of −log p(y | x), also asks
+# A measure of order is AUC, the probability that a yes has a higher p than a no. The *lift* says how many times more
+# yes are among the tenth with the highest p than among all rows. The *log-loss*, the mean of −log p(y | x), also asks
 # whether the probabilities are right.
 #
 # The tables differ in what a column may know and in how rows are divided:
 #
-# - **bank**, divided at random, and **bank, by time**: the model learns from the first 80% of the calls, and is judged on
-#   the last 20%. This is how it will be used.
+# - **bank**, divided at random, and **bank, by time**: the model learns from the first 80% of the calls, and is judged
+#   on the last 20%. This is how it will be used.
 # - **bank, with duration**: with a column that says how long the call lasted.
 # - **shoppers**, and **shoppers, no PageValues**: without the column that says what the visited pages earned.
 #
@@ -227,16 +228,16 @@ section.figure(
     "tables",
     caption="AUC of four models on five tables. Darker is better, and the best of each table has a frame. Compare the "
     "columns: what a column knows, and how rows are divided, matters more than the model.",
-    alt="A grid of numbers with a row for each model and a column for each table. Within a column the numbers are close "
-    "to each other, but for the bank divided by time, where they are lower and further apart.",
+    alt="A grid of numbers with a row for each model and a column for each table. Within a column the numbers are "
+    "close to each other, but for the bank divided by time, where they are lower and further apart.",
 )
 
 # %% [markdown]
 # What do we see at default size? Divided at random, the models are close to each other. On the bank's table the forest
 # and boosted trees have an AUC of 0.784, the network has 0.779, and logistic regression 0.777. The test part has 308
-# yes among 2,746 rows, for which the standard error of one AUC is about 0.015, so these differences are nothing to build
-# on. On the shop's table boosted trees are first with 0.944, and the network has 0.936. In all, boosted trees are first
-# on three tables, the forest on one, logistic regression on one, and the network on none.
+# yes among 2,746 rows, for which the standard error of one AUC is about 0.015, so these differences are nothing to
+# build on. On the shop's table boosted trees are first with 0.944, and the network has 0.936. In all, boosted trees are
+# first on three tables, the forest on one, logistic regression on one, and the network on none.
 #
 # So a table with some twenty columns, whose categories have three to twenty words, holds little that a network could
 # find and trees could not. An embedding has its place where a column has thousands of words (items, users), for which
@@ -247,8 +248,8 @@ section.figure(
 # ## A column that knows the answer
 # `duration` looks like a good column. But it is known when the call is over, and then the answer is known as well. A
 # predictor that decides whom to call has no duration. The leak makes every model excellent, and useless. How does one
-# find it? Not by a measure. For each column one asks *when* its value is known, and writes it down. A column that makes a
-# model much better than all others do is a reason to ask again: `PageValues` of the shop is one, and it probably is
+# find it? Not by a measure. For each column one asks *when* its value is known, and writes it down. A column that makes
+# a model much better than all others do is a reason to ask again: `PageValues` of the shop is one, and it probably is
 # filled in by the purchase itself.
 
 # %%
@@ -329,8 +330,8 @@ for name, (encode, make, more) in pipelines.items():
 section.figure(
     plots.bars(nothing, "AUC on test rows, where all answers are shuffled", "A pipeline that has nothing to learn"),
     "shuffled",
-    caption="AUC of four pipelines on shuffled answers. It must be ½. A pipeline whose bar is longer has seen answers of "
-    "the test rows.",
+    caption="AUC of four pipelines on shuffled answers. It must be ½. A pipeline whose bar is longer has seen answers "
+    "of the test rows.",
     alt="Four horizontal bars. Three end near one half, and the one of the fault goes far beyond it.",
 )
 
@@ -338,8 +339,8 @@ section.figure(
 # At default size the honest pipelines have 0.496 to 0.505, and the one with the fault 0.906, where there is nothing to
 # learn. On the true answers the same fault would have looked like a very good model.
 #
-# The encoding of the training rows alone passes the test, as it should: it has seen no answer of a test row. It still is
-# no good column. The number of a *training* row contains the answer of that row, so that the model trusts the column
+# The encoding of the training rows alone passes the test, as it should: it has seen no answer of a test row. It still
+# is no good column. The number of a *training* row contains the answer of that row, so that the model trusts the column
 # more than it deserves on other rows. Exercise 3 is about the usual remedy.
 #
 # The test does not find `duration`, because a shuffled answer has nothing to do with the duration of a call. It finds
@@ -395,25 +396,25 @@ section.figure(
 # At default size there are two surprises. The first is about order. Divided at random, the models had 0.78. Held-out
 # rows of the past alone give 0.65 to 0.68. Where does the difference come from? The share of yes was 6% in the past and
 # 31% later, and columns such as the interest rate say in which time a call was made. A random division mixes both
-# times, and whoever only knows the time already ranks many pairs rightly. But tomorrow all calls are of one time.
-# On the later rows logistic regression is first with 0.748. The forest has 0.696 and boosted trees 0.642. Trees
-# cut a column where training rows lie, and say the same for all that is beyond the last cut. A straight line goes on.
-# Here it goes on in the right direction, which nobody could promise.
+# times, and whoever only knows the time already ranks many pairs rightly. But tomorrow all calls are of one time. On
+# the later rows logistic regression is first with 0.748. The forest has 0.696 and boosted trees 0.642. Trees cut a
+# column where training rows lie, and say the same for all that is beyond the last cut. A straight line goes on. Here it
+# goes on in the right direction, which nobody could promise.
 #
 # The second surprise is about probabilities, and it is the larger one. The forest says 11% on average, and 31% come. At
 # random it was off by 0.15 points. The measures on rows that were divided at random gave no hint of this.
 #
 # Following the last block helps all but logistic regression. The log-loss of the forest falls from 0.775 to 0.589, and
-# that of the network from 0.725 to 0.588. Even the AUC over all blocks rises, from 0.69 to 0.73 for the network, because
-# rows of different blocks change their order. Logistic regression, whose mean p was right within 5 points, gains
-# nothing: 0.598 and 0.602. The picture shows the price, too. What follows is one block late, and overshoots when the
-# share falls.
+# that of the network from 0.725 to 0.588. Even the AUC over all blocks rises, from 0.69 to 0.73 for the network,
+# because rows of different blocks change their order. Logistic regression, whose mean p was right within 5 points,
+# gains nothing: 0.598 and 0.602. The picture shows the price, too. What follows is one block late, and overshoots when
+# the share falls.
 
 # %% [markdown]
 # ## Is 20% really 20%?
-# A model is *calibrated* if of all rows for which it says 20%, a fifth are yes. AUC cannot see this, since it only looks
-# at the order. The log-loss makes a model calibrated on its training rows, at least in the mean. The derivative of J by
-# the bias c of the logit is the mean of p − y, and at a minimum it is 0:
+# A model is *calibrated* if of all rows for which it says 20%, a fifth are yes. AUC cannot see this, since it only
+# looks at the order. The log-loss makes a model calibrated on its training rows, at least in the mean. The derivative
+# of J by the bias c of the logit is the mean of p − y, and at a minimum it is 0:
 #
 #     ∂L/∂c = 1/B Σ_b (σ(s_b) − y_b) = mean p − share of yes
 #
@@ -470,10 +471,10 @@ section.figure(
     ),
     "reliability",
     caption="The test rows of the bank, sorted by p and cut into groups of equal size; both axes are logarithmic, so "
-    "that a group without any yes is left out. A calibrated model lies on the dotted diagonal. Balanced classes promise far too much, and the shift of the logit takes the "
-    "points back towards it.",
-    alt="Lines over the mean p of a group. Most points lie along a dotted diagonal. Those of balanced classes lie far to "
-    "the right of it.",
+    "that a group without any yes is left out. A calibrated model lies on the dotted diagonal. Balanced classes "
+    "promise far too much, and the shift of the logit takes the points back towards it.",
+    alt="Lines over the mean p of a group. Most points lie along a dotted diagonal. Those of balanced classes lie far "
+    "to the right of it.",
 )
 
 # %% [markdown]
@@ -484,10 +485,10 @@ section.figure(
 #
 #     p · 1 − (1 − p) · 0.2,    which is above 0 for    p > t = 0.2/(1 + 0.2) = 1/6
 #
-# So the threshold follows from two prices, and no validation rows are needed to find it. (In general t =
-# loss/(gain + loss), `break_even`.) But this holds for a p that is a probability. With balanced classes, p > 1/6 is true
-# for nearly everybody. We first check t on simulated persons whose p we know, where the mean profit of each threshold
-# can be computed without chance, and then measure on the bank's test rows what each model brings.
+# So the threshold follows from two prices, and no validation rows are needed to find it. (In general t = loss/(gain +
+# loss), `break_even`.) But this holds for a p that is a probability. With balanced classes, p > 1/6 is true for nearly
+# everybody. We first check t on simulated persons whose p we know, where the mean profit of each threshold can be
+# computed without chance, and then measure on the bank's test rows what each model brings.
 
 # %%
 value, cost = 1.0, 0.02 * 10
@@ -521,9 +522,9 @@ curves["t, from the prices"] = (np.array([t, t]), np.array([low, high]))
 section.figure(
     plots.levels(curves, "threshold on p", "profit for 1,000 rows", "What sending brings"),
     "profit",
-    caption="What writing to all rows with p above a threshold brings. At 0 everybody gets a message. Calibrated models "
-    "have their best threshold near t, which the prices give. For balanced classes the best one lies elsewhere, and "
-    "the prices do not tell where.",
+    caption="What writing to all rows with p above a threshold brings. At 0 everybody gets a message. Calibrated "
+    "models have their best threshold near t, which the prices give. For balanced classes the best one lies elsewhere, "
+    "and the prices do not tell where.",
     alt="Lines over the threshold. Those of the calibrated models rise steeply from a loss, have their highest point "
     "near a vertical line, and then fall to 0. The line of balanced classes has its highest point far to the right.",
 )
@@ -540,16 +541,16 @@ section.figure(
 #
 # ## Rows without an answer
 # Rows are cheap and answers are not: a new app has many users, and few messages were sent. Can rows without y help? A
-# denoising autoencoder learns from them which values go together. What is a spoiled row, though? Zeros mean nothing in a
-# category, and Gaussian noise neither. *Swap noise* replaces each cell, with probability ν = 0.15, by the value of the
-# same column in another row of the batch. Every value is one that the column can have, and only the other columns
+# denoising autoencoder learns from them which values go together. What is a spoiled row, though? Zeros mean nothing in
+# a category, and Gaussian noise neither. *Swap noise* replaces each cell, with probability ν = 0.15, by the value of
+# the same column in another row of the batch. Every value is one that the column can have, and only the other columns
 # can tell that it is wrong. The autoencoder has to put it right: categories by cross-entropy, numbers by squared error.
 # Then f and E go to the classifier, and all layers train on.
 #
 # First a check that something was learned. A cell can be judged alone, without the other cells of its row. With q_k the
 # share of category k among all rows, a cell that shows v was v with the probability 1 − ν + ν q_v, and k with ν q_k. Of
-# a number that shows x̃, the best guess is (1 − ν) x̃, because a number from another row is 0 on average. The L of these
-# guesses is what one has without knowing which values go together. The autoencoder must have less, on test rows.
+# a number that shows x̃, the best guess is (1 − ν) x̃, because a number from another row is 0 on average. The L of
+# these guesses is what one has without knowing which values go together. The autoencoder must have less, on test rows.
 
 # %%
 encoding, nu = bank_parts.encoding, 0.15
@@ -572,8 +573,8 @@ section.claim("the autoencoder knows what goes together: its L over that of cell
 
 # %% [markdown]
 # Now few answers. Of so many labelled rows, a quarter are for validation, since a practitioner has no others: they
-# choose the setting and when to stop. The test rows stay as they are. Several draws of the labelled rows show how much is
-# luck.
+# choose the setting and when to stop. The test rows stay as they are. Several draws of the labelled rows show how much
+# is luck.
 
 # %%
 counts = section.pick((100, 400), (100, 300, 1000, 3000), (100, 300, 1000, 3000))
@@ -615,14 +616,15 @@ section.figure(
 )
 
 # %% [markdown]
-# At default size the autoencoder has learned something: 3.99 nats for a spoiled row, where cells alone have 4.90. It has
-# not helped the classifier. With 100 labels pretraining gains 0.03, with 300 and 1,000 labels it loses 0.02 and 0.01, and
-# each of these is within two standard errors of 0. We tried more noise (ν = 0.3), more epochs, and wider layers, and saw
-# no more. Logistic regression and the forest are as good as both networks with few labels, or better.
+# At default size the autoencoder has learned something: 3.99 nats for a spoiled row, where cells alone have 4.90. It
+# has not helped the classifier. With 100 labels pretraining gains 0.03, with 300 and 1,000 labels it loses 0.02 and
+# 0.01, and each of these is within two standard errors of 0. We tried more noise (ν = 0.3), more epochs, and wider
+# layers, and saw no more. Logistic regression and the forest are as good as both networks with few labels, or better.
 #
-# Why does it help in chapter 15, and not here? Section 15.1.1 asked when p(x) tells something about p(y | x). In pictures of
-# digits, what belongs together in x is the digit. In this table, what belongs together is the interest rate and the
-# month, the number of former calls and their outcome. The autoencoder learns these well, and they are not the question.
+# Why does it help in chapter 15, and not here? Section 15.1.1 asked when p(x) tells something about p(y | x). In
+# pictures of digits, what belongs together in x is the digit. In this table, what belongs together is the interest rate
+# and the month, the number of former calls and their outcome. The autoencoder learns these well, and they are not the
+# question.
 #
 # ## What an embedding has learned
 # Each month has a row of E. We draw those of the network that learned from all labels, by their first two principal
@@ -651,7 +653,7 @@ section.figure(
     "months",
     caption="Embeddings of the ten months that the table has, with their share of yes. Look whether months that answer "
     "alike lie together: the network was asked for the answer, and not for the calendar.",
-    alt="Ten points of the plane, each with the name of a month and its share of yes, which is from some 7% to some 50%.",
+    alt="Ten points of the plane, each with the name of a month and its share of yes, from some 7% to some 50%.",
 )
 
 # %% [markdown]

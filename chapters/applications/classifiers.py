@@ -5,6 +5,7 @@ found = forest(parts, seed)                        the setting that is best on t
 p = found.p(parts.X_test)
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -169,7 +170,7 @@ def network(
     parts: Parts, seed: int = 0, tries: Any = ((1e-3, 1e-4), (3e-3, 1e-3)), hidden: Any = (64, 32), width: int = 8,
     epochs: int = 30, start: TabularAutoencoder | None = None, **device: Any,
 ) -> Found:  # fmt: skip
-    """The embedding network, by (learning rate, weight decay λ) and by when to stop, from random or pretrained layers."""
+    """The embedding network, by (learning rate, weight decay λ) and when to stop, from random or pretrained layers."""
     encoding = parts.encoding
 
     def make(lr, lam):
@@ -216,7 +217,7 @@ def following(p: np.ndarray, y: np.ndarray, blocks: int = 10) -> tuple[np.ndarra
     stays as it is.
     """
     parts, out = np.array_split(np.arange(len(p)), blocks), np.array(p, float)
-    for before, now in zip(parts, parts[1:], strict=False):
+    for before, now in itertools.pairwise(parts):
         rate = (y[before].sum() + 0.5) / (len(before) + 1)  # never 0 or 1
         out[now] = shifted(p[now], shift_to(p[before], float(rate)))
     return out, parts

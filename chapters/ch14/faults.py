@@ -1,8 +1,8 @@
 r"""Faults of public implementations, rebuilt as small mutations of our own classes, each beside its right twin.
 
-`FAULTS` is the table that section 14.0 prints and tests/test_faults.py asserts. One fault has no row: one-class
-thresholds that are fitted on the test data. There the code is right and the rows are wrong, which a reader sees and no
-test of a model.
+`FAULTS` is the table that section 14.0 prints and tests/test_faults.py asserts. Two faults have no row: one-class
+thresholds that are fitted on the test data, and encodings of a category by the answers of all rows. There the model is
+right and the rows are wrong, which no test of a model sees. Section A.4 finds the second with shuffled answers.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from minae import (
     GenerativeAdversarial,
     LanguageModel,
     SparseAutoencoder,
+    TabularClassifier,
     TotalCorrelationAutoencoder,
     UndercompleteAutoencoder,
     VariationalAutoencoder,
@@ -26,7 +27,7 @@ from minae import (
 from minae.chapters.ch14 import safeguards as tests
 from minae.chapters.ch14.safeguards import tiny
 from minae.contraction import Contraction
-from minae.layers import GRU, Affine, Attention, Flatten, InstanceNorm, Reshape
+from minae.layers import GRU, Affine, Attention, Cells, Flatten, InstanceNorm, Reshape
 from minae.losses import Gaussian, Loss, TokenLoss
 from minae.networks import Network, mirrored
 from minae.penalties import KLSparsity, Laplace, skipped_at_0
@@ -407,6 +408,33 @@ class Outside(LanguageModel):
         return nets
 
 
+class Assigned(Cells):
+    """dE[t] = dy: of the places that name one row of E, the last alone counts."""
+
+    def backward(self, dy, tokens, need_dx=True, need_dW=True):
+        if need_dW:
+            C = len(self.categories)
+            self.dE.array[tokens] = dy[:, : C * self.n].reshape(len(dy), C, self.n)
+
+
+class Assigns(TabularClassifier):
+    """Its rows of a table are embedded by that."""
+
+    def networks(self):
+        nets = super().networks()
+        nets["f"].layers[0].__class__ = Assigned
+        return nets
+
+
+class KeepsTheUnseen(TabularClassifier):
+    """No category is replaced by the unseen one, whose row of E keeps its first values."""
+
+    def networks(self):
+        nets = super().networks()
+        nets["f"].layers[0].unseen = 0.0
+        return nets
+
+
 # ---- the table
 
 
@@ -479,6 +507,10 @@ def _over_padding(model):
     return MeanOverPadding(model.arena, model.weights)
 
 
+def _tabular(Model):
+    return tiny(Model, categories=(3, 2), width=3, activation="tanh", unseen=0.3)
+
+
 def _reinforced(Model):
     return tiny(Model, sizes=(7, 3), estimator="reinforce", draws=2)
 
@@ -507,6 +539,7 @@ FAMILIES = {
     "total correlation": _family(_correlated(TotalCorrelationAutoencoder), {"2": tests.correlation}),
     "instance normalisation": _family(_deep(Normed), {"3": tests.alone}),
     "discrete": _family(_reinforced(DiscreteAutoencoder), {"2": tests.estimate}),
+    "tabular": _family(_tabular(TabularClassifier), {"3": tests.the_unseen_learns}),
     "language, attention": _family(
         _language(LanguageModel), {"3": lambda make: tests.padding_is_free(make) or tests.future_is_hidden(make)}
     ),
@@ -533,6 +566,8 @@ FAULTS = [
           "instance normalisation", _deep(_normed(WithoutItsMean))),
     Fault("GRU's bias: inside r forward, outside backward", "several GRUs by hand", "1",
           "language, GRU", _language(Outside, body="gru")),
+    Fault("rows of an embedding assigned, not added", "every student's first embedding", "1",
+          "tabular", _tabular(Assigns)),
     Fault("contraction is ‖Σ ∇h_j‖², not Σ ‖∇h_j‖²", "an R package", "1 Jf",
           "contractive", _contractive(ContractionOfTheSum)),
     Fault("noise is scaled by e^log_var", "two VAEs from scratch", "2",
@@ -565,6 +600,8 @@ FAULTS = [
           "critic with a slope of 1", _critic(SlopePenaltyOfTheBatch)),
     Fault("identity term on the source domain", "five courses on CycleGAN", "3",
           "cycle", _cycle(IdentityOfTheSource)),
+    Fault("an unseen category's row never learns", "several click models", "3",
+          "tabular", _tabular(KeepsTheUnseen)),
     Fault("mean over padded places", "a textbook's translation model", "3",
           "language, GRU", _language(mutate(LanguageModel, loss=_over_padding), body="gru")),
     Fault("attention mask of −10,000, not −∞", "two libraries of transformers", "3",

@@ -14,13 +14,15 @@ NumPy only: this is about mathematics, not about devices.
 import numpy as np
 
 from minae import InputError, check_gradient, enumerated, ops
-from minae.fields import Tokens
+from minae.fields import Row, Tokens
 from minae.training import SGD, Adam
 
 LAYERS = {"1": "differences", "1 Jf": "Jacobian", "2": "Monte Carlo", "3": "effects", "control": "reversed"}
 _rng = np.random.default_rng(0)
 LINES = [np.array(line, np.int32) for line in ([3, 5, 4, 0], [6, 3, 0], [5, 4, 3, 6, 0], [4, 0])]  # of tokens
 X = ops.phi(_rng.standard_normal((64, 2)) @ (2 * _rng.standard_normal((2, 7))), "sigmoid")  # a surface in 7 dimensions
+
+TABLE = np.hstack([X[:, :5], np.arange(64)[:, None] % 3, np.arange(64)[:, None] % 2])  # two categories in the end
 
 
 def tiny(Model, sizes=(7, 5), **options):
@@ -35,13 +37,16 @@ def tiny(Model, sizes=(7, 5), **options):
 
 
 def data_of(model, rows=4):
-    """The first rows of X, or of the lines where a model reads tokens."""
-    return (LINES if isinstance(next(iter(model.fields.values())), Tokens) else X)[:rows]
+    """The first rows of X, of the lines where a model reads tokens, or of a table with categories."""
+    field = next(iter(model.fields.values()))
+    return (LINES if isinstance(field, Tokens) else TABLE if isinstance(field, Row) else X)[:rows]
 
 
 def reports(model, rows=4, **settings):
-    """What central differences say of a model's gradient, turn by turn. A second domain, b, has the last rows of X."""
-    others = {"b": X[-rows:]} if "b" in model.fields else {}
+    """What central differences say of a model's gradient, turn by turn. A second domain, b, has the last rows of X, and
+    every second answer y is a yes."""
+    others = {"b": X[-rows:], "y": np.arange(rows) % 2}
+    others = {name: array for name, array in others.items() if name in model.fields}
     for turn in model.turns or [None]:
         yield check_gradient(model, data_of(model, rows), turn=turn, entries=12, **others, **settings)
 
@@ -193,6 +198,14 @@ def layers_move(make):
     before = [layer.W.copy() for layer in layers]
     model.fit(X, epochs=1, optimizer=SGD(0.1), progress=False)
     return any(np.array_equal(layer.W, W) for layer, W in zip(layers, before, strict=True))
+
+
+def the_unseen_learns(make):
+    """3. The row of E for a category that training never saw stays as it was born."""
+    model = make()
+    before = model.parameters["E"][0].copy()
+    model.fit(np.maximum(TABLE, [0] * 5 + [1, 1]), np.arange(64) % 2, epochs=1, optimizer=SGD(0.1), progress=False)
+    return np.array_equal(model.parameters["E"][0], before)
 
 
 def stays_tied(make):
