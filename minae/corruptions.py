@@ -70,17 +70,22 @@ class Swap(Masking):
         return mean, (1 - self.level) * x * x + self.level * second - mean * mean
 
     def __call__(self, x, rng, arena=None):
-        xp, u, n = namespace(x), kernels.noise.uniform(rng, out=_like(x, arena)), x[0].size
-        row = xp.minimum(u * (len(x) / self.level), len(x) - 1).astype("int64")  # given u < ν, u/ν is uniform
-        column = xp.arange(n).reshape(x.shape[1:])
-        other = xp.take(x.reshape(-1), row * n + column, out=_like(x, arena))
-        x_tilde = _like(x, arena)
-        x_tilde[...] = xp.where(u < self.level, other, x)
+        xp, B, n = namespace(x), len(x), x[0].size
+        u, place = kernels.noise.uniform(rng, out=_like(x, arena)), _like(x, arena, "int32").reshape(B, n)
+        m, x_tilde = _like(x, arena), _like(x, arena)
+        xp.minimum(xp.multiply(u, B / self.level, out=m), B - 1, out=m)  # given u < ν, u/ν is uniform
+        place[...] = m.reshape(B, n)  # k, the other row
+        place *= n
+        place += xp.arange(n, dtype="int32")  # where x_kj lies in x
+        kernels.rows.gather(*(array.reshape(1, -1) for array in (place, x, x_tilde)))
+        x_tilde *= xp.less(u, self.level, out=m)
+        x_tilde += kernels.noise.mask(u, x, self.level)  # and x_bj elsewhere
         return x_tilde
 
 
-def _like(x, arena):
-    return namespace(x).empty(x.shape, x.dtype) if arena is None else arena.empty(*x.shape)
+def _like(x, arena, dtype=None):
+    dtype = x.dtype if dtype is None else dtype
+    return namespace(x).empty(x.shape, dtype) if arena is None else arena.empty(*x.shape, dtype=dtype)
 
 
 CORRUPTIONS = {"gaussian": Gaussian, "masking": Masking, "salt_and_pepper": SaltAndPepper, "swap": Swap}

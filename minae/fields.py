@@ -144,7 +144,7 @@ class Row(Real):
         for c, K in enumerate(self.categories):
             column = x[:, self.numbers + c]
             least, most = float(column.min()), float(column.max())
-            if least < 0 or most > K - 1 or not bool((column == column.round()).all()):
+            if least < 0 or most > K - 1 or not bool((column == column.astype("int64")).all()):
                 raise InputError(
                     f"{name} has values from {least:g} to {most:g} in column {self.numbers + c}, a category: expected "
                     f"whole numbers 0 to {K - 1}, as a TableEncoding gives them"
