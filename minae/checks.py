@@ -50,6 +50,7 @@ from minae.layers import (
     Dropout,
     Embedding,
     EndOfSequence,
+    Flatten,
     InstanceNorm,
     LayerNorm,
     MaxPool,

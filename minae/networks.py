@@ -123,7 +123,9 @@ class Branches(Composite):
         self.layers = [Network(branch) for branch in branches]
         shapes = [next(layer.shape_out for layer in reversed(each.layers) if layer.shape_out) for each in self.layers]
         if len({shape[:-1] for shape in shapes}) > 1:
-            raise InputError(f"the branches make examples of shapes {shapes}: expected them alike but for the last axis")
+            raise InputError(
+                f"the branches make examples of shapes {shapes}: expected them alike but for the last axis"
+            )
         ends = [sum(shape[-1] for shape in shapes[:k]) for k in range(len(shapes) + 1)]
         self.slices = [slice(*pair) for pair in itertools.pairwise(ends)]
         self.shape, self.shape_out = self.layers[0].layers[0].shape, (*shapes[0][:-1], ends[-1])
@@ -155,7 +157,7 @@ def inception(k, shape, channels, activation):
     k: of the names;  shape: (H, W, C), H and W even;  channels: of all branches, a multiple of 8
     """
     gain, part = RECTIFIED.get(activation), channels // 8
-    H, W, C = shape
+    H, W, _ = shape
     if channels % 8 or H % 2 or W % 2:
         raise InputError(f"an image {H} × {W} for {channels} channels: expected even sides, and a multiple of 8")
     point = Convolution(f"K{k}a", f"k{k}a", shape, 2 * part, 1, gain=gain)

@@ -190,6 +190,15 @@ def test_known_bytes_are_near_and_a_packed_program_has_a_reason(rng):
     assert sum(map(bool, known.reasons(images))) <= 2
 
 
+def test_varied_pictures_have_the_bytes_of_their_own(rng):
+    images = rng.integers(256, size=(3, 64, 64), dtype=np.uint8)
+    more = byteplots.varied(images, 4, rng, share=0.02)
+    assert more.shape == (12, 64, 64) and len({image.tobytes() for image in more}) == 12
+    for k, image in enumerate(more):
+        rolled = [(np.roll(images[k % 3], -shift, axis=1) == image).mean() for shift in range(64)]
+        assert 0.97 < max(rolled) < 0.99 and np.median(rolled) < 0.1
+
+
 def test_files_that_are_odd_on_purpose(rng):
     data = b"\x7fELF" + bytes(20_000) + rng.integers(256, size=20_000, dtype=np.uint8).tobytes()
     for method in ("deflate", "lzma"):
@@ -232,7 +241,7 @@ def test_a_share_of_the_bytes_is_drawn_anew(backend, rng):
     model = ByteDenoising((64, 8, 3), level=0.25, seed=0, backend=backend)
     x = backend.from_numpy(np.full((500, 8, 8), 77, np.int32))
     with model.arena:
-        u = model.draw({"x": x}, 0, "test")["u"]
+        u = model.draw({"x": x}, 0, "check")["u"]
         x_tilde = backend.to_numpy(model.spoiled(x, u))
     new = x_tilde[x_tilde != 77]
     assert abs(len(new) / x_tilde.size - 0.25) < 0.01 and new.min() == 0 and new.max() == 255
@@ -262,7 +271,7 @@ def test_layers_are_copied_by_their_names(backend, rng):
     assert abs(source.state["G2.mean"]).max() > 0
     np.testing.assert_array_equal(backend.to_numpy(target.parameters["K3a"]), before)
     with pytest.raises(InputError, match="share no layer"):
-        copy_shared(source, UndercompleteAutoencoder((7, 3)))
+        copy_shared(classifier(), UndercompleteAutoencoder((7, 3)))
     with pytest.raises(InputError, match=r"E of the source has shape \(256, 8\), the target's \(256, 3\)"):
         copy_shared(source, classifier())
 

@@ -2,10 +2,11 @@
 
 A picture shows a window of a file: the whole file up to 128 KiB, else one of several windows of 128 KiB that are spread
 evenly over it, the first at its beginning. Row r of the picture is the 64 bytes that lie side by side from byte
-⌊r (len − 64)/63⌋ of the window on. So a row keeps the texture of the bytes, and the rows together show the whole window.
-A file is only read here, and never run.
+⌊r (len − 64)/63⌋ of the window on. So a row keeps the texture of the bytes, and the rows together show the whole
+window. A file is only read here, and never run.
 """
 
+import functools
 import lzma
 import os
 import stat
@@ -18,7 +19,7 @@ import numpy as np
 
 from .. import options
 from ..errors import InputError
-from .idx import at_home, one_line
+from .idx import at_home
 from .images import _arrays
 
 SIDE, WINDOW, SHORTEST = 64, 1 << 17, 4096
@@ -50,7 +51,7 @@ class Byteplots(NamedTuple):
 
     @property
     def file(self):
-        """"package:file" of each picture: windows of one file share it."""
+        """ "package:file" of each picture: windows of one file share it."""
         return np.array([name.rpartition("@")[0] for name in self.source])
 
     @property
@@ -98,6 +99,18 @@ WIDTHS = [(10_000, 32), (30_000, 64), (60_000, 128), (100_000, 256), (200_000, 3
           (1_000_000, 768), (float("inf"), 1024)]  # fmt: skip
 
 
+@options.door(copies=options.Count(), share=options.Rate())
+def varied(images, copies, rng, share=0.05):
+    """So many copies of each picture that are of the same family, one set after the other: all rows are moved on by
+    some bytes, round their ends, since where a row begins means nothing, and a share of the bytes is drawn anew."""
+    images = np.tile(_images(images), (copies, 1, 1))
+    moved = (np.arange(SIDE) + rng.integers(SIDE, size=(len(images), 1, 1))) % SIDE
+    images = np.take_along_axis(images, np.broadcast_to(moved, images.shape), axis=2)
+    spoiled = rng.random(images.shape, dtype=np.float32) < share
+    images[spoiled] = rng.integers(256, size=int(spoiled.sum()), dtype=np.uint8)
+    return images
+
+
 # ---- what a picture says without a network
 
 
@@ -140,9 +153,9 @@ def _images(images):
 class Known:
     """What the bytes of known pictures are like, and what is unlike them in another one: a detector without a network.
 
-    The distance of a picture is d = ½ Σ_v |p_v − q_v| from the known picture whose histogram q is nearest to its own, p:
-    the share of bytes that would have to change. It is 0 for a histogram that is known and 1 for bytes none of which is.
-    A picture is unusual where d, or the entropy of a program, is above that of `share` of the known ones, each of
+    The distance of a picture is d = ½ Σ_v |p_v − q_v| from the known picture whose histogram q is nearest to its own,
+    p: the share of bytes that would have to change. It is 0 for a histogram that is known and 1 for bytes none of which
+    is. A picture is unusual where d, or the entropy of a program, is above that of `share` of the known ones, each of
     which was compared with those of other files.
     """
 
@@ -226,6 +239,7 @@ def _of_file(file, kind):
     return Byteplots(images, place, [str(names[k]) for k in used], source.astype(str), np.zeros(len(images), int))
 
 
+@functools.cache
 def python_paths():
     """kind -> [(package, path)] of the files of the Python that runs and of some of its packages."""
     import sysconfig
@@ -249,8 +263,7 @@ def python_files(most=150, seed=0, each=3):
     ends of their names; a kind of which there are few is left out.     most: pictures of a kind;  each: of one file"""
     rng, parts = np.random.default_rng(seed), {}
     for kind, found in python_paths().items():
-        rng.shuffle(found)
-        plots = _read_all(found, Counter(), most, each)
+        plots = _read_all([found[k] for k in rng.permutation(len(found))], Counter(), most, each)
         if len(plots.images) >= min(40, most):
             parts[kind] = plots
     family = np.repeat(np.arange(len(parts)), [len(plots.images) for plots in parts.values()])
