@@ -2,9 +2,9 @@
 
 Equations: none
 Figures: pictures (64 × 64 bytes of files of each family); families (which method tells families apart); labels (what
-layers are worth that were learned without labels); length (one text in pictures of two kinds); error (what the
-reconstruction error says, beside entropy); odd (packed files and files that were tampered with, by score); unknown
-(a family that nobody has seen, by score)
+layers are worth that were learned without labels); length (one text in pictures of two kinds); odd (packed files and
+files that were tampered with, by score); error (what the reconstruction error says, beside entropy); unknown (a family
+that nobody has seen, by score)
 Data: a folder of your own, or one file: the section then says which of its files look unusual, and why
 
 A file is a row of bytes, and a row of bytes can be drawn. Since Nataraj et al. (2011) people draw programs as grey
@@ -227,6 +227,8 @@ first = max(right, key=right.get)
 print(f"  the first is: {first}")
 behind = right["histogram and forest"] - right["byte network"]
 section.number("the forest over the network, points", behind)
+if len(names) == 12:  # of MINAE_DATA
+    section.guard("the forest over the network, points", behind, "<=", 3)
 section.claim(
     "the histogram tells families apart: the forest over the most frequent family, points",
     right["histogram and forest"] - right["most frequent family"],
@@ -242,7 +244,14 @@ section.figure(
 )
 
 # %% [markdown]
-# WORDS1
+# The forest wins. At default size, with 900 pictures to learn from, it tells 90.6% of the held-out pictures right, the
+# logistic regression 85.7%, and the network 74.6%. So where bytes stand is worth less here than how often they occur,
+# and counting is done after one look, while the network has to learn to count. With its 200 steps it is far from the
+# end. At `--full` it sees all pictures forty times, in varied copies, and a guard asks that it then comes within three
+# points of the forest. The files of a Python installation are too easy to tell the two apart: 98% and 99%.
+#
+# The length alone tells a third of them right there, where guessing has 22%. A method that is not far above this
+# number may have looked at nothing else.
 
 # %% [markdown]
 # ## Layers that were learned without labels
@@ -300,13 +309,16 @@ section.figure(
 )
 
 # %% [markdown]
-# WORDS2
+# With five labels a family the copied layers are worth two points, 53.4% in place of 51.5%, and with twenty they are
+# worth nothing, 58.7% and 58.9%. On the files of Python they are worth twelve and four. In both cases the forest, which
+# had no pictures without labels, is far ahead: 77.1% and 88.6%. Few labels are no reason for a network here. They are
+# a reason for few numbers that mean something, and a histogram is that.
 
 # %% [markdown]
 # ## Mistake one: windows of one file in both parts
 # A random split puts windows of one file, and files of one package, in both parts. They share code, so the test asks
 # what was learned by heart. We measure it with the forest and with the nearest neighbour, which is the method that
-# profits most. A split by package goes further than one by file, where a family has several packages.
+# may profit most. A split by package goes further than one by file, where a family has several packages.
 
 # %%
 all_counts = byteplots.histogram(everything.images)
@@ -326,6 +338,12 @@ for name, part in splits.items():
     flattered[name] = percent(known.nearest(everything.images[judged]) == everything.family[judged])
     section.number("nearest histogram, told right, %", flattered[name], of=f"split {name}")
 section.number("what the random split flatters the neighbour, points", flattered["at random"] - flattered["by file"])
+
+# %% [markdown]
+# At default size the random split flatters nobody: the nearest histogram has 90.9% either way. These families are so
+# different that a file need not be known. The split by package does matter: 86.3%, and 89.4% in place of 92.4% for the
+# forest. So what flatters here are other files of one package, which are built by one compiler with one set of
+# settings. On other data it is the windows. The split costs nothing, and so one makes it before one knows.
 
 # %% [markdown]
 # ## Mistake two: the whole file, resized
@@ -478,7 +496,19 @@ section.figure(
 )
 
 # %% [markdown]
-# WORDS3
+# What do we see? Among programs, packed files are found by nearly everything that measures disorder: the reconstruction
+# error has an AUROC of 0.988, and entropy 0.999. So the autoencoder has learned, in 80 steps, what a formula says
+# better. The rank correlation of error and entropy is 0.89. Among all files both fall, to 0.879 and 0.812, because .png
+# files, archives and .beam files are compressed, too, and honestly so. To judge such a score against programs alone is
+# mistake four. It is the two lines of code that know what to do
+# with this: a file that begins as a program and is compressed has 1.000 among all files.
+#
+# On the files of Python the rank correlation is 0.30 only: there a short training leaves an error of another kind, that
+# of the frequent grey values. One has to measure it, and cannot know it.
+#
+# Files that were tampered with are hard. The best score is the distance of the histogram, with 0.71 among programs and
+# 0.74 among all. A payload of a tenth of the file changes a tenth of the bytes, and honest files differ by more.
+# Whoever needs to know whether a file was changed keeps a cryptographic hash of it, and needs no network.
 
 # %% [markdown]
 # ## A family that nobody has seen
@@ -538,7 +568,10 @@ section.figure(
 )
 
 # %% [markdown]
-# WORDS4
+# The network's doubt has 0.79, the forest's 0.75, the reconstruction error 0.71, and the distance of the histogram from
+# the nearest known one 0.94. A largest probability says between which families a file lies, and not whether it lies
+# near any. The distance in the network's code is worse than luck, 0.45: the code was trained to tell known families
+# apart, and what does not help with that it throws away, also what would show that a file is of none.
 
 # %% [markdown]
 # ## Your own folder
@@ -561,7 +594,24 @@ for k in order[:10]:
 section.number("pictures that look unusual, %", 100 * len(order) / len(mine.images), of="the folder")
 
 # %% [markdown]
-# WORDS5
+# Read such a list as questions. The files of numbers that stand at its top are harmless text; they are unusual because
+# no known family has so many hexadecimal digits.
+#
+# ## What this says about malware, and what it does not
+# Nothing here has seen malware. The section shows what a picture of bytes can carry: the compiler, the format, whether
+# something is compressed. It does not show that malice can be seen, and the mistakes above are reasons to doubt numbers
+# that say so: windows of one program on both sides, files of one length, and a packer taken for a crime. A published
+# 98% on 25 families (Nataraj et al. 2011) tells known families of malware apart, and does not tell malware from the
+# rest. An author who knows the detector adds bytes until the histogram is usual.
+#
+# ## What to use when
+# - **Which format or compiler is it?** A forest on the histogram. Look at the first bytes before anything else.
+# - **Is it packed?** Entropy, and whether it begins as a program. Compare it with files of its own kind, not with all.
+# - **Is it like nothing that I know?** The distance from the nearest known histogram, with a threshold from held-out
+#   files, and not the largest probability of a classifier.
+# - **A network** where there are many labelled files and the order of bytes matters, as between compilers of one
+#   language family. Give it a table for bytes, varied copies, and the forest as its rival.
+# - **Always** split by file and by package, drop near copies, and print what the length alone can do.
 #
 # ## Exercises
 # 1. On paper. Let a network have the table E, a 1 × 1 convolution with bias, a ReLU, and then the mean over all
