@@ -415,8 +415,8 @@ LAYERS: dict[str, tuple[Field, Callable[[], list[Any]]]] = {
         lambda s: Convolution("W1", "b1", s, 3, 2), _tanh, lambda s: MaxPool(s, (4, 3)), lambda s: UpSample(s, (2, 3)),
         lambda s: Convolution("W2", "b2", s, 2, 2), lambda s: MeanPool(s, (3, 5)))),
     "branches": (Code(2, 8, 4), lambda: [
-        *_image(lambda s: Convolution("W1", "b1", s, 3, 1), _tanh), *inception(1, (8, 4, 3), 8, "tanh"),
-        Branches(place_mean((4, 2, 8)), [Flatten((4, 2, 8))])]),
+        ChannelsLast((2, 8, 4)), Convolution("W1", "b1", (8, 4, 2), 3, 1), Activation("tanh"),
+        *inception(1, (8, 4, 3), 8, "tanh"), Branches(place_mean((4, 2, 8)), [Flatten((4, 2, 8))])]),
     "batch normalisation": (Code(4, 3), lambda: [*_below(), BatchNorm(5, "G", "g", axis=-1), Activation("tanh")]),
     "layer normalisation": (Code(4, 3), lambda: [*_below(), LayerNorm(5, "G", "g"), Activation("tanh")]),
     "instance normalisation": (Code(4, 3), lambda: [*_below(), InstanceNorm(5, "G", "g", axis=-1), _tanh(None)]),
