@@ -91,6 +91,8 @@ STEPS = [
     ("deep_svdd", dict()),
     ("language", dict(vocabulary=30, most=20, width=8, heads=2)),
     ("language", dict(vocabulary=30, most=20, width=8, body="gru", task="causal")),
+    ("byte_classifier", dict(sizes=(64, 8))),
+    ("byte_denoising", dict(sizes=(64, 8, 3))),
     ("extractive", dict(vocabulary=30, most=20, width=8)),
     ("abstractive", dict(vocabulary=30, k=4, width=8)),
     ("slow_feature", dict()),
@@ -109,11 +111,11 @@ STEPS = [
 def waits(name, options, steps, device_data):
     """How often an epoch of so many steps would have to wait for a GPU."""
     rng, sizes = np.random.default_rng(0), (20, 15, 10)[: len(options.get("sizes", range(3)))]
-    sizes = {"sizes": sizes} if "sizes" in of(get_model(name)) else {}
+    sizes = {"sizes": sizes} if "sizes" in of(get_model(name)) and not name.startswith("byte") else {}
     model = get_model(name)(**options | sizes, backend="guard")
     X = rng.uniform(size=(24, 20)).astype("float32")
     others = beside(model, X)
-    X = lines(X) if reads_tokens(model) else X
+    X = lines(model, X) if reads_tokens(model) else X
     X = model.backend.from_numpy(X) if device_data and isinstance(X, np.ndarray) and not model.recordings else X
     X = sequences(X, model.bands) if model.recordings else X
     model.fit(X[:4], **{key: a[:4] for key, a in others.items()}, epochs=1, batch_size=4, progress=False)
@@ -131,16 +133,19 @@ def reads_tokens(model):
     return isinstance(next(iter(model.fields.values())), Tokens)
 
 
-def lines(X):
-    """For each row of X a line of 20 tokens, 3 to 29."""
-    return list(np.random.default_rng(0).integers(3, 30, (len(X), 20)).astype(np.int32))
+def lines(model, X):
+    """For each row of X a line of 20 tokens, 3 to 29, or a picture of as many bytes as the model reads."""
+    rng, field = np.random.default_rng(0), next(iter(model.fields.values()))
+    if not field.ragged:
+        return rng.integers(field.vocabulary, size=(len(X), *field.shape)).astype(np.int32)
+    return list(rng.integers(3, 30, (len(X), 20)).astype(np.int32))
 
 
 def beside(model, X):
     """The fields that a model has beside x, for the rows of X."""
     rows, rng = len(X), np.random.default_rng(1)
     if reads_tokens(model):
-        return {}
+        return {"y": np.arange(rows) % 10} if "y" in model.fields else {}
     if model.recordings:
         return {"other": sequences(X[::-1], model.bands)}
     y = np.arange(rows) % 10 if hasattr(model, "classes") else rng.standard_normal((rows, model.sizes[-1]))
@@ -165,7 +170,7 @@ def steps_of(name, options, optimizer="adam"):
     X = rng.uniform(size=(600, 784)).astype(options.get("dtype", "float32"))
     sizes = {"sizes": (784, 100, 60)} if "sizes" in of(get_model(name)) else {}
     model, optimizer = get_model(name)(**sizes | options), OPTIMIZERS[optimizer]()
-    X = sequences(X[:, :100], model.bands) if model.recordings else lines(X) if reads_tokens(model) else X
+    X = sequences(X[:, :100], model.bands) if model.recordings else lines(model, X) if reads_tokens(model) else X
     others = beside(model, np.reshape(X, (len(X), -1)))
     batches, order, inferred = model.batches(X, inputs=others), rng.integers(600, size=3000), {}
 

@@ -20,6 +20,7 @@ from minae.training import SGD, Adam
 LAYERS = {"1": "differences", "1 Jf": "Jacobian", "2": "Monte Carlo", "3": "effects", "control": "reversed"}
 _rng = np.random.default_rng(0)
 LINES = [np.array(line, np.int32) for line in ([3, 5, 4, 0], [6, 3, 0], [5, 4, 3, 6, 0], [4, 0])]  # of tokens
+PICTURES = np.random.default_rng(0).integers(256, size=(4, 8, 8))  # of bytes
 X = ops.phi(_rng.standard_normal((64, 2)) @ (2 * _rng.standard_normal((2, 7))), "sigmoid")  # a surface in 7 dimensions
 
 
@@ -35,8 +36,11 @@ def tiny(Model, sizes=(7, 5), **options):
 
 
 def data_of(model, rows=4):
-    """The first rows of X, or of the lines where a model reads tokens."""
-    return (LINES if isinstance(next(iter(model.fields.values())), Tokens) else X)[:rows]
+    """The first rows of X, or of the lines or pictures where a model reads tokens."""
+    field = next(iter(model.fields.values()))
+    if isinstance(field, Tokens):
+        return (LINES if field.ragged else PICTURES)[:rows]
+    return X[:rows]
 
 
 def reports(model, rows=4, **settings):
