@@ -74,6 +74,8 @@ class AbstractiveAutoencoder(Model):
         return nets | ({"d": Network(d)} if self.readable else {})
 
     def build(self):
+        if not self.readable:
+            self.weights["L_D"] = 0.0
         self.game = Game("non_saturating", self.arena, self.weights | {"L_G": 1.0})
 
     def constants(self, rng, x, x_length, **human):
