@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minae import InputError, data
+from minae.chapters.applications import maps
 from minae.metrics.clustering import distances_kept, moved, neighbours, silhouette, trustworthiness
 from minae.metrics.detection import auroc, average_precision, precision_at
 from minae.metrics.disentanglement import (
@@ -264,3 +265,48 @@ def test_a_factor_moves_what_it_says():
         data.sprites(shapes=4)
     with pytest.raises(InputError, match="more than 4 GiB"):
         data.sprites(width=64, places=500)
+
+
+# ---- the tables and maps of section A.1
+
+
+def test_a_row_of_affinities_has_the_perplexity_and_does_not_see_the_scale(rng):
+    X = rng.standard_normal((50, 4))
+    p = maps.affinities(X, 12)
+    np.testing.assert_allclose(np.exp(-(p * np.log(np.maximum(p, 1e-300))).sum(axis=1)), 12, rtol=1e-9)
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    np.testing.assert_allclose(maps.affinities(1000 * X - 7, 12), p, atol=1e-9)
+    assert abs(maps.affinities(X * [1, 1, 1, 30], 12) - p).max() > 0.05  # another shape is another p
+    with pytest.raises(InputError, match="perplexity is 49 and there are 50 rows"):
+        maps.affinities(X, 49)
+
+
+def test_a_table_is_encoded_by_the_rows_to_learn_from(rng):
+    columns = {
+        "seconds": np.exp(3 * rng.standard_normal(200)),
+        "share": rng.random(200),
+        "always": np.ones(200),
+        "month": rng.choice(["Feb", "May", "Nov"], 200),
+    }
+    encoding = maps.Encoding(columns)
+    X = encoding(columns)
+    assert encoding.names == ["seconds", "share", "month=Feb", "month=May", "month=Nov"] and X.dtype == np.float32
+    np.testing.assert_allclose(X[:, :2].mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(X[:, :2].std(axis=0), 1, atol=1e-6)
+    assert encoding.scale["seconds"][0] and not encoding.scale["share"][0]  # the first one alone is skewed
+    new = {name: values[:1] for name, values in columns.items()} | {"month": np.array(["Dec"])}
+    assert (encoding(new)[0, 2:] == 0).all() and (X[:, 2:].sum(axis=1) == 1).all()
+    assert maps.Encoding(columns, plain=True)(columns)[0, 0] == np.float32(columns["seconds"][0])
+    with pytest.raises(InputError, match="the table has no column share"):
+        encoding({"seconds": columns["seconds"], "month": columns["month"]})
+    with pytest.raises(InputError, match="all columns of the table are constant"):
+        maps.Encoding({"always": np.ones(5)})
+
+
+def test_centred_rows_have_one_scale_and_a_way_back(rng):
+    X, more = 5 + rng.random((40, 3)), rng.random((7, 3))
+    Z, z, back = maps.centred(X, more)
+    assert Z.var(axis=0).sum() == pytest.approx(50, rel=1e-5) and abs(Z.mean(axis=0)).max() < 1e-4
+    np.testing.assert_allclose(back(z), more, atol=1e-5)
+    with pytest.raises(InputError, match="all rows of X are the same"):
+        maps.centred(np.ones((4, 2)))

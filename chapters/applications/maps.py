@@ -110,7 +110,7 @@ def affinities(X, perplexity=30):
     """
     N = len(X)
     if perplexity >= N - 1:
-        raise InputError(f"perplexity is {perplexity} and there are {N} rows: expected less than {N - 1}")
+        raise InputError(f"perplexity is {perplexity:g} and there are {N} rows: expected less than {N - 1}")
     X = X.astype(np.float64)
     square = np.square(X).sum(axis=1)
     d = np.maximum(square[:, None] + square - 2 * X @ X.T, 0)

@@ -1,8 +1,8 @@
 """A.1 Seeing Data, exercise 2: a place for new rows in a map of t-SNE.
 
-A new row goes to the mean place of its three nearest rows of the data. What t-SNE keeps, it keeps in places, so this
-finds a place that is as good as those of its neighbours, unless they lie on different islands: then their mean is a
-place where nobody lives.
+A new row goes to the mean place of its three nearest rows of the data, or to the place of the nearest one. The second
+is the better way. If the three lie on different islands, their mean is a place between islands, and its neighbours
+there are strangers. A place that somebody has is at least a place among rows that are alike.
 """
 
 # %%
