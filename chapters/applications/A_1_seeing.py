@@ -429,7 +429,7 @@ section.figure(
     caption="Rows of a table, coloured by what no method was told: whether a visit ended with a purchase (or, where "
     "MINAE_DATA has no visits, which grower made the wine). Look for groups, and ask before you believe in them which "
     "column made them.",
-    alt="Panels of points in two colours, which overlap in all of them.",
+    alt="Panels of points coloured by class: for visits the two colours overlap in all of them.",
 )
 section.figure(
     as_table(by_visits, title),
