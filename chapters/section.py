@@ -136,7 +136,7 @@ def options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("--backend", help="numpy, cupy or auto (default: MINAE_BACKEND, else numpy)")
     parser.add_argument("--seed", type=int, default=0, help="of the first run (default 0)")
     parser.add_argument("--out", type=Path, help="folder for figures and results.json (default: out/SECTION)")
-    parser.add_argument("--data", metavar="FILE", help="rows of your own in place of the digits, where a section can")
+    parser.add_argument("--data", metavar="FILE", help="rows, or in A.5 files, of your own, where a section can")
     return parser
 
 

@@ -51,6 +51,7 @@ from minae.layers import (
     Dropout,
     Embedding,
     EndOfSequence,
+    Flatten,
     InstanceNorm,
     LayerNorm,
     MaxPool,
@@ -64,7 +65,7 @@ from minae.layers import (
 from minae.layers.base import Composite
 from minae.losses import Gaussian
 from minae.models import Model, registry
-from minae.networks import Network, Residual, dense, transformer_block
+from minae.networks import Branches, Network, Residual, dense, inception, place_mean, transformer_block
 from minae.symbols import BatchTopK, Bits, JumpReLU, Symbols, VectorQuantized
 
 TOLERANCE, ROUNDING = 1e-7, 1e-4  # errors that pass: always, and where they are no more than rounding
@@ -414,6 +415,9 @@ LAYERS: dict[str, tuple[Field, Callable[[], list[Any]]]] = {
     "pooling": (IMAGE, lambda: _image(
         lambda s: Convolution("W1", "b1", s, 3, 2), _tanh, lambda s: MaxPool(s, (4, 3)), lambda s: UpSample(s, (2, 3)),
         lambda s: Convolution("W2", "b2", s, 2, 2), lambda s: MeanPool(s, (3, 5)))),
+    "branches": (Code(2, 8, 4), lambda: [
+        ChannelsLast((2, 8, 4)), Convolution("W1", "b1", (8, 4, 2), 3, 1), Activation("tanh"),
+        *inception(1, (8, 4, 3), 8, "tanh"), Branches(place_mean((4, 2, 8)), [Flatten((4, 2, 8))])]),
     "batch normalisation": (Code(4, 3), lambda: [*_below(), BatchNorm(5, "G", "g", axis=-1), Activation("tanh")]),
     "layer normalisation": (Code(4, 3), lambda: [*_below(), LayerNorm(5, "G", "g"), Activation("tanh")]),
     "instance normalisation": (Code(4, 3), lambda: [*_below(), InstanceNorm(5, "G", "g", axis=-1), _tanh(None)]),

@@ -1,12 +1,22 @@
 """Layers one after the other: f, g, and what else a model is made of."""
 
+import itertools
 import math
 
 from minae.backend import namespace
 from minae.errors import InputError
-from minae.layers import EVAL, Activation, Affine, Attention, Cells, LayerNorm
+from minae.layers import EVAL, Activation, Affine, Attention, BatchNorm, Cells, LayerNorm
 from minae.layers.base import Composite
-from minae.layers.convolution import ChannelsFirst, ChannelsLast, Convolution, Flatten, Reshape, UpConvolution
+from minae.layers.convolution import (
+    ChannelsFirst,
+    ChannelsLast,
+    Convolution,
+    Flatten,
+    MaxPool,
+    MeanPool,
+    Reshape,
+    UpConvolution,
+)
 
 RECTIFIED = dict.fromkeys(("relu", "leaky_relu", "elu", "swish", "gelu"), 2)  # φ -> the gain of the layer before it
 
@@ -94,6 +104,77 @@ class Residual(Network):
         with self.arena:  # what the layers within need for it is free again afterwards
             dx = super().backward(dy, caches, need_dx, need_dW)
             return namespace(dy).add(dy, dx, out=out) if need_dx else None
+
+
+class Branches(Composite):
+    r"""y = (y_1, …, y_K): networks that all read x, their channels side by side.     (Szegedy et al. 2015)
+
+    x (B, …, C) -> (B, …, C_1 + … + C_K), where branch k gives y_k (B, …, C_k), alike in all but its channels
+
+    Derivation: y_k stands in the channels of y from c_k = C_1 + … + C_{k−1} on, and in no others. p is a place:
+        y_{b p, c_k + j} = y_{k, b p j},    so  ∂J/∂y_{k, b p j} = ∂J/∂y_{b p, c_k + j},  a slice of dy
+    x reaches J by every branch, and the chain rule adds up what comes back by them:
+        dx = Σ_k (∂y_k/∂x)ᵀ dy_k
+    """
+
+    reads_output = False
+
+    def __init__(self, *branches):
+        self.layers = [Network(branch) for branch in branches]
+        shapes = [next(layer.shape_out for layer in reversed(each.layers) if layer.shape_out) for each in self.layers]
+        if len({shape[:-1] for shape in shapes}) > 1:
+            raise InputError(
+                f"the branches make examples of shapes {shapes}: expected them alike but for the last axis"
+            )
+        ends = [sum(shape[-1] for shape in shapes[:k]) for k in range(len(shapes) + 1)]
+        self.slices = [slice(*pair) for pair in itertools.pairwise(ends)]
+        self.shape, self.shape_out = self.layers[0].layers[0].shape, (*shapes[0][:-1], ends[-1])
+
+    def forward(self, x, mode=EVAL):
+        y, caches = self.arena.empty(len(x), *self.shape_out), []
+        for branch, channels in zip(self.layers, self.slices, strict=True):
+            y[..., channels], cache = branch.forward(x, mode)
+            caches.append(cache)
+        return y, caches
+
+    def backward(self, dy, caches, need_dx=True, need_dW=True):
+        dx = None
+        for branch, channels, cache in zip(self.layers, self.slices, caches, strict=True):
+            dy_k = self.arena.empty(*dy.shape[:-1], channels.stop - channels.start)
+            dy_k[...] = dy[..., channels]  # side by side in memory, as the branch made it
+            more = branch.backward(dy_k, cache, need_dx, need_dW)
+            dx = more if dx is None else self.arena.ws.add(dx, more)
+        return dx
+
+
+def inception(k, shape, channels, activation):
+    """Four branches that look through windows of four kinds, each at half the size of the image; then the batch
+    normalisation of all, and φ.
+
+    1 × 1, then the mean of 2 × 2 | 3 × 3, stride 2 | 5 × 5, stride 2 | the largest of 2 × 2, then 1 × 1
+    with 2 : 4 : 1 : 1 of the channels, as in the first such block of Szegedy et al. (2015). The kernels are Kka … Kkd.
+
+    k: of the names;  shape: (H, W, C), H and W even;  channels: of all branches, a multiple of 8
+    """
+    gain, part = RECTIFIED.get(activation), channels // 8
+    H, W, _ = shape
+    if channels % 8 or H % 2 or W % 2:
+        raise InputError(f"an image {H} × {W} for {channels} channels: expected even sides, and a multiple of 8")
+    point = Convolution(f"K{k}a", f"k{k}a", shape, 2 * part, 1, gain=gain)
+    largest = MaxPool(shape, 2)
+    branches = [
+        [point, Activation(activation), MeanPool(point.shape_out, 2)],
+        [Convolution(f"K{k}b", f"k{k}b", shape, 4 * part, 3, stride=2, padding=1, gain=gain)],
+        [Convolution(f"K{k}c", f"k{k}c", shape, part, 5, stride=2, padding=2, gain=gain)],
+        [largest, Convolution(f"K{k}d", f"k{k}d", largest.shape_out, part, 1, gain=gain)],
+    ]
+    return [Branches(*branches), BatchNorm(channels, f"G{k}", f"g{k}", axis=-1), Activation(activation)]
+
+
+def place_mean(shape):
+    """The mean over all places of an image (H, W, C): what is in it, wherever it is.  -> (C,)"""
+    mean = MeanPool(shape, shape[:-1])
+    return [mean, Flatten(mean.shape_out)]
 
 
 def transformer_block(k, n, heads, m, causal=False, activation="relu"):

@@ -67,6 +67,8 @@ METHODS = {  # first words of a label -> its look
     "GAN": Look(RED, "-.", "s"),
     "diffusion": Look(BLUE, "--", "^"),
     "k-means": Look(GREY, "--", "P"),
+    "t-SNE": Look(ORANGE, "-.", "p"),
+    "UMAP": Look(SKY, ":", "h"),
     "Deep SVDD": Look(RED, "-.", "^"),
     "Mahalanobis": Look(SKY, ":", "D"),
     "isolation forest": Look(GREEN, ":", "P"),
@@ -95,6 +97,11 @@ METHODS = {  # first words of a label -> its look
     "counts: one other word": Look(GREY, "--", "<"),
     "counts: two other words": Look(BLACK, "-.", "D"),
     "human": Look(BLACK, ":", "p"),
+    "byte network": Look(BLUE, "-.", "h"),
+    "histogram and forest": Look(GREEN, "--", "P"),
+    "histogram and logistic": Look(BLACK, "-.", "v"),
+    "length and logistic": Look(GREY, "-", "s"),
+    "most frequent family": Look(GREY, "--", "."),
     "random words": Look(GREY, ":", "v"),
     "lead": Look(SKY, "--", "X"),
     "tf-idf": Look(BLACK, "-.", "*"),
@@ -175,25 +182,49 @@ def sheet(x, title=None, shape=(28, 28), columns=12):
     return images(rows, title, shape, columns)
 
 
-def codes(panels, labels, title=None):
+def codes(
+    panels, labels, title=None, columns=4, colour_label="digit (not seen in training)", names=None, axes="$h_1$ $h_2$"
+):
     """2-D codes as points, coloured by class; the class stands at the median of its points, or near it on a line to it.
 
-    panels: label -> (k, 2);  labels: (k,) integers 0–9
+    panels: label -> (k, 2);  labels: (k,) integers from 0 on, at most ten, or other numbers, which are drawn as shades;
+    or label -> (k,);  names: of the classes, in the place of their numbers
     """
-    from matplotlib import patheffects
+    from matplotlib import colormaps, patheffects
+    from matplotlib.colors import ListedColormap
 
-    fig = _figure(5.2 * len(panels), 4.8)
-    for axis, (label, h) in zip(fig.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        points = axis.scatter(*h.T, c=labels, cmap="tab10", s=4, linewidths=0, vmin=-0.5, vmax=9.5)
-        classes = np.unique(labels)  # two hues of ten look alike to many eyes, so that numbers are needed
-        middles = np.array([np.median(h[labels == one], axis=0) for one in classes])
-        halo = [patheffects.withStroke(linewidth=3, foreground="white")]
-        for one, middle, place in zip(classes, middles, _apart(middles, np.ptp(h, axis=0)), strict=True):
+    of = {label: np.asarray(labels[label] if isinstance(labels, dict) else labels) for label in panels}
+    shades = any(each.dtype.kind == "f" for each in of.values())
+    count = len(names) if names else 10
+    if shades:
+        low, high = min(map(np.min, of.values())), max(map(np.max, of.values()))
+        style = dict(cmap="viridis", vmin=low, vmax=high)
+    else:
+        style = dict(cmap=ListedColormap(colormaps["tab10"].colors[:count]), vmin=-0.5, vmax=count - 0.5)
+    across, down = min(columns, len(panels)), -(-len(panels) // columns)
+    size = 5.2 if len(panels) <= 2 else 3.6
+    fig = _figure(size * across + 0.4 * (down > 1), 0.92 * size * down)
+    grid = fig.subplots(down, across, squeeze=False)
+    for axis in grid.flat[len(panels) :]:
+        axis.remove()
+    halo = [patheffects.withStroke(linewidth=3, foreground="white")]
+    for axis, (label, h) in zip(grid.flat, panels.items(), strict=False):
+        points = axis.scatter(*h.T, c=of[label], s=4 if len(h) > 1500 else 8, linewidths=0, **style)
+        axis.set(title=label, xlabel=axes.split()[0], ylabel=axes.split()[1])
+        if shades:
+            continue
+        classes = np.unique(of[label])  # two hues of ten look alike to many eyes, so that numbers are needed
+        middles = np.array([np.median(h[of[label] == one], axis=0) for one in classes])
+        places = _apart(middles, np.ptp(h, axis=0), 0.2 if names else 0.075)  # words are wider than digits
+        for one, middle, place in zip(classes, middles, places, strict=True):
             axis.plot(*np.transpose([middle, place]), color="black", linewidth=0.8, path_effects=halo)
-            text = axis.text(*place, str(one), fontsize=13, weight="bold", ha="center", va="center")
+            word = names[one] if names else str(one)
+            text = axis.text(*place, word, fontsize=9 if names else 13, weight="bold", ha="center", va="center")
             text.set_path_effects(halo)
-        axis.set(title=label, xlabel="$h_1$", ylabel="$h_2$")
-    fig.colorbar(points, ax=fig.axes, ticks=range(10), label="digit (not seen in training)")
+    if colour_label:
+        bar = fig.colorbar(points, ax=fig.axes, ticks=None if shades else range(count), label=colour_label)
+        if names:
+            bar.set_ticklabels(list(names))
     if title:
         fig.suptitle(title, fontsize=10)
     return fig

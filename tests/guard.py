@@ -12,8 +12,8 @@ from minae.backend import Backend
 FUNCTIONS = """
 abs add argmax argmin argsort arange broadcast_to clip concatenate cos divide dot einsum empty empty_like equal exp
 expm1 eye float32 float64 full_like greater greater_equal isfinite isnan less log log1p logaddexp matmul maximum mean
-minimum multiply negative ones ones_like partition rint sign sin sqrt square stack subtract sum take take_along_axis
-tanh transpose vdot where zeros zeros_like
+minimum multiply negative ones ones_like partition repeat rint sign sin sqrt square stack subtract sum take
+take_along_axis tanh transpose vdot where zeros zeros_like
 """.split()
 METHODS = "cumsum sum max min mean copy astype reshape argmax argmin all any transpose view".split()
 OPERATORS = "add sub mul truediv pow matmul lt le gt ge eq ne and or xor rshift".split()

@@ -70,7 +70,7 @@ def test_a_script_has_cells_and_its_equations_in_the_text(number):
     for equation in re.findall(r"\d+\.\d+", SECTIONS[number]["equations"]):
         assert re.search(rf"^(# )? {{4}}\S.* {{3,}}\({re.escape(equation)}\)$", text, re.MULTILINE), equation
     assert {line for line in text.splitlines() if line.startswith("# %%")} == {"# %%", "# %% [markdown]"}
-    assert ("section.data()" in text) == bool(SECTIONS[number]["data"])
+    assert bool(re.search(r"section\.(data\(\)|file)", text)) == bool(SECTIONS[number]["data"])
 
 
 SOLUTIONS = {path.name: path for path in Path(chapters.__file__).parent.glob("solutions/[0-9A-Z]*_*.py")}

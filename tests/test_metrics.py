@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from minae import InputError, data
-from minae.metrics.clustering import silhouette, trustworthiness
+from minae.chapters.applications import maps
+from minae.metrics.clustering import distances_kept, moved, neighbours, silhouette, trustworthiness
 from minae.metrics.detection import auroc, average_precision, precision_at
 from minae.metrics.disentanglement import (
     disentanglement_completeness_informativeness,
@@ -147,6 +148,48 @@ def test_silhouette_and_trustworthiness_are_those_of_scikit_learn(rng):
     np.testing.assert_allclose(silhouette(h, alone), metrics.silhouette_samples(h, alone), atol=1e-12)
 
 
+def test_neighbours_of_held_out_rows_are_those_of_the_definition(rng):
+    """Counted pair by pair; and the worst map of all has neither trustworthiness nor continuity."""
+    X, h, X_new, h_new = (rng.standard_normal(shape) for shape in ((40, 6), (40, 2), (25, 6), (25, 2)))
+    k, lost, common = 7, [0, 0], 0
+    for x, z in zip(X_new, h_new, strict=True):
+        by_X, by_h = (np.linalg.norm(a - b, axis=1).argsort().tolist() for a, b in ((X, x), (h, z)))
+        lost[0] += sum(by_X.index(j) + 1 - k for j in by_h[:k] if j not in by_X[:k])
+        lost[1] += sum(by_h.index(j) + 1 - k for j in by_X[:k] if j not in by_h[:k])
+        common += len(set(by_X[:k]) & set(by_h[:k]))
+    worst = 25 * k * (2 * 40 - 3 * k + 1) / 2
+    found = neighbours(X, h, k, X_new, h_new)
+    np.testing.assert_allclose(found, [1 - lost[0] / worst, 1 - lost[1] / worst, common / (25 * k)], atol=1e-12)
+    line = np.arange(10.0, 20)[:, None]  # the far ones of X are the near ones of the mirror
+    assert neighbours(line, -line, 3, [[9.5]], [[-100.0]]) == pytest.approx((0, 0, 0), abs=1e-12)
+
+
+def test_neighbours_are_all_kept_by_a_copy_and_by_chance_in_noise(rng):
+    X, noise = rng.standard_normal((400, 5)), rng.standard_normal((400, 2))
+    assert neighbours(X, 3 - 2 * X) == (1, 1, 1) and neighbours(X, X, 5, X[:50] + 1e-9, X[:50] + 1e-9).kept == 1
+    found = neighbours(X, noise)
+    assert abs(found.kept - 10 / 399) < 0.01 and abs(found.continuity - 0.5) < 0.06
+    assert found.continuity == trustworthiness(noise, X) and trustworthiness(X, noise) == found.trustworthiness
+    same = np.repeat(X[:20], 20, axis=0)  # rows that coincide
+    assert neighbours(same, same).kept == 1
+
+
+def test_the_order_of_distances_and_how_far_a_map_moved(rng):
+    """Beside SciPy; a monotone change of all distances does not count, nor does a rotation of a map."""
+    from scipy.spatial.distance import pdist
+    from scipy.stats import spearmanr
+
+    X, h = rng.standard_normal((60, 4)), rng.standard_normal((60, 2))
+    assert distances_kept(X, h + X[:, :2]) == pytest.approx(spearmanr(pdist(X), pdist(h + X[:, :2])).statistic)
+    assert distances_kept(X, 7 * X @ np.linalg.qr(rng.standard_normal((4, 4)))[0] + 1) == pytest.approx(1)
+    assert abs(distances_kept(X, h)) < 0.15
+    turn = np.array([[0.0, 1.0], [1.0, 0.0]])  # a mirror
+    assert moved(h, 5 * h @ turn - 2) == pytest.approx(0, abs=1e-12) and moved(h, h[::-1] + 0) > 0.8
+    a, b = (x - x.mean(axis=0) for x in (h, h + 0.5 * rng.standard_normal(h.shape)))
+    share = 1 - np.linalg.svd(a.T @ b)[1].sum() ** 2 / (np.square(a).sum() * np.square(b).sum())
+    assert moved(a, b) == pytest.approx(share) and 0 < share < moved(h, rng.standard_normal(h.shape))
+
+
 def test_auroc_counts_pairs_and_halves_of_ties(rng):
     scores, positive = rng.integers(5, size=200).astype(float), rng.random(200) < 0.3
     above = scores[positive][:, None] > scores[~positive]
@@ -178,6 +221,13 @@ def test_scores_of_rare_rows_do_not_depend_on_their_order(rng, values):
         (lambda h, y: silhouette(h, y[:3]), r"expected whole numbers from 0 on, \(20,\)"),
         (lambda h, y: trustworthiness(h, h, k=10), "expected k < 10, half of them"),
         (lambda h, y: trustworthiness(h[:5], h), "X has 5 rows and h 20"),
+        (lambda h, y: neighbours(h, h, 5, h), "X_new and h_new belong together"),
+        (lambda h, y: neighbours(h, h, 5, h[:, :2], h), "X_new has 2 columns and X 3"),
+        (lambda h, y: neighbours(h, h, 5, h, h[:4]), "X_new has 20 rows and h_new 4"),
+        (lambda h, y: distances_kept(h, np.zeros((20, 2))), "between the rows of h are equal"),
+        (lambda h, y: distances_kept(h[:1], h[:1]), "between the rows of X are equal"),
+        (lambda h, y: moved(h, h[:, :2]), "h has 3 columns and other 2"),
+        (lambda h, y: moved(h, np.ones((20, 3))), "all rows of other are at one place"),
         (lambda h, y: auroc(h[:, 0], y), "expected 0 and 1 for each of 20"),
         (lambda h, y: precision_at(h[:, 0], y == 2, 21), "k is 21 and there are 20 rows"),
         (lambda h, y: average_precision(h[:, 0], np.zeros(20)), "0 positive rows and 20 negative ones"),
@@ -215,3 +265,48 @@ def test_a_factor_moves_what_it_says():
         data.sprites(shapes=4)
     with pytest.raises(InputError, match="more than 4 GiB"):
         data.sprites(width=64, places=500)
+
+
+# ---- the tables and maps of section A.1
+
+
+def test_a_row_of_affinities_has_the_perplexity_and_does_not_see_the_scale(rng):
+    X = rng.standard_normal((50, 4))
+    p = maps.affinities(X, 12)
+    np.testing.assert_allclose(np.exp(-(p * np.log(np.maximum(p, 1e-300))).sum(axis=1)), 12, rtol=1e-9)
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    np.testing.assert_allclose(maps.affinities(1000 * X - 7, 12), p, atol=1e-9)
+    assert abs(maps.affinities(X * [1, 1, 1, 30], 12) - p).max() > 0.05  # another shape is another p
+    with pytest.raises(InputError, match="perplexity is 49 and there are 50 rows"):
+        maps.affinities(X, 49)
+
+
+def test_a_table_is_encoded_by_the_rows_to_learn_from(rng):
+    columns = {
+        "seconds": np.exp(3 * rng.standard_normal(200)),
+        "share": rng.random(200),
+        "always": np.ones(200),
+        "month": rng.choice(["Feb", "May", "Nov"], 200),
+    }
+    encoding = maps.Encoding(columns)
+    X = encoding(columns)
+    assert encoding.names == ["seconds", "share", "month=Feb", "month=May", "month=Nov"] and X.dtype == np.float32
+    np.testing.assert_allclose(X[:, :2].mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(X[:, :2].std(axis=0), 1, atol=1e-6)
+    assert encoding.scale["seconds"][0] and not encoding.scale["share"][0]  # the first one alone is skewed
+    new = {name: values[:1] for name, values in columns.items()} | {"month": np.array(["Dec"])}
+    assert (encoding(new)[0, 2:] == 0).all() and (X[:, 2:].sum(axis=1) == 1).all()
+    assert maps.Encoding(columns, plain=True)(columns)[0, 0] == np.float32(columns["seconds"][0])
+    with pytest.raises(InputError, match="the table has no column share"):
+        encoding({"seconds": columns["seconds"], "month": columns["month"]})
+    with pytest.raises(InputError, match="all columns of the table are constant"):
+        maps.Encoding({"always": np.ones(5)})
+
+
+def test_centred_rows_have_one_scale_and_a_way_back(rng):
+    X, more = 5 + rng.random((40, 3)), rng.random((7, 3))
+    Z, z, back = maps.centred(X, more)
+    assert Z.var(axis=0).sum() == pytest.approx(50, rel=1e-5) and abs(Z.mean(axis=0)).max() < 1e-4
+    np.testing.assert_allclose(back(z), more, atol=1e-5)
+    with pytest.raises(InputError, match="all rows of X are the same"):
+        maps.centred(np.ones((4, 2)))

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 import minae
-from minae import ExtractiveAutoencoder, InputError, LanguageModel, cli, data, enumerated
+from minae import AbstractiveAutoencoder, ExtractiveAutoencoder, InputError, LanguageModel, cli, data, enumerated
 from minae.chapters.classical import BothSides, NGram
 from minae.data import Preprocessing, Vocabulary
 from minae.data.text import END, HIDDEN, UNKNOWN, has, split
+from minae.layers import Mode
 from minae.models.language import next_token
+from minae.training import Adam
 
 LINES = ["the cat sat", "the dog sat on the mat", "a cat, a dog", "don't sit on the cat"]
 
@@ -259,3 +261,119 @@ def test_what_the_pointer_chooses(rng):
         model.summaries(X)
     model.preprocessing = Preprocessing(vocabulary=Vocabulary.of(LINES, size=12))
     assert all(len(line.split()) == 2 for line in model.summaries(X))
+
+
+# ---- a code that is written
+
+
+def writer(**options):
+    given = dict(vocabulary=5, k=2, width=4, seed=1, dtype="float64", backend="numpy") | options
+    model = AbstractiveAutoencoder(**given)
+    model.parameters.flat[...] += 0.5 * np.random.default_rng(0).standard_normal(model.parameters.flat.shape)
+    return model
+
+
+TEXT = np.array([[3, 4, 3, 2], [4, 2, 0, 0]], np.int32), np.array([4, 2], np.int32)
+CODES = np.array(list(itertools.product(range(5), repeat=2)), np.int32)
+
+
+def test_a_pointer_generator_has_a_probability_and_draws_from_it():
+    """Over all codes of two words p adds up to 1; drawn words have the frequencies that p says."""
+    x, length = TEXT
+    w, mode = writer().w, Mode(length=length)
+    log_p, _ = w.forward(x, np.tile(CODES, (2, 1, 1)), mode)  # (2, 25, 2)
+    p = np.exp(log_p.sum(axis=2))
+    np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-12)
+    first = np.exp(log_p[:, ::5, 0])  # of the five words at the first place
+    grid = (np.arange(200) + 0.5) / 200
+    u = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(1, -1, 1, 2).repeat(2, axis=0)
+    y = w.draw(x, u, mode)[:, :, 0]
+    drawn = np.array([np.bincount(row, minlength=5) for row in y]) / len(grid) ** 2
+    np.testing.assert_allclose(drawn, first, atol=0.01)
+    assert (first.argmax(axis=1) == w.write(x, 1, mode)[:, 0, 0]).all()
+    alone, _ = w.forward(x[1:, :2], CODES[None], Mode())  # a text without its padding
+    np.testing.assert_allclose(alone[0], log_p[1], atol=1e-12)
+    without = w.forward(x, np.tile(CODES, (2, 1, 1)), Mode())[0]
+    assert abs(without[1] - log_p[1]).max() > 1e-3  # the negative control: padding that is read
+
+
+def test_the_writer_s_estimate_is_exact_on_average():
+    """Over all pairs of codes: the gradient of Σ_y q(y) L(y) by the writer. Half is left where a draw is in its own
+    baseline."""
+    model, (x, length) = writer(), (a[:1] for a in TEXT)
+    u, of_w = np.zeros((1, 2, 2, 2)), np.zeros(0)
+    of_w = np.concatenate([
+        np.full(view.size, name in model.w.names)
+        for name, view in model.parameters.views(model.parameters.flat).items()
+    ])  # fmt: skip
+    codes = np.array([code for code in CODES if code[0] or not code[1]])  # behind ‹end› stands ‹end›
+
+    def page(i, j, scale=1.0):
+        y = codes[[i, j]][None]
+        A = None if scale == 1 else scale * np.array([[L[i] - L[j], L[j] - L[i]]])
+        cost = model.cost_and_grad(x, length, u=u, y=y, A=A)
+        return float(cost["L"]), model.parameters.grad * of_w
+
+    def log_q():
+        each = model.w.forward(x, codes[None], Mode(length=length))[0][0]
+        return each[:, 0] + np.where(codes[:, 0] == END, 0, each[:, 1])
+
+    def expected(t):
+        model.parameters.flat[...] = theta + t * v
+        q = np.exp(log_q())
+        model.parameters.flat[...] = theta
+        return q @ L
+
+    model.weights["L"] = 0.0  # R's own gradient aside, which the mask takes away as well
+    L = np.zeros(len(codes))
+    L = np.array([page(i, i)[0] for i in range(len(codes))])
+    q, theta = np.exp(log_q()), model.parameters.flat.copy()
+    assert q.sum() == pytest.approx(1)
+    v = np.random.default_rng(2).standard_normal(len(theta)) * of_w
+    v /= np.linalg.norm(v)
+    mean = biased = 0.0
+    for i, j in itertools.product(range(len(codes)), repeat=2):
+        mean = mean + q[i] * q[j] * page(i, j)[1]
+        biased = biased + q[i] * q[j] * page(i, j, 0.5)[1]
+    difference = (expected(1e-4) - expected(-1e-4)) / 2e-4
+    assert mean @ v == pytest.approx(difference, rel=1e-6)
+    np.testing.assert_allclose(biased, mean / 2, atol=1e-12)
+
+
+def test_what_stands_behind_the_end_of_a_code_does_not_count(rng):
+    model = writer(readable=0.3, vocabulary=12, k=4)
+    x, length = TEXT
+    human, words = np.array([[5, 6, 0], [7, 0, 0]], np.int32), np.array([3, 2], np.int32)
+    ended = rng.integers(3, 12, (2, 2, 4)).astype(np.int32)
+    ended[:, :, 1] = END
+    other = ended.copy()
+    other[:, :, 2:] = 5
+    given = x, length, human, words, np.zeros((2, 2, 4, 2))
+    for turn in ("G", "D"):
+        costs, gradients = [], []
+        for y in (ended, other):
+            costs.append(model.cost_and_grad(*given, y, turn=turn))
+            gradients.append(model.parameters.grad.copy())
+        assert float(costs[0]) == pytest.approx(float(costs[1]), abs=1e-12)
+        np.testing.assert_allclose(*gradients, atol=1e-12)
+    other[:, :, 0] = 6  # the negative control: a word before it
+    assert float(model.cost_and_grad(*given, other, turn="D")) != float(costs[0])
+
+
+def test_a_writer_learns_to_copy_the_first_words(rng):
+    """Texts are random, so the words can only be copied by their place; and their reader gives them back."""
+    X = [np.append(rng.permutation(np.arange(3, 23))[:6], END).astype(np.int32) for _ in range(512)]
+    given = dict(vocabulary=23, k=4, width=32, seed=0, backend="numpy")
+    model = AbstractiveAutoencoder(**given, choice="first")
+    lead = np.array([[*row[:3], END] for row in X])
+    assert (model.encode(X) == lead).all()
+    other = AbstractiveAutoencoder(**given)
+    model.fit(X, epochs=40, batch_size=64, optimizer=Adam(1e-2), seed=0, progress=False)
+    other.restore({name: np.array(array) for name, array in model.tensors().items()})
+    assert (other.encode(X)[:, :3] == lead[:, :3]).mean() > 0.9
+    told = other.decode(other.encode(X), most=7)
+    assert (told[:, :3] == lead[:, :3]).mean() > 0.7
+    with pytest.raises(InputError, match="has no vocabulary"):
+        other.summaries(X)
+    with pytest.raises(InputError, match="set one only"):
+        AbstractiveAutoencoder(choice="first", readable=1.0)

@@ -91,9 +91,12 @@ STEPS = [
     ("deep_svdd", dict()),
     ("language", dict(vocabulary=30, most=20, width=8, heads=2)),
     ("language", dict(vocabulary=30, most=20, width=8, body="gru", task="causal")),
+    ("byte_classifier", dict(sizes=(64, 8))),
+    ("byte_denoising", dict(sizes=(64, 8, 3))),
     ("extractive", dict(vocabulary=30, most=20, width=8)),
     ("tabular", dict(categories=(5, 3), width=4)),
     ("tabular_autoencoder", dict(categories=(5, 3), width=4)),
+    ("abstractive", dict(vocabulary=30, k=4, width=8)),
     ("slow_feature", dict()),
     ("total_correlation", dict(sizes=(784, 30, 2), rows=10_000)),
     ("classifier", dict()),
@@ -110,11 +113,11 @@ STEPS = [
 def waits(name, options, steps, device_data):
     """How often an epoch of so many steps would have to wait for a GPU."""
     rng, sizes = np.random.default_rng(0), (20, 15, 10)[: len(options.get("sizes", range(3)))]
-    sizes = {"sizes": sizes} if "sizes" in of(get_model(name)) else {}
+    sizes = {"sizes": sizes} if "sizes" in of(get_model(name)) and not name.startswith("byte") else {}
     model = get_model(name)(**options | sizes, backend="guard")
     X = rows_of(model, rng.uniform(size=(24, 20)).astype("float32"))
     others = beside(model, X)
-    X = lines(X) if reads_tokens(model) else X
+    X = lines(model, X) if reads_tokens(model) else X
     X = model.backend.from_numpy(X) if device_data and isinstance(X, np.ndarray) and not model.recordings else X
     X = sequences(X, model.bands) if model.recordings else X
     model.fit(X[:4], **{key: a[:4] for key, a in others.items()}, epochs=1, batch_size=4, progress=False)
@@ -139,16 +142,19 @@ def rows_of(model, X):
     return X
 
 
-def lines(X):
-    """For each row of X a line of 20 tokens, 3 to 29."""
-    return list(np.random.default_rng(0).integers(3, 30, (len(X), 20)).astype(np.int32))
+def lines(model, X):
+    """For each row of X a line of 20 tokens, 3 to 29, or a picture of as many bytes as the model reads."""
+    rng, field = np.random.default_rng(0), next(iter(model.fields.values()))
+    if not field.ragged:
+        return rng.integers(field.vocabulary, size=(len(X), *field.shape)).astype(np.int32)
+    return list(rng.integers(3, 30, (len(X), 20)).astype(np.int32))
 
 
 def beside(model, X):
     """The fields that a model has beside x, for the rows of X."""
     rows, rng = len(X), np.random.default_rng(1)
     if reads_tokens(model):
-        return {}
+        return {"y": np.arange(rows) % 10} if "y" in model.fields else {}
     if model.recordings:
         return {"other": sequences(X[::-1], model.bands)}
     y = np.arange(rows) % 10 if hasattr(model, "classes") else rng.standard_normal((rows, model.sizes[-1]))
@@ -174,7 +180,7 @@ def steps_of(name, options, optimizer="adam"):
     X = rng.uniform(size=(600, 784)).astype(options.get("dtype", "float32"))
     sizes = {"sizes": (784, 100, 60)} if "sizes" in of(get_model(name)) else {}
     model, optimizer = get_model(name)(**sizes | options), OPTIMIZERS[optimizer]()
-    X = sequences(X[:, :100], model.bands) if model.recordings else lines(X) if reads_tokens(model) else X
+    X = sequences(X[:, :100], model.bands) if model.recordings else lines(model, X) if reads_tokens(model) else X
     X = rows_of(model, X)
     others = beside(model, np.reshape(X, (len(X), -1)))
     batches, order, inferred = model.batches(X, inputs=others), rng.integers(600, size=3000), {}
@@ -221,7 +227,7 @@ def test_a_steady_state_step_allocates_no_array(name, options, optimizer):
 @pytest.mark.slow
 @pytest.mark.parametrize("name, options", STEPS[4:])
 def test_no_model_allocates_what_grows_with_the_batch(name, options):
-    if name in ("language", "extractive"):
+    if name in ("language", "extractive", "abstractive"):
         pytest.xfail("TokenLoss allocates 12 bytes a token, and what the reader of `extractive` counts 4 kB a row")
     step = steps_of(name, options)
     rows = 100 if name == "total_correlation" else 1000  # its arrays (B, B, m) lie in the arena, too

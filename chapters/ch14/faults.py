@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minae import (
+    ByteDenoising,
     ContractiveAutoencoder,
     CycleConsistent,
     DiffusionModel,
@@ -27,9 +28,9 @@ from minae import (
 from minae.chapters.ch14 import safeguards as tests
 from minae.chapters.ch14.safeguards import tiny
 from minae.contraction import Contraction
-from minae.layers import GRU, Affine, Attention, Cells, Flatten, InstanceNorm, Reshape
+from minae.layers import GRU, Affine, Attention, Embedding, Flatten, InstanceNorm, Reshape
 from minae.losses import Gaussian, Loss, TokenLoss
-from minae.networks import Network, mirrored
+from minae.networks import Branches, Network, mirrored
 from minae.penalties import KLSparsity, Laplace, skipped_at_0
 from minae.training import SGD
 
@@ -408,30 +409,43 @@ class Outside(LanguageModel):
         return nets
 
 
-class Assigned(Cells):
-    """dE[t] = dy: of the places that name one row of E, the last alone counts."""
-
-    def backward(self, dy, tokens, need_dx=True, need_dW=True):
-        if need_dW:
-            C = len(self.categories)
-            self.dE.array[tokens] = dy[:, : C * self.n].reshape(len(dy), C, self.n)
-
-
-class Assigns(TabularClassifier):
-    """Its rows of a table are embedded by that."""
-
-    def networks(self):
-        nets = super().networks()
-        nets["f"].layers[0].__class__ = Assigned
-        return nets
-
-
 class KeepsTheUnseen(TabularClassifier):
     """No category is replaced by the unseen one, whose row of E keeps its first values."""
 
     def networks(self):
         nets = super().networks()
         nets["f"].layers[0].unseen = 0.0
+        return nets
+
+
+class SlicesExchanged(Branches):
+    """Backward, the last two branches have each other's channels of dy. They are as many, so no shape tells."""
+
+    def backward(self, dy, caches, need_dx=True, need_dW=True):
+        rightly, (*first, a, b) = self.slices, self.slices
+        self.slices = [*first, b, a]
+        dx = super().backward(dy, caches, need_dx, need_dW)
+        self.slices = rightly
+        return dx
+
+
+class AssignedTable(Embedding):
+    """dE[tokens] = dy, where places that name one row have to be added up: the last of them is all that is left."""
+
+    def backward(self, dy, tokens, need_dx=True, need_dW=True):
+        if need_dW:
+            self.dE.array[tokens] = dy
+
+
+class OfBytes(ByteDenoising):
+    """Its first layers are of other classes.     others: class -> the one in its place"""
+
+    others = {}
+
+    def networks(self):
+        nets = super().networks()
+        for layer in nets["f"].layers:
+            layer.__class__ = self.others.get(type(layer), type(layer))
         return nets
 
 
@@ -515,6 +529,11 @@ def _reinforced(Model):
     return tiny(Model, sizes=(7, 3), estimator="reinforce", draws=2)
 
 
+def _bytes(**others):
+    kind = type("Mutant", (OfBytes,), {"others": {kind: other for kind, other in others.values()}})
+    return tiny(kind, sizes=(64, 8, 3), width=2, activation="tanh")
+
+
 def at_random(shape):
     return np.random.default_rng(0).standard_normal(shape)
 
@@ -540,6 +559,7 @@ FAMILIES = {
     "instance normalisation": _family(_deep(Normed), {"3": tests.alone}),
     "discrete": _family(_reinforced(DiscreteAutoencoder), {"2": tests.estimate}),
     "tabular": _family(_tabular(TabularClassifier), {"3": tests.the_unseen_learns}),
+    "files as pictures": _family(_bytes(), {}),
     "language, attention": _family(
         _language(LanguageModel), {"3": lambda make: tests.padding_is_free(make) or tests.future_is_hidden(make)}
     ),
@@ -566,8 +586,10 @@ FAULTS = [
           "instance normalisation", _deep(_normed(WithoutItsMean))),
     Fault("GRU's bias: inside r forward, outside backward", "several GRUs by hand", "1",
           "language, GRU", _language(Outside, body="gru")),
-    Fault("rows of an embedding assigned, not added", "every student's first embedding", "1",
-          "tabular", _tabular(Assigns)),
+    Fault("channels of two branches exchanged backward", "a student's first Inception", "1",
+          "files as pictures", _bytes(branches=(Branches, SlicesExchanged))),
+    Fault("rows of a table assigned, not added", "several embeddings by hand", "1",
+          "files as pictures", _bytes(table=(Embedding, AssignedTable))),
     Fault("contraction is ‖Σ ∇h_j‖², not Σ ‖∇h_j‖²", "an R package", "1 Jf",
           "contractive", _contractive(ContractionOfTheSum)),
     Fault("noise is scaled by e^log_var", "two VAEs from scratch", "2",

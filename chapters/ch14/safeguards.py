@@ -20,6 +20,7 @@ from minae.training import SGD, Adam
 LAYERS = {"1": "differences", "1 Jf": "Jacobian", "2": "Monte Carlo", "3": "effects", "control": "reversed"}
 _rng = np.random.default_rng(0)
 LINES = [np.array(line, np.int32) for line in ([3, 5, 4, 0], [6, 3, 0], [5, 4, 3, 6, 0], [4, 0])]  # of tokens
+PICTURES = np.random.default_rng(0).integers(256, size=(4, 8, 8))  # of bytes
 X = ops.phi(_rng.standard_normal((64, 2)) @ (2 * _rng.standard_normal((2, 7))), "sigmoid")  # a surface in 7 dimensions
 
 TABLE = np.hstack([X[:, :5], np.arange(64)[:, None] % 3, np.arange(64)[:, None] % 2])  # two categories in the end
@@ -37,9 +38,11 @@ def tiny(Model, sizes=(7, 5), **options):
 
 
 def data_of(model, rows=4):
-    """The first rows of X, of the lines where a model reads tokens, or of a table with categories."""
+    """The first rows of X, of the lines or pictures where a model reads tokens, or of a table with categories."""
     field = next(iter(model.fields.values()))
-    return (LINES if isinstance(field, Tokens) else TABLE if isinstance(field, Row) else X)[:rows]
+    if isinstance(field, Tokens):
+        return (LINES if field.ragged else PICTURES)[:rows]
+    return (TABLE if isinstance(field, Row) else X)[:rows]
 
 
 def reports(model, rows=4, **settings):

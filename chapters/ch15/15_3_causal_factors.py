@@ -223,16 +223,16 @@ causes = {
     "salient": ((amounts[:, 0] > 0).astype(int), (amounts_test[:, 0] > 0).astype(int)),
     "four pixels": (left[place], left[place_test]),
 }
-epochs, batch = section.pick(5, 40, 60), 100
+epochs, batch = section.pick(5, 40, 16), 100  # 3200 steps, but for --quick
 autoencoders = {}
-for k in (8, 10):
+for k, times in ((8, 1), (10, 1), (10, 4)):
     model = UndercompleteAutoencoder(
         (256, 64, 64, k), activation="relu", code="identity", loss="gaussian", seed=section.seed, **on
     )
-    steps = epochs * -(-len(x) // batch)
+    steps = times * epochs * -(-len(x) // batch)
     optimizer = Adam(Cosine(2e-3, steps=steps))
-    model.fit(x, epochs=epochs, batch_size=batch, optimizer=optimizer, seed=section.seed)
-    autoencoders[f"autoencoder, k = {k}"] = model
+    model.fit(x, epochs=times * epochs, batch_size=batch, optimizer=optimizer, seed=section.seed)
+    autoencoders[f"autoencoder, k = {k}" + f", {times} × steps" * (times > 1)] = model
 
 
 def probe(h, y, h_test, y_test, seed):
@@ -325,17 +325,19 @@ section.figure(
     plots.images(rows | {"r, PCA, k = 20": PCA(x, 20).reconstruct(x_test)}, "The lost ball", shape=(16, 16)),
     "lost",
     caption="Pictures with a ball (the dark square), and their reconstructions. The background is there, and the ball "
-    "is not: it is too few pixels for the squared error. Twenty principal components leave a pale trace of some.",
-    alt="Four rows of twelve small pictures. In the first row each has a dark spot, in the rows below there is none "
-    "or a pale one.",
+    "is not: it is too few pixels for the squared error. An autoencoder that was trained four times as long has some "
+    "balls, and so have twenty principal components.",
+    alt="Five rows of twelve small pictures. In the first row each has a dark spot. The second and third row have "
+    "none, and the fourth and fifth have a few.",
 )
 
 
 # %% [markdown]
-# What do we see at default size? Neither autoencoder keeps one ball. Ten principal components keep 6% of them, and
-# their squared error is even a little smaller, 1.20 against 1.24. So this autoencoder is not the best one that its
-# layers allow, but the balls are lost either way. Twenty components keep 37% of them: a linear code that holds all
-# balls needs one direction for each place.
+# What do we see at default size? Neither autoencoder keeps one ball in 3200 steps. Ten principal components keep 6% of
+# them, and their squared error is even a little smaller, 1.20 against 1.24. So this autoencoder is not the best one
+# that its layers allow. Trained four times as long it has an error of 1.14, and 9% of the balls: it begins to use the
+# room that it has. A detail of four pixels is not out of reach for the squared error. It pays little, so it comes last.
+# Twenty components keep 37% of the balls: a linear code that holds all of them needs one direction for each place.
 #
 # ## An adversary keeps it     (figure 15.6)
 # What if the error is not fixed but learned? A generator g gets c, the three amounts of a smaller background, and noise

@@ -329,6 +329,52 @@ class Layers:
 
 
 @dataclass(frozen=True)
+class Page:
+    """J and ∂J/∂θ of a model that reads sequences, all of one length. Its costs are J and the norm of ∂J/∂θ."""
+
+    name: str
+    kind: str  # the class of minae's model
+    options: dict[str, Any]
+    inputs: Callable  # (rng, batch, steps) -> the arrays of a batch by the names of their fields
+    module: str  # of `torch_side`: the same in PyTorch
+    batch: int = 64
+    steps: int = 32
+    first, generic, variants, products = 1, {}, (), ()
+    torch_forms = ("eager", "compiled")
+
+    def small(self):
+        return replace(self, name=f"{self.name}.small", batch=4)
+
+    def model(self, backend: str | None = None) -> Model:
+        return getattr(minae, self.kind)(seed=SEED, backend=backend, **self.options)
+
+    def prepare(self, env: Env) -> None:
+        model, given = self.model("numpy"), self.inputs(np.random.default_rng(SEED), self.batch, self.steps)
+        env.save(self.name, given | {f"theta {name}": model.parameters[name] for name in model.parameters})
+
+    def minae(self, env: Env) -> Contestant:
+        model, data = self.model(env.backend), env.load(self.name)
+        given = {key: array for key, array in data.items() if not key.startswith("theta ")}
+        first, *others = given
+        index = np.arange(len(given[first]))
+        batches = model.batches(list(given[first]), None, {key: list(given[key]) for key in others})
+
+        def step():
+            with model.arena:
+                return model.cost_and_grad(**batches.take(index))
+
+        def read(cost):
+            return [float(cost), float((model.parameters.grad**2).sum()) ** 0.5]
+
+        return Contestant(step, read, model.backend.synchronize)
+
+    def torch(self, env: Env, form: str) -> Contestant:
+        from minae.bench import torch_side
+
+        return torch_side.page(self, env, form)
+
+
+@dataclass(frozen=True)
 class Inference:
     """The codes of whitened patches by FISTA, as many steps as it takes for a duality gap of 1e-4 in every row. Its
     cost is the mean E."""

@@ -18,6 +18,8 @@ OPERATIONS = {
     "attention": 1.2,
     "adversarial": 0.9,
     "vector-quantised": 1.2,
+    "speech": 1.2,
+    "sequence-to-sequence": 1.2,
 }  # own bars
 GRADIENT = 0.333  # forward and backward alone
 MEAN, WORST, MEMORY, OPERATION_MEMORY, GENERIC_MEMORY = 0.7, 1.0, 0.6, 1.0, 0.5

@@ -290,6 +290,99 @@ def layers(workload, env, form):
     return Contestant(step, read, _synchronize(env))
 
 
+def _gru(theta, names, back=()):
+    """A GRU of minae's parameters, in both directions where `back` names those of the way back."""
+    W, U = (theta[name] for name in names[:2])
+    layer = torch.nn.GRU(len(W), len(U), batch_first=True, bidirectional=bool(back))
+    ways = {"": names, "_reverse": back}
+    with torch.no_grad():
+        for way, own in ways.items():
+            for name, its in zip(own, ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"), strict=bool(own)):
+                getattr(layer, its + way).copy_(torch.from_numpy(theta[name].T))
+    return layer
+
+
+class PointerGenerator(torch.nn.Module):
+    """log p of the tokens y, read from x; see `minae.layers.pointer`."""
+
+    def __init__(self, theta, k):
+        super().__init__()
+        self.E, self.c = (torch.nn.Parameter(torch.from_numpy(theta[name + k])) for name in "Ec")
+        there, back, writes = ([f"{letter}{k}{of}" for letter in "WUbu"] for of in ("", "r", "y"))
+        self.reads, self.writes = _gru(theta, there, back), _gru(theta, writes)
+        self.query, self.out = _linear(theta["Q" + k], theta["q" + k]), _linear(theta["O" + k], theta["o" + k])
+        self.copies = _linear(theta["v" + k], theta["d" + k])
+
+    def forward(self, x, y):
+        H, _ = self.reads(F.embedding(x, self.E))
+        before = F.embedding(F.pad(y[:, :-1], (1, 0)), self.E)
+        z, _ = self.writes(before, H.mean(1)[None])
+        alpha = (self.query(z) @ H.transpose(1, 2) / z.shape[2] ** 0.5).softmax(2)
+        o = self.out(torch.cat([z, alpha @ H], 2)).tanh()
+        log_pi = F.log_softmax(F.linear(o, self.E, self.c), 2).gather(2, y[:, :, None])[:, :, 0]
+        kappa = (alpha * (x[:, None] == y[:, :, None])).sum(2)
+        gamma = self.copies(o).sigmoid()[:, :, 0]
+        return ((1 - gamma) * log_pi.exp() + gamma * kappa).log()
+
+
+class written(torch.nn.Module):
+    """The first k − 1 words of x and ‹end›, written from x, and x told from them."""
+
+    def __init__(self, theta, options):
+        super().__init__()
+        self.w, self.R, self.k = PointerGenerator(theta, "w"), PointerGenerator(theta, "R"), options["k"]
+
+    def forward(self, x):
+        y = F.pad(x[:, : self.k - 1], (0, 1))
+        return -self.R(y, x).mean() - self.w(x, y).sum(1).mean()
+
+
+class voice(torch.nn.Module):
+    """Content with instance normalisation, speaker, and a decoder with two AdaIN; see `minae.models.voice`."""
+
+    def __init__(self, theta, options):
+        super().__init__()
+        around = 2
+        for k in ("W1", "W2", "E1", "V1", "V2", "V3"):
+            W = theta[k].reshape(2 * around + 1, -1, theta[k].shape[1])  # frames, channels in, channels out
+            layer = torch.nn.Conv1d(W.shape[1], W.shape[2], len(W), padding=around)
+            with torch.no_grad():
+                layer.weight.copy_(torch.from_numpy(W.transpose(2, 1, 0)))
+                layer.bias.copy_(torch.from_numpy(theta[k.lower()]))
+            self.add_module(k, layer)
+        self.E2, self.S = _linear(theta["E2"], theta["e2"]), _linear(theta["S"], theta["s"])
+
+    def forward(self, x):
+        a = x.transpose(1, 2)  # (B, n, T), as PyTorch has it
+        c = F.instance_norm(self.W2(F.instance_norm(self.W1(a)).relu()))
+        v = self.E2(self.E1(a).relu().mean(2))
+        G1, b1, G2, b2 = (style[:, :, None] for style in self.S(v).chunk(4, 1))
+        r = F.instance_norm(self.V1(c)) * (1 + G1) + b1
+        r = F.instance_norm(self.V2(r.relu())) * (1 + G2) + b2
+        return 0.5 * (self.V3(r.relu()) - a).square().sum() / len(x)
+
+
+def page(workload, env, form):
+    device, data = _device(env), env.load(workload.name)
+    theta = {key.removeprefix("theta "): array for key, array in data.items() if key.startswith("theta ")}
+    net = globals()[workload.module](theta, workload.options).to(device)
+    given = [torch.from_numpy(array).to(device) for key, array in data.items() if not key.startswith("theta ")]
+    given = [array.long() if array.dtype == torch.int32 else array for array in given]
+    J, parameters = _compiled(net, form), list(net.parameters())
+
+    def step():
+        for parameter in parameters:
+            parameter.grad = None
+        L = J(*given)
+        L.backward()
+        return L
+
+    def read(L):
+        return [float(L.detach()), sum(float(p.grad.square().sum()) for p in parameters) ** 0.5]
+
+    return Contestant(step, read, _synchronize(env))
+
+
 def inference(workload, env, form):
     """FISTA with the restart of `minae.inference`, the same constant and the same number of steps."""
     device, data = _device(env), env.load(workload.name)

@@ -7,12 +7,15 @@ x -> h, h -> s and L(s, x). Names of arguments beside x are those of minae's con
 
 import itertools
 
+import numpy as np
+
 from minae.bench.contestant import BETA, CODES, LAM, LEVEL, RHO, ROWS, K
 from minae.bench.kinds import (
     Adversarial,
     ConvolutionalTraining,
     Inference,
     Layers,
+    Page,
     Pretraining,
     Search,
     Training,
@@ -135,6 +138,23 @@ def block_products(w):
     return [*dense(*layers)(w.batch * w.steps), ("nt", w.batch * w.steps, 3 * n, n, 0)]  # and ∂J/∂x at the first
 
 
+# ---- pages of models over sequences
+
+
+def frames(rng, B, T):
+    """Log-mel frames of recordings."""
+    return {"x": rng.standard_normal((B, T, 32), dtype=np.float32)}
+
+
+def words(rng, B, T):
+    """Texts; half of their words are frequent ones."""
+    return {
+        "x": np.where(rng.random((B, T)) < 0.5, rng.integers(3, 50, (B, T)), rng.integers(3, 2000, (B, T))).astype(
+            np.int32
+        )
+    }
+
+
 # ---- the workloads
 
 
@@ -236,6 +256,8 @@ _LIST = (
     Inference("inference", size=144, atoms=256, patches=1000),
     Layers("gru", gru, "gru", gru_products),
     Layers("attention", two_blocks, "blocks", block_products),
+    Page("speech", "VoiceAutoencoder", {}, frames, "voice", batch=32, steps=64),
+    Page("sequence-to-sequence", "AbstractiveAutoencoder", {"choice": "first", "k": 8}, words, "written", steps=24),
     Search("search", codes=1_000_000, queries=10, k=10),
 )
 WORKLOADS = {workload.name: workload for workload in _LIST}

@@ -15,10 +15,12 @@ from minae.layers.convolution import (
 )
 from minae.layers.dense import Activation, Affine, Gain, Shrink
 from minae.layers.normalization import AdaIN, BatchNorm, InstanceNorm, LayerNorm
+from minae.layers.pointer import PointerGenerator
 from minae.layers.regularizing import Dropout, GradientReversal
 from minae.layers.sequence import GRU, LSTM, Bidirectional, Cells, Embedding, EndOfSequence, Positions, TimeMean, Times
 
 __all__ = ["EVAL", "GRU", "LSTM", "Activation", "AdaIN", "Affine", "Attention", "BatchNorm", "Bidirectional",
            "Cells", "ChannelsFirst", "ChannelsLast", "Convolution", "Dropout", "Embedding", "EndOfSequence", "Flatten",
            "Gain", "GradientReversal", "InstanceNorm", "Layer", "LayerNorm", "MaxPool", "MeanPool", "Mode",
-           "Positions", "Reshape", "Shrink", "TimeMean", "Times", "UpConvolution", "UpSample"]  # fmt: skip
+           "PointerGenerator", "Positions", "Reshape", "Shrink", "TimeMean", "Times", "UpConvolution",
+           "UpSample"]  # fmt: skip

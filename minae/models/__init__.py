@@ -28,7 +28,9 @@ def exports() -> dict[str, Any]:
     """What `minae` exports of this folder, by name: the classes, and the functions of stacked.py."""
     stacked = importlib.import_module(f"{__name__}.stacked")
     classes = {model.__name__: model for model in registry().values()}
-    return classes | {name: getattr(stacked, name) for name in ("pretrain", "copy_encoder", "widen_sigmoids")}
+    return classes | {
+        name: getattr(stacked, name) for name in ("pretrain", "copy_encoder", "copy_shared", "widen_sigmoids")
+    }
 
 
 @door(path=File())

@@ -92,6 +92,24 @@ def copy_encoder(source: Model, target: Model) -> None:
         copy_parameters(target, q.names, source, p.names)
 
 
+@door(source=MODEL, target=MODEL)
+def copy_shared(source: Model, target: Model) -> list[str]:
+    """Give the layers of `target`'s encoder what layers of the same names have in `source`'s: parameters, and what a
+    normalisation keeps beside them. Returns the names. Raises InputError where there are none, or shapes differ."""
+    shared = [name for name in target.f.names if name in source.f.names]
+    kept = [name for name in target.f.state() if name in source.f.state()]
+    if not shared:
+        raise InputError(f"the encoders of {source.name} and {target.name} share no layer: build them of like parts")
+    for name in shared:
+        one, other = source.parameters[name].shape, target.parameters[name].shape
+        if one != other:
+            raise InputError(f"{name} of the source has shape {one}, the target's {other}: build them alike")
+    copy_parameters(target, shared, source, shared)
+    for name in kept:
+        target.state[name][...] = target.backend.from_numpy(source.backend.to_numpy(source.state[name]))
+    return shared
+
+
 @door(model=MODEL)
 def widen_sigmoids(model: Model) -> Model:
     r"""Multiply each W that a sigmoid follows by 4, in a model that is not trained yet. Returns the model.

@@ -18,7 +18,7 @@ def attention(q, k, v, mask, out, arena):
     Between them, row i of A is a softmax, whose normaliser has every S_ij in it:
         ∂A_ij/∂S_ik = A_ij ([j = k] − A_ik)
         dS_ik = Σ_j dA_ij A_ij ([j = k] − A_ik) = A_ik (dA_ik − Σ_j dA_ij A_ij)
-    Where the mask is −∞, A_ik = 0, and so is dS_ik, exactly.
+    Where the mask is −∞, A_ik = 0, and so is dS_ik, exactly. What reads A itself adds to dA.
     """
     matmul = namespace(q).matmul
     A = matmul(q, k.transpose(0, 1, 3, 2), out=arena.empty(*q.shape[:3], k.shape[2]))
@@ -26,11 +26,14 @@ def attention(q, k, v, mask, out, arena):
     return matmul(A, v, out=out), A
 
 
-def attention_backward(do, q, k, v, A, dq, dk, dv, arena):
-    """dV = Aᵀ dO;  dS = A ⊙ (dO Vᵀ − Σ_j dA_ij A_ij);  dQ = dS K/√d;  dK = dSᵀ Q/√d, written to dq, dk and dv"""
+def attention_backward(do, q, k, v, A, dq, dk, dv, arena, dA=None):
+    """dV = Aᵀ dO;  dS = A ⊙ (dO Vᵀ − Σ_j dA_ij A_ij);  dQ = dS K/√d;  dK = dSᵀ Q/√d, written to dq, dk and dv. dA:
+    what else reads A sends this, and it is added to dO Vᵀ"""
     matmul = namespace(q).matmul
     matmul(A.transpose(0, 1, 3, 2), do, out=dv)
     dS = matmul(do, v.transpose(0, 1, 3, 2), out=arena.empty(*A.shape))
+    if dA is not None:
+        dS += dA
     kernels.softmax.backward(dS, A, 1 / math.sqrt(q.shape[3]))
     matmul(dS, k, out=dq)
     matmul(dS.transpose(0, 1, 3, 2), q, out=dk)
