@@ -25,7 +25,7 @@ from minae import (
 from minae.backend import Backend
 from minae.checks import Layers, kinds
 from minae.data.batches import Batches
-from minae.effects import EFFECTS, SIGMAS, check_case
+from minae.effects import EFFECTS, SIGMAS, case, check_case
 from minae.fields import Real
 from minae.layers import Activation, Affine, Dropout, Layer
 from minae.losses import Bernoulli, Gaussian
@@ -50,7 +50,7 @@ def test_every_model(kind, name):
     assert report, f"\n{report}"
     found = {row.effect for row in report.rows}
     assert found >= {"epochs", "resume", "constants", "evaluation", "copies", "frozen"}
-    assert ("turns" in found) is bool(kind.turns)
+    assert ("turns" in found) is bool(case(kind, name, "numpy")[1].turns)
 
 
 @pytest.mark.slow

@@ -51,9 +51,9 @@ class AbstractiveAutoencoder(Model):
     readable = Number(0.0, "λ, the weight of what the discriminator says of a draw; 0 for none", low=0)
     laws = {"u": "uniform"}
     cases = {
-        "": dict(vocabulary=9, k=3, width=4, draws=2),
-        "discriminator": dict(vocabulary=9, k=3, width=4, draws=3, readable=0.5),
-        "the first words": dict(vocabulary=9, k=3, width=4, choice="first"),
+        "": dict(vocabulary=5, k=2, width=2, draws=2),
+        "discriminator": dict(vocabulary=5, k=2, width=2, draws=3, readable=0.5),
+        "the first words": dict(vocabulary=5, k=2, width=2, choice="first"),
     }
 
     def settle(self):
@@ -76,7 +76,7 @@ class AbstractiveAutoencoder(Model):
     def build(self):
         if not self.readable:
             self.weights["L_D"] = 0.0
-        self.game = Game("non_saturating", self.arena, self.weights | {"L_G": 1.0})
+        self.game = Game("non_saturating", self.arena, self.weights)
 
     def constants(self, rng, x, x_length, **human):
         if self.choice == "first":
