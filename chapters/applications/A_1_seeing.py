@@ -15,9 +15,9 @@ families of methods for it.
     an autoencoder       h = f(x), with a decoder g that brings back r = g(h): a code of two numbers
     t-SNE and UMAP       no f at all: each row has a place of its own, and places are moved until neighbours agree
 
-A map of seven hundred dimensions in two must lie somewhere. The question is where, and whether one notices. This
-section draws maps of digits, faces and a table by seven methods, measures what each keeps, and then shows what is read
-off such maps although it is not there: sizes, distances and groups.
+A map of seven hundred dimensions in two must be wrong somewhere. The question is where it is wrong, and whether one
+notices. This section draws maps of digits, faces and a table by seven methods and measures what each keeps. Then it
+shows what is read off such maps although it is not there: sizes, distances and groups.
 
 The measures are in minae/metrics/clustering.py (`neighbours`, `distances_kept`, `moved`), the models in
 minae/models/undercomplete.py, variational.py, contractive.py and sparse.py, and the other methods in
@@ -70,12 +70,14 @@ if not with_umap:
 #
 #     trustworthiness = 1 − 2/(M k (2 n − 3 k + 1)) Σ_i Σ_{j intrudes on i} (rank(i, j) − k)
 #
-# where rank(i, j) is the place of j among the neighbours of i in the data. The factor makes it 0 for the worst map, and
-# a random one has ½. *Kept* is simpler: the share of the k neighbours in the data that are neighbours in the map. It
-# is k/n for a random map.
+# The sum goes over M rows i, each of which has n other rows to choose neighbours from. rank(i, j) is the place of j
+# when these are sorted by their distance to i in the data, 1 for the nearest. The factor makes it 0 for the worst map,
+# and a random one has ½. Continuity is the same sum with data and map exchanged. *Kept* is simpler: the share of the k
+# neighbours in the data that are neighbours in the map. It is k/n for a random map.
 #
 # These three look at what is near. *Distances* looks at all pairs: the rank correlation of distances in the data with
-# distances in the map. A measure should be tried on maps whose worth is known, so we try a copy and a random map.
+# distances in the map. A measure should be tried on maps whose worth is known, so we try a copy and a random map. As a
+# third map we take two columns of five, and compare the trustworthiness with that of scikit-learn.
 
 # %%
 X = rng.standard_normal((300, 5))
@@ -90,25 +92,31 @@ section.claim("two axes of five: off scikit-learn's trustworthiness by", off, "<
 
 # %% [markdown]
 # ## Digits
-# Seven maps, all of the same rows. Four are autoencoders whose layers have 128 and 32 units on the way to the code. The
-# error is ½ ‖x − r‖² for all.
+# Seven maps, all of the same rows. Four are autoencoders. Each is trained with ½ ‖x − r‖² and, beside it, a term of its
+# own. All but the sparse one have layers of 128 and 32 units on the way to the code.
 #
-# All data are centred first, and multiplied by one number, so that the total variance Σ_j var x_j is 50, as that of
-# pixels of digits is. This changes no map of PCA or t-SNE. But a network whose inputs are all positive begins at one
-# end of its tanh, and with one scale one weight of a penalty suits all three data sets.
+# All data are centred first, and multiplied by one number, so that the total variance Σ_j var x_j is 50, which is about
+# that of the pixels of digits. PCA and t-SNE draw the same map with and without this, but for its size. The networks
+# need it: if all inputs are positive, a tanh begins at one of its ends. And with one scale one weight of a penalty
+# suits all data sets.
 #
 # - *plain*: nothing but the narrow code of two numbers (14.1);
 # - *variational*: its code is noisy, and has the prior N(0, I), which fills holes in the map (14.4);
 # - *contractive*: the code moves little when x moves (14.7);
 # - *sparse*: here a word of warning is due. Sparsity says that of many units few are on, and of two units it says next
-#   to nothing. So the sparse autoencoder keeps a code of 64 units, of which 5% are on, and its map is the two leading
-#   principal components of that code.
+#   to nothing. So the sparse autoencoder keeps a code of 64 units, whose means over the rows are pulled towards 5%
+#   (14.2.1), and its map is the two leading principal components of that code.
 #
-# t-SNE and UMAP have the settings of their libraries, which people have tried on many data sets. Both are given what
-# they ask for: they start from principal components, or from the graph's own.
+# t-SNE and UMAP have the settings of their libraries, which people have tried on many data sets. So t-SNE starts from
+# the two leading principal components, and UMAP from eigenvectors of its graph of neighbours.
 #
-# A third of the rows is held out. Who has an f can place them. PCA and the autoencoders have one. UMAP optimises places
-# for new rows with the old ones fixed. t-SNE, as scikit-learn has it, cannot.
+# Other rows are held out: at default size each method learns from 400 rows, and 300 are *new*. A method that has an f
+# can place them. PCA and the autoencoders have one. UMAP optimises places for new rows with the old ones fixed. t-SNE,
+# as scikit-learn has it, cannot place them.
+#
+# *Label* is measured with the nearest row in the plane: how often does it have the same label? For the rows that were
+# learned from, one half of them is judged by the other half. For new rows, the nearest is looked for among all rows
+# that were learned from. *Error* is the share of the variance of new rows that two numbers do not bring back.
 
 # %%
 rows, held_out, k = section.pick(150, 400, 2000), section.pick(100, 300, 1000), 10
@@ -225,8 +233,9 @@ section.figure(
     as_table(measured, f"Maps of {rows:,} digits"),
     "digits_measured",
     caption=f"What the maps keep of the {k} nearest neighbours, of the order of distances and of the labels, for the "
-    "rows that they learned from and for new rows; the share of the variance that two numbers do not bring back; and "
-    "the time. The best of a column is framed.",
+    "rows that they learned from and for new rows; the error, which is the share of the variance that two numbers do "
+    "not bring back; and the time. The best of a column is framed, and the darker a cell, the nearer it is to the "
+    "best. 'none' stands where a method cannot place new rows, or has no way back.",
     alt="A table of methods and measures. t-SNE or UMAP have the best of the neighbours and the labels. t-SNE has "
     "nothing for new rows.",
 )
@@ -243,25 +252,25 @@ section.guard("digits, new rows: the plain autoencoder's error over PCA's", gain
 # %% [markdown]
 # What do we see at default size? t-SNE and UMAP keep the most neighbours: 49% and 47% of ten, where the plain
 # autoencoder keeps 37%, the variational one 34% and PCA 19%. By chance it would be 2.5%. The label of the nearest row
-# in the plane is right in 71% with t-SNE, 62% with UMAP, 59% with the plain autoencoder and 34% with PCA. Who wants to
-# see which digits are alike should use t-SNE or UMAP.
+# in the plane is right in 71% with t-SNE, 62% with UMAP, 59% with the plain autoencoder and 34% with PCA. Two hundred
+# rows are judged, so each of these is known to three or four points. To see which digits are alike, use t-SNE or UMAP.
 #
 # The order of all distances is another matter. There the variational autoencoder is first (0.64), and UMAP is last
-# (0.32). And on new rows the picture changes. The plain autoencoder falls from a trustworthiness of 0.89 to 0.80: it
-# has learned its 400 rows by heart, to a degree. The variational one, whose code is noisy, falls less (0.87 to 0.83),
-# and UMAP, which places a new row among its neighbours, hardly falls at all (0.90 to 0.88). One often reads that an
-# encoder is the right thing for new rows. On so few rows UMAP is better. t-SNE has no number here.
+# (0.32). And on new rows the order changes. The plain autoencoder falls from a trustworthiness of 0.89 to 0.80: it has
+# learned its 400 rows by heart, to a degree. The variational one, whose code is noisy, falls less (0.87 to 0.83), and
+# UMAP, which places a new row among its neighbours, hardly falls at all (0.90 to 0.88). One often reads that an encoder
+# is the right thing for new rows. On so few rows UMAP is better. t-SNE has no number here.
 #
 # Two numbers bring back little of a digit. Of the variance of new rows PCA leaves 83% and the variational autoencoder
-# 78%. The sparse map is as bad as that of PCA, and this is not the fault of its code: the 64 units keep 74% of the
-# neighbours. Their plane of principal components keeps 18%. A code that spreads what it knows over many units is not
-# made to be looked at.
+# 78%. The sparse map keeps no more neighbours than that of PCA, 18%, and this is not the fault of its code: all 64
+# units together keep 74%. They are lost in the plane of two principal components. A code that spreads what it knows
+# over many units is not made to be looked at.
 
 # %% [markdown]
 # ## More rows, and another seed
-# An f has a further use: it can learn from more rows than the map shows. The time of a network depends on its steps,
-# and not on how many different rows they see. So we train the plain autoencoder on all the digits that we have, in the
-# same number of steps.
+# An f has a further use: it can learn from more rows than the map shows. The time that a network takes depends on the
+# number of its steps, and not on how many different rows it sees in them. So we train the plain autoencoder on all the
+# digits that we have, in the same number of steps.
 #
 # Then we ask how *stable* a map is. We fit each method again with another seed. Then we shift, turn, mirror and scale
 # the second map until it fits the first as well as possible (Procrustes), and take the share of the variance that does
@@ -310,10 +319,12 @@ section.claim("and so does a network that was saved: off by", off, "<=", 0)
 # t-SNE have to place all the rows that they learn from.
 #
 # Under another seed UMAP's map moves by 2% of its variance, the variational autoencoder's by 7%, the plain one's by
-# 20%. t-SNE moves by 55% although it starts from the same principal components, and by 74% from random places. Its
-# neighbourhoods are more alike than that, 65% of them in the first case: islands are the same and lie elsewhere. So no
-# map here but PCA's is *the* map of the data. What an autoencoder has in its favour is another thing. Its map is a
-# file, and the file draws each row at the same place for ever.
+# 20%. t-SNE moves by 55% although it starts from principal components, and by 74% from random places. (How can the seed
+# matter in the first case? The library computes the components of so many pixels by a random method, to about five
+# digits. The rest differs, and t-SNE makes much of it.) Its neighbourhoods are more alike than that: in the first case
+# 65% of the neighbours are the same in both maps. Islands are the same and lie elsewhere. So no map here but PCA's is
+# *the* map of the data. What an autoencoder has in its favour is another thing. Its map is a file, and the file draws
+# each row at the same place for ever.
 
 # %% [markdown]
 # ## Faces
@@ -346,7 +357,7 @@ section.figure(
 section.figure(
     as_table(by_faces, title),
     "faces_measured",
-    caption="As the table of the digits. There are no labels here.",
+    caption="The same measures as for the digits, now for the frames. There are no labels here.",
     alt="A table of methods and measures: t-SNE and UMAP have the best trustworthiness and keep most neighbours.",
 )
 gain = by_faces["plain"]["error, new rows, %"] / by_faces["PCA"]["error, new rows, %"]
@@ -387,15 +398,15 @@ else:
 # %% [markdown]
 # A face that moves has few degrees of freedom, and all methods but the sparse one do better than on digits: a
 # trustworthiness of 0.98 for t-SNE and UMAP, 0.96 for three of the autoencoders, 0.89 for PCA. One can follow the film
-# as bands of colour. On the last part of the film, which nobody has learned from, UMAP has 0.96, the plain and the
-# contractive autoencoder 0.91 and PCA 0.88. Two numbers leave 73% of the variance of that part with PCA, and 68% with
-# the contractive autoencoder: the end of the film has expressions that its beginning had not. In the decoded plane the
-# head turns and the mouth changes, gradually, and no place shows anything but a face.
+# as bands of colour. On the last part of the film, from which no method has learned, UMAP has a trustworthiness of
+# 0.96, the plain and the contractive autoencoder have 0.91, and PCA has 0.88. Two numbers leave 73% of the variance of
+# that part with PCA, and 68% with the contractive autoencoder: the end of the film has expressions that its beginning
+# had not. In the decoded plane the head turns and the mouth changes, gradually, and no place shows anything but a face.
 #
-# The second collection of faces has 40 persons with ten photographs each. The nearest photograph in the plane shows the
-# same person in 79% of the cases with t-SNE, 68% with UMAP, 41% with the plain autoencoder and 22% with PCA. Of a new
-# photograph the plain autoencoder leaves 58% and PCA 55%: with 320 rows the straight method wins. The variational one
-# is better than both, with 51%.
+# The second collection of faces, for which we draw no map, has 40 persons with ten photographs each, and two of the ten
+# are new. The nearest photograph in the plane shows the same person in 79% of the cases with t-SNE, 68% with UMAP, 41%
+# with the plain autoencoder and 22% with PCA. Of the variance of new photographs the plain autoencoder leaves 58% and
+# PCA 55%: with 320 rows to learn from the linear method is better. The variational one is better than both, with 51%.
 
 # %% [markdown]
 # ## A table
@@ -403,7 +414,7 @@ else:
 # others. Ten columns are numbers, such as pages and seconds, and seven are words, such as the month or the kind of
 # visitor. The words become one column of 0 and 1 for each word, and a number gets mean 0 and deviation 1, after a
 # logarithm where few values are huge (`Encoding` in chapters/applications/maps.py). This is a choice, and the map
-# depends on it: what a difference of one month is worth, in seconds, no method can know. The mean and the deviation are
+# depends on it: no method can know how many seconds a difference of one month is worth. The mean and the deviation are
 # those of the rows to learn from, a column that is constant there is left out, and a word that was never seen is a row
 # of zeros.
 
@@ -434,7 +445,7 @@ section.figure(
 section.figure(
     as_table(by_visits, title),
     "visits_measured",
-    caption="As the table of the digits. A label is right by chance in half of the visits.",
+    caption="The same measures as for the digits, now for the table. A label is right by chance in half of the visits.",
     alt="A table of methods and measures.",
 )
 
@@ -445,22 +456,25 @@ section.figure(
 # the most neighbours, 51 and 47%, where the autoencoders keep 28 to 32% and PCA 23%. The plain autoencoder keeps the
 # order of distances best (0.86). Two of its numbers leave 56% of the variance of new rows, and PCA 63%.
 #
-# Some methods show a small clump far away from all other rows. Its rows, some twenty in six hundred, are visits of a
-# single page and zero seconds, and hardly one of them ended with a purchase. Where methods that work so differently
-# show one group, there is one, and here a column names it. Other islands of UMAP and t-SNE are not in the map of PCA.
-# Before one believes in them, they have to be found in the data, as mistake 2 will show.
+# Some methods show a small clump far away from all other rows. Its rows, eleven of the four hundred, are visits of one
+# or two pages and zero seconds, and none of them ended with a purchase. Where methods that work so differently show the
+# same group, it is likely to be real, and here a column names it. Other islands of UMAP and t-SNE are not in the map of
+# PCA. Before one believes in them, they have to be found in the data, as mistake 2 will show.
 
 # %% [markdown]
 # ## Mistake 1: reading sizes and distances
-# Why do islands of t-SNE have about one size? It lies in its definition. Row i holds for its neighbours
+# Why are all islands of t-SNE about as large as each other? This follows from its definition. Let d_ij be the distance
+# of rows i and j in the data. Row i gives to each other row j the share
 #
-#     p_{j|i} = exp(−d_ij²/2 s_i²) / Σ_{k ≠ i} exp(−d_ik²/2 s_i²)
+#     p_{j|i} = exp(−d_ij²/2 s_i²) / Σ_{l ≠ i} exp(−d_il²/2 s_i²)
 #
-# and its width s_i is chosen so that about as many neighbours count as one has asked for, the *perplexity*. Multiply
-# all distances of a cloud by c. Then the width c s_i does what s_i did, because only d/s is in the formula, and so p is
-# unchanged. A cloud that is ten times as wide has the same p, hence the same map. And between two clouds that are far
-# apart p is as good as 0, whether they are far or very far. We check both, and then look at three clouds: B has five
-# times the spread of A, and C lies five times as far from A as B does.
+# and its width s_i is chosen so that about as many neighbours count as one has asked for. This number of neighbours is
+# the *perplexity*. From p alone the map is made: places h are moved until shares that are computed from h, with weights
+# 1/(1 + ‖h_i − h_j‖²), are as near to p as possible. Now multiply all distances of a cloud by c. Then the width c s_i
+# does what s_i did, because only d/s is in the formula, and so p is unchanged. A cloud that is ten times as wide has
+# the same p, hence the same map. And between two clouds that are far apart p is as good as 0, whether they are far or
+# very far. We check both, and then look at three clouds: B has five times the spread of A, and C lies five times as far
+# from A as B does.
 
 # %%
 one = rng.standard_normal((60, 10))
@@ -510,10 +524,11 @@ section.figure(
 
 # %% [markdown]
 # ## Mistake 2: groups in noise
-# Draw some hundred rows of fifty independent normal numbers. There are no groups. Now do what is often done: make a
-# map, find groups in the map by k-means, and measure by the *silhouette* how well they are apart (1 for groups far
-# apart, 0 for none). If the silhouette is measured in the map, it judges the map. It has to be measured in the data.
-# For comparison we do the same with rows that do have five groups.
+# Draw a few hundred rows of fifty independent normal numbers. There are no groups. Now do what is often done: make a
+# map, find groups in the map by k-means, and measure by the *silhouette* how well they are apart. It compares the
+# distance to the rows of the own group with that to the rows of the nearest other one, and is 1 for groups far apart
+# and 0 for none. If the silhouette is measured in the map, it judges the map. It has to be measured in the data. For
+# comparison we do the same with rows that do have five groups.
 
 # %%
 count, dimensions = section.pick(150, 300, 1000), 50
@@ -552,7 +567,7 @@ section.figure(
 # %% [markdown]
 # ## Mistake 3: columns as they are
 # A distance adds up squares. If one column is in seconds and reaches thousands, and another is a share below one, then
-# the distance is the seconds. Here is the table again, its numbers as they stand in the file.
+# only the seconds count in the distance. Here is the table again, its numbers as they stand in the file.
 
 # %%
 plain = maps.Encoding(learn, plain=True)
@@ -570,19 +585,20 @@ section.figure(
     plots.codes(both, y, title, colour_label="what came of it", names=names),
     "unscaled",
     caption="The table with its columns as they are, and standardised. As they are, the first axis of PCA is one "
-    "column, and t-SNE draws a curve, because the data are as good as one number.",
+    "column, and t-SNE draws a curve, because almost all of the variance is in that one column.",
     alt="Two panels of curves and stripes, and two of clouds.",
 )
 
 # %% [markdown]
 # As they are, the maps keep 10 or 11% of the neighbours that standardised rows have, and the label is right in 56%. The
-# first axis is the column of seconds on pages of products, alone. With the columns standardised t-SNE keeps 51%, and
-# the label is right in 75%. Ask which column has the largest deviation before you ask which method is best.
+# first axis of PCA is the column of seconds on pages of products, alone. With the columns standardised t-SNE keeps 51%,
+# and the label is right in 75%. PCA gains less: it keeps 23%, and the label is right in 58%. Ask which column has the
+# largest deviation before you ask which method is best.
 #
 # ## Mistake 4: fitting on the rows that judge
-# A map of *all* rows, training and test together, is quickly made, and every test row has seen itself. How much does it
-# flatter? A hundred digits are to be judged, by what two numbers bring back of them. The method learns from 200 others,
-# or from these and the hundred, in the same number of steps.
+# A map of *all* rows, training and test together, is quickly made. Then the method has learned from the rows that judge
+# it. By how much does it look better than it is? A hundred digits are to be judged, by what two numbers bring back of
+# them. The method learns from 200 others, or from the 200 and the hundred, in the same number of steps.
 
 # %%
 X, judged, _ = maps.centred(digits.train[:200], digits.test[:100])
@@ -603,8 +619,8 @@ for name in ("PCA", "plain"):
 # %% [markdown]
 # The plain autoencoder leaves 91% of the variance of rows that it has not seen, and 59% of the same rows if they were
 # among those it learned from. With PCA the difference is two points, 83% and 81%. What looks like a better method here
-# is a better memory: for new rows PCA is the better one after so few. The more a method can learn, the more it is
-# flattered by rows that it knows.
+# is a better memory: with so few rows to learn from, PCA is better on new ones. The more a method can learn, the more
+# it is flattered by rows that it knows.
 #
 # ## What to use when
 # - **First, always: PCA.** It takes milliseconds, has no setting and no seed, places new rows, and shows sizes and
@@ -613,19 +629,20 @@ for name in ("PCA", "plain"):
 #   and perplexities, and believe only what all of them show. Read neither sizes, nor distances between islands, nor the
 #   number of islands.
 # - **New rows every day:** UMAP if neighbours are all that counts, since it placed new rows best here. An autoencoder
-#   if there are many rows, which it learns from cheaply, or if one product has to place a row. Learn from all rows that
-#   you have, keep the file, and do not compare maps of two seeds.
+#   if there are many rows, which it learns from cheaply, or if a new row has to be placed in no time: that takes a few
+#   products of a row and a matrix. Learn from all rows that you have, but for those that judge (mistake 4), keep the
+#   file, and do not compare maps of two seeds.
 # - **What does a direction mean, what would lie here:** an autoencoder, a variational one if the plane should have no
 #   holes. Only it has a decoder.
-# - **A table:** choose the scale of the columns before you choose the method. This changes the map more.
+# - **A table:** choose the scale of the columns before you choose the method. This changes the map more (mistake 3).
 # - **Groups:** find them in the data, or in a code of more than two numbers, and test them there. A map is for looking.
 
 # %% [markdown]
 # ## Exercises
 # 1. On paper. A unit ball in n dimensions has almost all of its volume near its surface. Let rows be N(0, I) in n
 #    dimensions. Show that ‖x_i − x_j‖² has mean 2 n and deviation √(8 n), so that all distances are nearly equal for
-#    large n. Can n + 1 points at equal distances be drawn in the plane? What does t-SNE gain by the long tail of
-#    1/(1 + d²)?
+#    large n. Can n + 1 points at equal distances be drawn in the plane? In the map t-SNE gives to a pair at distance d
+#    the weight 1/(1 + d²), and not exp(−d²). What does it gain by this long tail?
 # 2. With code. t-SNE has no f, but one can be added. Put a new row at the mean place of its three nearest rows of the
 #    data, and then at the place of the nearest alone. Measure `neighbours(X, h, 10, X_new, h_new)`. With 600 digits the
 #    trustworthiness of new rows should be above 0.85, and above PCA's. Which of the two is better, and why? (A solution
