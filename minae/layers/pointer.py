@@ -15,18 +15,20 @@ class PointerGenerator(Composite):
 
         H = GRU there and back over E x                   what x has at each place            (B, T, n)
         z = GRU over E (‹end›, y_1 … y_{S−1}), from H̄      what was written before place i     (B, S, n)
-        α = softmax(z Q Hᵀ/√n),   r = α H                 which places of x it looks at now   (B, S, T), (B, S, n)
+        α = softmax((z Q + q) Hᵀ/√n),   r = α H           which places of x it looks at now   (B, S, T), (B, S, n)
         o = tanh((z, r) O + b)
         π = softmax(o Eᵀ + c)_{y_i}                       y_i as a word of the vocabulary
         κ = Σ_{t: x_t = y_i} α_it                         y_i as a copy of a word of x
         p = (1 − γ) π + γ κ,   γ = σ(o v + d)             γ: how likely a word is copied
 
-    The embedding E is used three times: it reads x, it reads y, and it is the output layer. Without the copy a word has
+    x has T places and y has S. H̄ is the mean of H over the places of x, the first state of the GRU that writes. The
+    embedding E is used three times: it reads x, it reads y, and it is the output layer. Without the copy a word has
     to pass through n numbers to be said again. With it, attention points at the word, and the word is there.
 
-    Derivation: let d_i be ∂J/∂log p_i. p is a mixture of two ways, and ρ says how much of p each of them has:
-        ∂J/∂p = d/p,    ρ = d (1 − γ) π/p     (the share of the vocabulary's way, times d)
-        ∂J/∂(o v + d) = d (κ − π) γ (1 − γ)/p,    ∂J/∂κ = d γ/p
+    Derivation: let δ_i be ∂J/∂log p_i. p is a mixture of two ways to write y_i, and (1 − γ) π/p is the share of p that
+    the vocabulary's way has. Let a = o v + d be the logit of γ:
+        ∂J/∂p = δ/p,    ρ = ∂J/∂log π = δ (1 − γ) π/p
+        ∂J/∂a = δ (κ − π) γ (1 − γ)/p,    ∂J/∂κ = δ γ/p
     π is one component of a softmax, whose normaliser has every logit s = o Eᵀ + c in it; κ is linear in α:
         ds_v = ρ ([v = y_i] − softmax(s)_v),    ∂J/∂α_it has [x_t = y_i] ∂J/∂κ_i beside what r sends
     The rest is made of layers that are derived where they stand. H has three uses and H̄ is one of them, so three
@@ -77,14 +79,14 @@ class PointerGenerator(Composite):
         """Adds to the gradients of the parameters; there is no dx, since tokens are no numbers."""
         read, e_cache, z_cache, cache, (log_softmax, gamma, _), at, pi, same, kappa, p = cache
         (B, K, S), ws = dlog_p.shape, self.ws
-        d = ws.divide(dlog_p.reshape(-1), ws.maximum(p, 1e-37))  # ∂J/∂p
-        rho = ws.multiply(d, ws.multiply(ws.subtract(1, gamma), pi))
+        dp = ws.divide(dlog_p.reshape(-1), ws.maximum(p, 1e-37))  # ∂J/∂p = δ/p
+        rho = ws.multiply(dp, ws.multiply(ws.subtract(1, gamma), pi))
         ds = ws.exp(log_softmax)
         ds *= ws.negative(rho)[:, None]
         ds[at] += rho
         slope = ws.multiply(gamma, ws.subtract(1, gamma))
-        dcopies = ws.multiply(ws.multiply(d, ws.subtract(kappa, pi)), slope)[:, None]
-        dkappa = ws.multiply(d, gamma).reshape(B, K * S, 1)
+        dcopies = ws.multiply(ws.multiply(dp, ws.subtract(kappa, pi)), slope)[:, None]
+        dkappa = ws.multiply(dp, gamma).reshape(B, K * S, 1)
         dalpha = ws.multiply(same, dkappa)
         dz, dH = self.step_backward(ds, dcopies, dalpha, cache, need_dW)
         de, dfirst = self.writes.backward(dz.reshape(B * K, S, -1), z_cache, True, need_dW)

@@ -20,9 +20,9 @@ class AbstractiveAutoencoder(Model):
         y ~ q(y | x) = Π_i q(y_i | y_1 … y_{i−1}, x)      the writer w reads x and writes up to k words, or ‹end›
         L = −1/T Σ_t log p(x_t | x_1 … x_{t−1}, y)        the reader R reads y and tells x, nats per word
         t = d(y)                                          a discriminator: the logit of "a person wrote y"
-        C = L + λ ζ(−t)                                   what a draw costs; ζ the softplus, −log of that probability
+        C = L + λ ζ(−t)                                   what a draw costs; ζ(−t) = −log σ(t), ζ the softplus
 
-        turn G   S = 1/(K B) Σ_bk A_bk log q(y_bk | x_b)   moves w by REINFORCE, and L moves R
+        turn G   S = 1/(K B) Σ_bj A_bj log q(y_bj | x_b)   moves w by REINFORCE, and L moves R;  j: one of K draws
         turn D   J = L_D of `minae.games`                  moves d: real is `human`, summaries of *other* texts
 
     Both w and R are `minae.layers.PointerGenerator`: they write one sequence, read another one, and may copy its words.
@@ -32,8 +32,8 @@ class AbstractiveAutoencoder(Model):
     Derivation: y is made of choices, so that no gradient goes from R or d back into w. What w minimises is a sum over
     all texts y, of which q alone depends on w:
         ∇ Σ_y q(y) C(y) = Σ_y q(y) C(y) ∇log q(y) = E C(y) ∇log q(y)
-    A number that does not depend on y may be subtracted from C: the mean of the *other* draws of the same x. With A_k =
-    C_k − that mean, held fixed, ∇S is the estimate. log q(y) is a sum over the words up to the first ‹end›; what stands
+    A number that does not depend on y may be subtracted from C: the mean of the *other* draws of the same x. With A_j =
+    C_j − that mean, held fixed, ∇S is the estimate. log q(y) is a sum over the words up to the first ‹end›; what stands
     behind it was not drawn, and has no part in S. L has an ordinary gradient by R's parameters at any draw, and L_D one
     by d's. With choice="first" the code is the first k − 1 words of the text and ‹end›, with A = −1: w learns to write
     them, by maximum likelihood, and R to read them. It is a place from which both can begin.
@@ -119,7 +119,7 @@ class AbstractiveAutoencoder(Model):
         return cost
 
     def advantage(self, L_of, code, length):
-        """A_bk = C_bk − the mean C of the other draws of text b, (B, K)."""
+        """A_bj = C_bj − the mean C of the other draws of text b, (B, K)."""
         C = L_of
         if self.readable:
             t, _ = self.d.forward(code, Mode(length=length))
