@@ -196,19 +196,19 @@ TURNS = {"R": (L, "WbVc"), "D": (L_D, "De"), "G": (L_G, "Wb")}  # turn -> its co
 # ---- layers over sequences x (B, T, n)
 
 
-def gru(theta, x):
-    """The input's logits are one product of all steps; the scan has the state's."""
-    a = x @ theta["W1"] + theta["b1"]  # (B, T, 3m)
+def gru(theta, x, k="1", h=None, reverse=False):
+    """The input's logits are one product of all steps; the scan has the state's.     k: of the parameters' names"""
+    a = x @ theta[f"W{k}"] + theta[f"b{k}"]  # (B, T, 3m)
 
     def step(h, a):
         a_r, a_z, a_n = jnp.split(a, 3, axis=1)
-        g_r, g_z, g_n = jnp.split(h @ theta["U1"] + theta["u1"], 3, axis=1)
+        g_r, g_z, g_n = jnp.split(h @ theta[f"U{k}"] + theta[f"u{k}"], 3, axis=1)
         r, z = jax.nn.sigmoid(a_r + g_r), jax.nn.sigmoid(a_z + g_z)
         h = (1 - z) * jnp.tanh(a_n + r * g_n) + z * h
         return h, h
 
-    h = jnp.zeros((len(x), len(theta["U1"])), x.dtype)
-    return lax.scan(step, h, a.swapaxes(0, 1))[1].swapaxes(0, 1)
+    h = jnp.zeros((len(x), len(theta[f"U{k}"])), x.dtype) if h is None else h
+    return lax.scan(step, h, a.swapaxes(0, 1), reverse=reverse)[1].swapaxes(0, 1)
 
 
 def norm(x, G, g):
@@ -354,6 +354,64 @@ def layers(workload, env):
         return [float(cost), float(jnp.square(dx).sum()) ** 0.5, squares**0.5]
 
     return Contestant(lambda: jax.block_until_ready(gradient(theta, x)), read)
+
+
+def pointer_generator(theta, k, x, y):
+    """log p of the tokens y, read from x; see `minae.layers.pointer`."""
+
+    def affine(letter, a):
+        return a @ theta[letter + k] + theta[letter.lower() + k]
+
+    E = theta["E" + k]
+    H = jnp.concatenate([gru(theta, E[x], k), gru(theta, E[x], k + "r", reverse=True)], 2)
+    before = jnp.pad(y[:, :-1], ((0, 0), (1, 0)))
+    z = gru(theta, E[before], k + "y", H.mean(1))
+    alpha = jax.nn.softmax(affine("Q", z) @ H.swapaxes(1, 2) / np.sqrt(z.shape[2]), 2)
+    o = jnp.tanh(affine("O", jnp.concatenate([z, alpha @ H], 2)))
+    log_pi = jnp.take_along_axis(jax.nn.log_softmax(o @ E.T + theta["c" + k], 2), y[:, :, None], 2)[:, :, 0]
+    kappa = (alpha * (x[:, None] == y[:, :, None])).sum(2)
+    gamma = jax.nn.sigmoid(o @ theta["v" + k] + theta["d" + k])[:, :, 0]
+    return jnp.log((1 - gamma) * jnp.exp(log_pi) + gamma * kappa)
+
+
+def written(theta, options, x):
+    """The first k − 1 words of x and ‹end›, written from x, and x told from them."""
+    y = jnp.pad(x[:, : options["k"] - 1], ((0, 0), (0, 1)))
+    return -pointer_generator(theta, "R", y, x).mean() - pointer_generator(theta, "w", x, y).sum(1).mean()
+
+
+def voice(theta, options, x):
+    """Content with instance normalisation, speaker, and a decoder with two AdaIN; see `minae.models.voice`."""
+
+    def conv(k, a, around=2):
+        W = theta[k].reshape(2 * around + 1, a.shape[2], -1)
+        words = ("NWC", "WIO", "NWC")
+        return lax.conv_general_dilated(a, W, (1,), ((around, around),), dimension_numbers=words) + theta[k.lower()]
+
+    def normalized(a):
+        difference = a - a.mean(1, keepdims=True)
+        return difference * lax.rsqrt(jnp.square(difference).mean(1, keepdims=True) + 1e-5)
+
+    c = normalized(conv("W2", jax.nn.relu(normalized(conv("W1", x)))))
+    v = jax.nn.relu(conv("E1", x)).mean(1) @ theta["E2"] + theta["e2"]
+    G1, b1, G2, b2 = (style[:, None] for style in jnp.split(v @ theta["S"] + theta["s"], 4, axis=1))
+    r = normalized(conv("V1", c)) * (1 + G1) + b1
+    r = normalized(conv("V2", jax.nn.relu(r))) * (1 + G2) + b2
+    return 0.5 * jnp.square(conv("V3", jax.nn.relu(r)) - x).sum() / len(x)
+
+
+def page(workload, env):
+    _set_threads(env)
+    data, J = env.load(workload.name), globals()[workload.module]
+    theta = {key.removeprefix("theta "): jax.device_put(data[key]) for key in data if key.startswith("theta ")}
+    given = [jax.device_put(array) for key, array in data.items() if not key.startswith("theta ")]
+    gradient = jax.jit(jax.value_and_grad(lambda theta: J(theta, workload.options, *given)))
+
+    def read(result):
+        cost, dtheta = result
+        return [float(cost), sum(float(jnp.square(array).sum()) for array in dtheta.values()) ** 0.5]
+
+    return Contestant(lambda: jax.block_until_ready(gradient(theta)), read)
 
 
 def _set_threads(env):

@@ -373,6 +373,11 @@ class Page:
 
         return torch_side.page(self, env, form)
 
+    def jax(self, env: Env) -> Contestant:
+        from minae.bench import jax_side
+
+        return jax_side.page(self, env)
+
 
 @dataclass(frozen=True)
 class Inference:
