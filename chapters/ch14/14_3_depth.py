@@ -266,7 +266,8 @@ section.figure(
 # for it, of 1e-3, 3e-3, 6e-3, 1e-2 and 2e-2. We searched with 1000 of the training digits held out, and with two seeds.
 # The stack from four times Glorot's range stands no more than 3e-3, the pretrained one stands 1e-2.
 # At `--full` we searched again, with 10,000 digits held out, one seed, and the rates 5e-4 to 8e-3: the best were 1e-3
-# for four times Glorot's range (8.2; 9.0 at 2e-3, 18.1 at 4e-3) and 8e-3 for the pretrained one (4.9; 6.3 at 2e-3).
+# for four times Glorot's range (8.2; 9.0 at 2e-3, 18.1 at 4e-3) and 8e-3 for the pretrained one (4.9; 6.3 at 2e-3). On
+# the test digits the errors are 19.8, 6.8 and 4.4, in the same order as above.
 #
 # What follows? Pretraining helps a stack of sigmoids: it starts fine-tuning from weights that already pass x through.
 # But a comparison with random weights in a range that does not fit the activation gives pretraining the credit for two
