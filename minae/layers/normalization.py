@@ -66,7 +66,7 @@ class Normalization(Layer):
         """x̂, and σ where it depends on x; or the σ of a constant; and which steps count, None for all."""
         axes = self.axes()
         live = live_steps(mode.length, x, self.arena) if self.position in axes else None
-        if live is None and math.prod(x.shape[axis] for axis in axes) < 2:
+        if mode.length is None and math.prod(x.shape[axis] for axis in axes) < 2:
             raise InputError(f"{type(self).__name__} has one number a mean, in an array {tuple(x.shape)}: σ would be 0")
         x_hat, _, sigma = normalize(x, axes, self.arena, self.delta, live)
         return x_hat, sigma, True, live
