@@ -592,12 +592,12 @@ def _text(args, kind):
     """The lines of a text as tokens, and the preprocessing that keeps its vocabulary."""
     if args.scale is not None or args.standardise or args.array or args.drop:
         raise InputError("--scale, --standardise, --array and --drop are for numbers, and this model learns from text")
-    size, most = (
-        option.checked(option.default if getattr(args, key) is None else option.parse(getattr(args, key)))
+    asked = {
+        key: option.checked(option.default if getattr(args, key) is None else option.parse(getattr(args, key)))
         for key, option in options.of(kind).items()
         if key in ("vocabulary", "most")
-    )
-    X, preprocessing = data.Preprocessing.of_text(args.data, size, most)
+    }
+    X, preprocessing = data.Preprocessing.of_text(args.data, asked["vocabulary"], asked.get("most", 64))
     args.vocabulary = str(len(preprocessing.vocabulary))  # a short text has fewer
     return X, preprocessing
 

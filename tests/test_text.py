@@ -200,6 +200,11 @@ def test_the_command_line_trains_on_a_text(tmp_path, capsys):
     assert model.copy().preprocessing.vocabulary is not None
     assert cli.main(["score", out, str(tmp_path / "corpus.txt"), "-o", str(tmp_path / "s.csv")]) == 0
     assert cli.main(["info", out]) == 0 and "tokens, up to 9 a line" in capsys.readouterr().out
+    written = str(tmp_path / "w.safetensors")
+    given_w = ["--model", "abstractive", "--width", "4", "--epochs", "1", "-o", written]
+    assert cli.main(["train", str(tmp_path / "corpus.txt"), *given_w]) == 0
+    assert len(minae.load(written).summaries(minae.load(written).preprocessing.vocabulary.tokens(LINES))) == len(LINES)
+    capsys.readouterr()
     for argv, message in (
         (["train", str(tmp_path / "x.csv"), *given, "-o", out], "is no text"),
         (["train", str(tmp_path / "corpus.txt"), *given, "--scale", "2", "-o", out], "learns from text"),
@@ -373,6 +378,13 @@ def test_a_writer_learns_to_copy_the_first_words(rng):
     assert (other.encode(X)[:, :3] == lead[:, :3]).mean() > 0.9
     told = other.decode(other.encode(X), most=7)
     assert (told[:, :3] == lead[:, :3]).mean() > 0.7
+    assert other.told(X, other.encode(X)) < other.told(X, np.roll(other.encode(X), 1, axis=0))
+    for Y in (np.full((1, 4), 23), np.full((1, 4), -1), np.zeros((1, 3), int), np.zeros((1, 4)), np.zeros((0, 4), int)):
+        for call in (lambda Y=Y: other.decode(Y), lambda Y=Y: other.told(X[:1], Y)):
+            with pytest.raises(InputError, match="Y (is|has)"):
+                call()
+    with pytest.raises(InputError, match="Y has 2 codes"):
+        other.told(X[:1], lead[:2])
     with pytest.raises(InputError, match="has no vocabulary"):
         other.summaries(X)
     with pytest.raises(InputError, match="set one only"):

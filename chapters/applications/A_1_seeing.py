@@ -341,7 +341,8 @@ if film is None:
     (X, shade), X_new, shape = (pictures[:rows], shade[:rows]), pictures[rows:], (16, 16)
     what, title = "place along x", "Drawings of a square"
 else:
-    cut, shape, what, title = 1500, (28, 20), "number of the frame", "Frames of a film of a face"
+    what, title = "number of the frame", "Frames of a film of a face"
+    cut, shape = 1500, (28, 20)
     pick = rng.permutation(cut)[:rows]
     X, shade, X_new = film[pick], pick.astype(float), film[cut + rng.permutation(len(film) - cut)[:held_out]]
 X, X_new, back = maps.centred(X, X_new)

@@ -435,7 +435,7 @@ section.figure(
 #
 # We check it on logistic regression, whose bias has no weight decay. Then we make the next mistake of practice. Yes is
 # rare, and somebody has heard that classes must be balanced. So each yes is repeated until half of the training rows
-# are yes. The order of the rows hardly changes, and all probabilities are far too high.
+# are yes. Then all probabilities are far too high.
 #
 # This can be undone on paper. Let p̃ and s̃ be the probability and the logit of a model that learned from each yes k
 # times. The odds p̃/(1 − p̃) of every row are k times the true ones, so the logit is too large by log k, everywhere:
@@ -549,8 +549,9 @@ section.figure(
 # threshold of the prices it writes to 72% of the rows, and loses 23 for 1,000 rows. The network that learned from the
 # rows as they are writes to 16% and brings 43, and the forest brings 46. To write to everybody would lose 65, and an
 # oracle would bring 112. The balanced network can be repaired without any training: with its logits shifted back by log
-# k it brings 44. Its AUC is 0.763 where the other network has 0.779, so balancing has not even helped the order.
-# Repeated rows are learned by heart.
+# k it brings 44. Its AUC is 0.763 where the other network has 0.779. From this we conclude nothing about the order: the
+# balanced network had one setting, the other one the better of two, and both were stopped by the log-loss of rows that
+# are not balanced. What balancing does to p is derived above, and holds for any setting.
 #
 # The curve of a calibrated model is flat around its top, so an error of some points in p costs little. An error of 20
 # points costs all.

@@ -458,8 +458,9 @@ columns = list(dict.fromkeys(column for _, column in found))
 best = {column: max(usual, key=lambda name, column=column: found[name, column]) for column in columns}
 for column, name in best.items():
     print(f"  {column.replace(chr(10), ' ')}: the first is {name}, {found[name, column]:.3f}")
-packed_best = found[best[columns[0]], columns[0]]
-section.claim("packed programs are found among programs, AUROC of the best score", packed_best, ">=", 0.95)
+section.claim("packed programs are found among programs by entropy, AUROC", found["entropy", columns[0]], ">=", 0.95)
+by_error = found["reconstruction error", columns[0]]
+section.guard("packed programs are found among programs by the reconstruction error, AUROC", by_error, ">=", 0.95)
 section.claim(
     "entropy alone confuses packed programs with other compressed files: programs over all, AUROC",
     found["entropy", columns[0]] - found["entropy", columns[1]],

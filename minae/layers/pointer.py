@@ -36,7 +36,7 @@ class PointerGenerator(Composite):
     all their places are queries to one H.
 
     k: of the names of the parameters: Ek, Wk, Uk, bk, uk (there), Wkr … (back), Wky … (what writes), Qk, qk, Ok, ok,
-       ck, vk, dk;  vocabulary: different tokens;  n: numbers for each place, an even number
+       ck, vk, dk;  vocabulary: different tokens;  n: numbers for each place, two or more
     """
 
     def __init__(self, k, vocabulary, n):

@@ -5,7 +5,7 @@ import numpy as np
 from minae import kernels
 from minae.data.text import END
 from minae.errors import InputError
-from minae.fields import Tokens
+from minae.fields import Tokens, host_array
 from minae.games import Game
 from minae.layers import GRU, Affine, Embedding, Mode, PointerGenerator, TimeMean
 from minae.models.model import Model
@@ -169,18 +169,19 @@ class AbstractiveAutoencoder(Model):
     @door(most=Count())
     def decode(self, Y: Any, most: int = 24) -> np.ndarray:
         """The text that R tells of each code, (rows, k), with the most probable word at each place."""
-        codes = [row[: int(self.length(np.asarray(row)[None, None])[0])] for row in Y]
+        Y = self.checked_codes(Y)
+        ended = Y == END
+        length = np.where(ended.any(axis=1), ended.argmax(axis=1) + 1, self.k)
+        codes = [row[:words] for row, words in zip(Y, length, strict=True)]
         return self.apply(
             lambda y, length, start: self.R.write(y, most, Mode(length=length))[:, 0], codes, batch_size=100
         )
 
     def told(self, X: Any, Y: Any) -> float:
         """L, nats per word, where the code of text i is row i of Y, (rows, k): how well R tells the texts from them."""
-        Y = np.asarray(Y, np.int32)
-        if Y.shape != (len(X), self.k):
-            raise InputError(
-                f"Y has shape {Y.shape}: expected ({len(X)}, {self.k}), a code for each text, as `encode` has"
-            )
+        Y = self.checked_codes(Y)
+        if len(Y) != len(X):
+            raise InputError(f"Y has {len(Y)} codes: expected one for each of the {len(X)} texts")
 
         def rows(x, length, start):
             y = self.backend.from_numpy(Y[start : start + len(x)])[:, None]
@@ -188,6 +189,15 @@ class AbstractiveAutoencoder(Model):
             return -(self.share(x, length, 1) * log_p).sum(axis=2)
 
         return float(self.apply(rows, X, batch_size=100).mean())
+
+    def checked_codes(self, Y):
+        """Y as int32 (rows, k), tokens of the vocabulary."""
+        Y = host_array(Y, "Y", f"tokens (rows, {self.k}), as `encode` gives them")
+        if Y.dtype.kind not in "iu" or Y.shape[1:] != (self.k,) or not len(Y):
+            raise InputError(f"Y is {Y.dtype} {Y.shape}: expected tokens (rows, {self.k}), as `encode` gives them")
+        if not 0 <= Y.min() <= Y.max() < self.vocabulary:
+            raise InputError(f"Y has tokens {Y.min()} to {Y.max()}: expected 0 to {self.vocabulary - 1}")
+        return Y.astype(np.int32)
 
     def summaries(self, X: Any) -> list[str]:
         """The codes of `encode` as words, where the model has the text's vocabulary."""
