@@ -381,7 +381,7 @@ def test_a_writer_learns_to_copy_the_first_words(rng):
     assert other.told(X, other.encode(X)) < other.told(X, np.roll(other.encode(X), 1, axis=0))
     for Y in (np.full((1, 4), 23), np.full((1, 4), -1), np.zeros((1, 3), int), np.zeros((1, 4)), np.zeros((0, 4), int)):
         for call in (lambda Y=Y: other.decode(Y), lambda Y=Y: other.told(X[:1], Y)):
-            with pytest.raises(InputError, match="Y (is|has)"):
+            with pytest.raises(InputError, match=r"Y (is|has)"):
                 call()
     with pytest.raises(InputError, match="Y has 2 codes"):
         other.told(X[:1], lead[:2])
