@@ -319,12 +319,13 @@ section.claim("and so does a network that was saved: off by", off, "<=", 0)
 # t-SNE have to place all the rows that they learn from.
 #
 # Under another seed UMAP's map moves by 2% of its variance, the variational autoencoder's by 7%, the plain one's by
-# 20%. t-SNE moves by 55% although it starts from principal components, and by 74% from random places. (How can the seed
-# matter in the first case? The library computes the components of so many pixels by a random method, to about five
-# digits. The rest differs, and t-SNE makes much of it.) Its neighbourhoods are more alike than that: in the first case
-# 65% of the neighbours are the same in both maps. Islands are the same and lie elsewhere. So no map here but PCA's is
-# *the* map of the data. What an autoencoder has in its favour is another thing. Its map is a file, and the file draws
-# each row at the same place for ever.
+# 20%. t-SNE moves by more than half although it starts from principal components, and by 74% from random places. (How
+# can the seed matter in the first case? The library computes the components of so many pixels by a random method, to
+# about five digits. The rest differs, and t-SNE makes much of it. The number of threads has the same effect, since sums
+# are rounded in another order: with one thread we measured 55%, with two 68%. So your number will be another one.) Its
+# neighbourhoods are more alike than that: in the first case over 60% of the neighbours are the same in both maps.
+# Islands are the same and lie elsewhere. So no map here but PCA's is *the* map of the data. What an autoencoder has in
+# its favour is another thing. Its map is a file, and the file draws each row at the same place for ever.
 
 # %% [markdown]
 # ## Faces
