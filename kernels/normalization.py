@@ -1,16 +1,22 @@
-r"""Rows of mean 0 and standard deviation 1:  x̂ = (x − μ)/σ,  σ = √(δ + mean (x − μ)²), and what goes backward.
+r"""Mean 0 and standard deviation 1:  x̂ = (x − μ)/σ,  σ = √(δ + mean (x − μ)²), and what goes backward.
 
     normalize:  x (R, N) -> x̂ (R, N), μ and σ (R,), in one visit to each row
     backward:   dx = (dx̂ − mean dx̂ − x̂ mean(dx̂ x̂)) / σ
 
-`minae.ops.normalization` derives them, and has the plain forms, which work over any axes.
+and the same over time, for each channel of a sequence by itself. A padded step is in no mean, and its x̂ and dx are 0:
+
+    normalize_over_time:  x (B, T, C), live (B, T) or (B, 1) for no padding -> x̂ (B, T, C), μ and σ (B, C)
+    backward_over_time:   dx̂, x̂ (B, T, C), live, σ (B, C) -> dx (B, T, C)
+
+The channels of a step lie side by side, so the sums over time are sums of rows, one for each channel at once.
+`minae.ops.normalization` derives all four, and has the plain forms, which work over any axes.
 """
 
 import math
 
 from minae import kernels
 from minae.kernels import pool
-from minae.kernels.reduce import THREADS, Launch, cuda, tree
+from minae.kernels.reduce import COLUMNS, THREADS, Launch, cuda, tiles, tree
 
 
 def normalize(x, delta, x_hat, mu, sigma):
@@ -28,6 +34,23 @@ def backward(dx_hat, x_hat, sigma, dx):
         backward_cuda(len(x_hat), [dx_hat, x_hat, sigma, dx])
     else:
         backward_cpu(dx_hat, x_hat, sigma, dx)
+
+
+def normalize_over_time(x, live, delta, x_hat, mu, sigma):
+    """Write x̂, μ and σ."""
+    delta = x.dtype.type(delta)
+    if kernels.path(x) == "cuda":
+        normalize_over_time_cuda(len(x) * tiles(x.shape[2]), [x, live, x_hat, mu, sigma], delta)
+    else:
+        normalize_over_time_cpu(x, live, delta, x_hat, mu, sigma)
+
+
+def backward_over_time(dx_hat, x_hat, live, sigma, dx, means):
+    """Write dx.     means (B, 2, C): memory for the means of dx̂ and of dx̂ x̂, on the CPU"""
+    if kernels.path(dx_hat) == "cuda":
+        backward_over_time_cuda(len(x_hat) * tiles(x_hat.shape[2]), [dx_hat, x_hat, live, sigma, dx])
+    else:
+        backward_over_time_cpu(dx_hat, x_hat, live, sigma, dx, means)
 
 
 by_row = pool.parallel(grain=1 << 12, error_model="numpy", fastmath={"contract", "reassoc"})
@@ -62,6 +85,61 @@ def backward_cpu(start, stop, dx_hat, x_hat, sigma, dx):
         total, inner = total / N, inner / N
         for j in range(d.size):
             out[j] = (d[j] - total - row[j] * inner) / sigma[i]
+
+
+@by_row
+def normalize_over_time_cpu(start, stop, x, live, delta, x_hat, mu, sigma):
+    """Steps outside, channels inside: the rows of μ and σ hold the sums, and stay in the cache."""
+    T, C, padded, one = x.shape[1], x.shape[2], live.shape[1] > 1, x.dtype.type(1)
+    for b in range(start, stop):
+        mean, deviation, N = mu[b], sigma[b], one - one
+        for c in range(C):
+            mean[c], deviation[c] = 0, 0
+        for t in range(T):
+            if not padded or live[b, t]:
+                N += one
+                for c in range(C):
+                    mean[c] += x[b, t, c]
+        for c in range(C):
+            mean[c] /= N
+        for t in range(T):
+            if not padded or live[b, t]:
+                for c in range(C):
+                    deviation[c] += (x[b, t, c] - mean[c]) * (x[b, t, c] - mean[c])
+        for c in range(C):
+            deviation[c] = math.sqrt(deviation[c] / N + delta)
+        for t in range(T):
+            if not padded or live[b, t]:
+                for c in range(C):
+                    x_hat[b, t, c] = (x[b, t, c] - mean[c]) / deviation[c]
+            else:
+                for c in range(C):
+                    x_hat[b, t, c] = 0
+
+
+@by_row
+def backward_over_time_cpu(start, stop, dx_hat, x_hat, live, sigma, dx, means):
+    T, C, padded, one = dx_hat.shape[1], dx_hat.shape[2], live.shape[1] > 1, dx_hat.dtype.type(1)
+    for b in range(start, stop):
+        mean, inner, N = means[b, 0], means[b, 1], one - one
+        for c in range(C):
+            mean[c], inner[c] = 0, 0
+        for t in range(T):
+            if not padded or live[b, t]:
+                N += one
+                for c in range(C):
+                    mean[c] += dx_hat[b, t, c]
+                    inner[c] += dx_hat[b, t, c] * x_hat[b, t, c]
+        for c in range(C):
+            mean[c] /= N
+            inner[c] /= N
+        for t in range(T):
+            if not padded or live[b, t]:
+                for c in range(C):
+                    dx[b, t, c] = (dx_hat[b, t, c] - mean[c] - x_hat[b, t, c] * inner[c]) / sigma[b, c]
+            else:
+                for c in range(C):
+                    dx[b, t, c] = 0
 
 
 @Launch
@@ -103,3 +181,74 @@ def backward_cuda(dx_hat, x_hat, sigma, dx):
     tree(shared, 1)
     for j in range(cuda.threadIdx.x, dx.shape[1], cuda.blockDim.x):
         dx[i, j] = (dx_hat[i, j] - mean - x_hat[i, j] * (shared[0] / N)) / sigma[i]
+
+
+@Launch
+def normalize_over_time_cuda(x, live, x_hat, mu, sigma, delta):
+    """A block has 8 channels of one sequence, and 32 steps at a time (see `reduce`). Each thread counts the live steps
+    of its share, and the tree adds them up as it adds up x."""
+    per, padded = (x.shape[2] + COLUMNS - 1) // COLUMNS, live.shape[1] > 1
+    b, c = cuda.blockIdx.x // per, cuda.blockIdx.x % per * COLUMNS + cuda.threadIdx.x % COLUMNS
+    first, step = cuda.threadIdx.x // COLUMNS, cuda.blockDim.x // COLUMNS
+    shared, column = cuda.shared.array(THREADS, x.dtype), cuda.threadIdx.x % COLUMNS
+    total, count, square = x.dtype.type(0), x.dtype.type(0), x.dtype.type(0)
+    if c < x.shape[2]:
+        for t in range(first, x.shape[1], step):
+            if not padded or live[b, t]:
+                total += x[b, t, c]
+                count += x.dtype.type(1)
+    shared[cuda.threadIdx.x] = count
+    tree(shared, COLUMNS)
+    N = shared[column]
+    cuda.syncthreads()
+    shared[cuda.threadIdx.x] = total
+    tree(shared, COLUMNS)
+    mean = shared[column] / N
+    cuda.syncthreads()
+    if c < x.shape[2]:
+        for t in range(first, x.shape[1], step):
+            if not padded or live[b, t]:
+                square += (x[b, t, c] - mean) * (x[b, t, c] - mean)
+    shared[cuda.threadIdx.x] = square
+    tree(shared, COLUMNS)
+    deviation = math.sqrt(shared[column] / N + delta)
+    if c < x.shape[2]:
+        for t in range(first, x.shape[1], step):
+            if not padded or live[b, t]:
+                x_hat[b, t, c] = (x[b, t, c] - mean) / deviation
+            else:
+                x_hat[b, t, c] = x.dtype.type(0)
+        if first == 0:
+            mu[b, c], sigma[b, c] = mean, deviation
+
+
+@Launch
+def backward_over_time_cuda(dx_hat, x_hat, live, sigma, dx):
+    """As forward: a tree each for the live steps, the mean of dx̂, and the mean of dx̂ x̂."""
+    per, padded = (dx.shape[2] + COLUMNS - 1) // COLUMNS, live.shape[1] > 1
+    b, c = cuda.blockIdx.x // per, cuda.blockIdx.x % per * COLUMNS + cuda.threadIdx.x % COLUMNS
+    first, step = cuda.threadIdx.x // COLUMNS, cuda.blockDim.x // COLUMNS
+    shared, column = cuda.shared.array(THREADS, dx.dtype), cuda.threadIdx.x % COLUMNS
+    total, count, inner = dx.dtype.type(0), dx.dtype.type(0), dx.dtype.type(0)
+    if c < dx.shape[2]:
+        for t in range(first, dx.shape[1], step):
+            if not padded or live[b, t]:
+                total += dx_hat[b, t, c]
+                inner += dx_hat[b, t, c] * x_hat[b, t, c]
+                count += dx.dtype.type(1)
+    shared[cuda.threadIdx.x] = count
+    tree(shared, COLUMNS)
+    N = shared[column]
+    cuda.syncthreads()
+    shared[cuda.threadIdx.x] = total
+    tree(shared, COLUMNS)
+    mean = shared[column] / N
+    cuda.syncthreads()
+    shared[cuda.threadIdx.x] = inner
+    tree(shared, COLUMNS)
+    if c < dx.shape[2]:
+        for t in range(first, dx.shape[1], step):
+            if not padded or live[b, t]:
+                dx[b, t, c] = (dx_hat[b, t, c] - mean - x_hat[b, t, c] * (shared[column] / N)) / sigma[b, c]
+            else:
+                dx[b, t, c] = dx.dtype.type(0)

@@ -13,7 +13,7 @@ import numpy as np
 
 from minae import kernels, ops
 from minae.arena import Arena
-from minae.backend import get_backend
+from minae.backend import get_backend, namespace
 from minae.kernels import (
     activations,
     bernoulli,
@@ -141,6 +141,14 @@ def cases(dtype, shape, rng):
     x, out = 3 + normal(*shape), np.full(shape, np.nan, dtype)
     yield "normalize", normalize, [x, out, out[:, 0].copy(), out[:, 0].copy()]
     yield "normalize backward", normalize_backward, [normal(*shape), normal(*shape), 1 + h[:, 0] ** 2, out]
+    frames, channels = (B, 9, shape[1]), (B, shape[1])
+    padded = np.arange(9) < 1 + np.arange(B)[:, None] % 9
+    for what, live in (("", np.empty((B, 1), bool)), (" of padded steps", padded)):
+        x, out, of_channel = 3 + normal(*frames), np.full(frames, np.nan, dtype), np.full(channels, np.nan, dtype)
+        yield f"normalize over time{what}", over_time, [x, live, out, of_channel, of_channel.copy()]
+        x_hat = np.where(live[:, :, None], normal(*frames), 0) if what else normal(*frames)
+        given = [normal(*frames), x_hat, live, 1 + normal(*channels) ** 2, out]
+        yield f"normalize over time backward{what}", over_time_backward, given
     for size, taps, steps in (
         ((5, 7, 3), (3, 2), ((2, 1), (1, 0), (1, 1))),
         ((4, 3, 1), (2, 3), ((1, 3), (2, 1), (2, 1))),
@@ -170,6 +178,25 @@ def normalize_backward(dx_hat, x_hat, sigma, dx):
         return
     arena = Arena(get_backend("numpy"), dx.dtype.name)
     dx[...] = ops.normalization.normalize_backward(dx_hat, x_hat, sigma[:, None], (1,), arena)
+
+
+def over_time(x, live, x_hat, mu, sigma):
+    if kernels.path(x) != "plain":
+        normalization.normalize_over_time(x, live, 1e-5, x_hat, mu, sigma)
+        return
+    arena, live = Arena(get_backend("numpy"), x.dtype.name), live[:, :, None] if live.shape[1] > 1 else None
+    made = ops.normalization.normalize(x, (1,), arena, live=live)
+    for out, array in zip((x_hat, mu, sigma), made, strict=True):
+        out[...] = array.reshape(out.shape)
+
+
+def over_time_backward(dx_hat, x_hat, live, sigma, dx):
+    if kernels.path(dx_hat) != "plain":
+        means = namespace(dx_hat).empty((len(dx), 2, dx.shape[2]), dx.dtype)
+        normalization.backward_over_time(dx_hat, x_hat, live, sigma, dx, means)
+        return
+    arena, live = Arena(get_backend("numpy"), dx.dtype.name), live[:, :, None] if live.shape[1] > 1 else None
+    dx[...] = ops.normalization.normalize_backward(dx_hat, x_hat, sigma[:, None], (1,), arena, live)
 
 
 def results(function, arrays, put=np.copy, get=np.asarray):

@@ -197,16 +197,18 @@ def test_padding_changes_nothing(faulty, backend, rng):
     assert all(same) != faulty
 
 
-def test_the_fast_form_is_the_plain_form(monkeypatch, rng):
+@pytest.mark.parametrize("axes, padded", [((2,), False), ((1,), False), ((1,), True)])
+def test_the_fast_form_is_the_plain_form(axes, padded, monkeypatch, rng):
     for dtype, tolerance in (("float32", 2e-6), ("float64", 1e-13)):
         arena = Arena(small((2,), lambda: []).backend, dtype)
-        x, d = (rng.standard_normal((5, 3, 37)).astype(dtype) for _ in range(2))
-        fast = normalize(x, (2,), arena)
-        fast += (normalize_backward(d, fast[0], fast[2], (2,), arena),)
+        x, d = (rng.standard_normal((5, 3 if axes == (2,) else 40, 37)).astype(dtype) for _ in range(2))
+        live = (np.arange(40) < np.array([1, 40, 7, 8, 39])[:, None])[:, :, None].astype(dtype) if padded else None
+        fast = normalize(x, axes, arena, live=live)
+        fast += (normalize_backward(d, fast[0], fast[2], axes, arena, live),)
         with monkeypatch.context() as patch:
             patch.setattr(kernels, "path", lambda *arrays: "plain")
-            plain = normalize(x, (2,), arena)
-            plain += (normalize_backward(d, plain[0], plain[2], (2,), arena),)
+            plain = normalize(x, axes, arena, live=live)
+            plain += (normalize_backward(d, plain[0], plain[2], axes, arena, live),)
         for a, b in zip(fast, plain, strict=True):
             assert a.dtype == b.dtype == np.dtype(dtype)
             np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)

@@ -22,11 +22,15 @@ def normalize(x, axes, arena, delta=1e-5, live=None):
     live: 1 for the x that count and 0 for padded ones, of a shape that broadcasts to x. The means are then over the N
     live ones, x̂ is 0 at the others, and so is dx: no live x̂ depends on a padded x.
     """
-    if live is not None:
+    over_time = _over_time(x, axes, arena, live)
+    if live is not None and over_time is None:
         return _normalize_live(x, axes, arena, delta, live)
     rows, N = _as_rows(x, axes)
     x_hat, shape = arena.empty(*x.shape), _kept(x, axes)
     mu, sigma = arena.empty(*shape), arena.empty(*shape)
+    if over_time is not None:
+        kernels.normalization.normalize_over_time(x, over_time, delta, x_hat, mu[:, 0], sigma[:, 0])
+        return x_hat, mu, sigma
     if rows:
         flat = mu.reshape(-1), sigma.reshape(-1)
         kernels.normalization.normalize(x.reshape(-1, N), delta, x_hat.reshape(-1, N), *flat)
@@ -57,6 +61,12 @@ def _normalize_live(x, axes, arena, delta, live):
 
 def normalize_backward(dx_hat, x_hat, sigma, axes, arena, live=None):
     """dx = 1/σ (dx̂ − mean(dx̂) − x̂ mean(dx̂ x̂)), the means over the live ones"""
+    over_time = _over_time(dx_hat, axes, arena, live)
+    if over_time is not None:
+        dx, (B, _, C) = arena.empty(*x_hat.shape), x_hat.shape
+        means = arena.scratch(B, 2, C)
+        kernels.normalization.backward_over_time(dx_hat, x_hat, over_time, sigma[:, 0], dx, means)
+        return dx
     if live is not None:
         ws, N, shape = arena.ws, _count(live, axes, arena), sigma.shape
         inner = ws.multiply(dx_hat, x_hat).sum(axis=axes, keepdims=True, out=arena.empty(*shape))  # x̂ is 0 elsewhere
@@ -91,3 +101,13 @@ def _kept(x, axes):
 def _as_rows(x, axes):
     """Whether the fast form serves, whose means go along the last axis; and its length."""
     return axes == (x.ndim - 1,) and kernels.path(x) != "plain", x.shape[-1]
+
+
+def _over_time(x, axes, arena, live):
+    """Where the fast form serves whose means go over the steps of sequences (B, T, C): `live` as it takes it, (B, T),
+    or (B, 1), unread, where no step is padded. None elsewhere."""
+    if axes != (1,) or x.ndim != 3 or kernels.path(x) == "plain":
+        return None
+    if live is None:
+        return arena.empty(len(x), 1, dtype=bool)
+    return live.reshape(x.shape[:2]) if live.shape == (*x.shape[:2], 1) else None
