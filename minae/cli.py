@@ -191,6 +191,13 @@ def _parser(argv):
     _import(sub)
     _json(sub)
 
+    sub = command(_export, "minae export model.safetensors -o encoder.onnx --part encoder")
+    sub.add_argument("model", metavar="MODEL", help="a model or checkpoint that minae wrote")
+    sub.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the graph, .onnx")
+    sub.add_argument("--part", default="all", help="encoder (x -> h), decoder (h -> r) or all (default)")
+    _import(sub)
+    _json(sub)
+
     sub = command(_compress, "minae compress model.safetensors digits.npy -o digits.mnc")
     _apply(sub, "the compressed file, .mnc")
     _json(sub)
@@ -710,6 +717,25 @@ def _shrink(args):
         return
     share = found["small"] / found["bytes"]
     print(f"saved {args.output}: {found['small']:,} bytes, {share:.0%} of the {found['bytes']:,} of {args.model}")
+
+
+def _export(args):
+    """Write a model as an ONNX graph, which onnxruntime, browsers and phones run without minae."""
+    from minae.interop import onnx
+
+    if args.output.suffix != ".onnx":
+        raise InputError(f"cannot write {str(args.output)!r}: its name must end in .onnx")
+    files.target(args.output)
+    model, former = load(args.model, backend="numpy"), args.output.exists()
+    found = onnx.export(model, args.output, args.part)
+    if args.json:
+        print(json.dumps(found))
+        return
+    replaced = ", in place of the file that was there" * former
+    print(f"saved {args.output}: {found['bytes']:,} bytes, ONNX of opset {found['opset']}{replaced}")
+    for what in ("inputs", "outputs"):
+        for name, (dtype, shape) in found[what].items():
+            print(f"  {what[:-1]:8} {name:8} {' × '.join(map(str, shape))} {dtype}")
 
 
 def _compress(args):

@@ -1,13 +1,21 @@
 """Every model as an ONNX graph: run by onnxruntime, it says what minae says, or it is refused in one line."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 import minae
-from minae import InputError, checks, layers
+from minae import InputError, checks, cli, codes, layers, losses, symbols
+from minae.data.preprocessing import Preprocessing
+from minae.fields import Real
 from minae.interop import onnx as interop
-from minae.interop.onnx_layers import Graph
+from minae.interop import onnx_layers
+from minae.interop.onnx_layers import FORMS, MEANS, Graph
 from minae.layers import Mode
+from minae.networks import Network
 
 pytest.importorskip("onnx", reason="the library onnx is not installed: pip install 'minae[onnx]'")
 runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'minae[test]'")
@@ -154,6 +162,198 @@ def test_each_parameter_counts(name):
     assert set(missed) <= cancelled
 
 
+def test_the_table_of_layers_is_complete():
+    """Each layer of minae.layers, minae.codes and minae.symbols has its form, and each loss its mean."""
+    found = [value for module in (layers, codes, symbols) for value in vars(module).values()]
+    found = {each for each in found if isinstance(each, type) and issubclass(each, layers.Layer)}
+    assert found - {layers.Layer} <= set(FORMS)
+    assert {*losses.LOSSES.values(), *losses.HEADS.values(), losses.TokenLoss, losses.CellLoss} == set(MEANS)
+
+
+# ---- what stands in the file
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """A model whose file remembers a scale, a mean far from 0 and a deviation; and raw rows."""
+    rng = np.random.default_rng(0)
+    raw = (1e6 + rng.standard_normal((20, 7)) * [1, 2, 3, 4, 5, 6, 7]).astype("float32")
+    np.save(tmp_path / "raw.npy", raw)
+    X, preprocessing = Preprocessing.of(tmp_path / "raw.npy", scale=10, standardise=True)
+    model = minae.UndercompleteAutoencoder((7, 5, 3), loss="gaussian", activation="tanh")
+    model.preprocessing = preprocessing
+    model.save(tmp_path / "m.safetensors")
+    return model, raw, np.asarray(X)
+
+
+def test_the_rows_of_a_file_give_the_codes_of_minae_encode(prepared, tmp_path):
+    model, raw, X = prepared
+    words = [str(tmp_path / name) for name in ("m.safetensors", "raw.npy")]
+    assert cli.main(["encode", *words, "-o", str(tmp_path / "h.npy")]) == 0
+    found = run(interop.graph(model), x=raw)
+    assert distance(found["h"], np.load(tmp_path / "h.npy")) <= 1e-5
+    assert distance(found["r"], model.reconstruct(X)) <= 1e-5
+    plain = model.copy()
+    plain.preprocessing = Preprocessing()
+    assert distance(run(interop.graph(plain), x=X)["h"], model.encode(X)) <= 1e-5
+    assert distance(run(interop.graph(plain), x=raw)["h"], model.encode(X)) > 0.1  # the negative control
+
+
+def test_a_tied_matrix_is_one_array():
+    model = minae.UndercompleteAutoencoder((7, 5, 3), tied=True)
+    proto = interop.graph(model)
+    names = [each.name for each in proto.graph.initializer]
+    assert names.count("theta.W1") == names.count("theta.W2") == 1 and not any("V" in name for name in names)
+    assert sum("theta.W1" in node.input for node in proto.graph.node) == 2
+
+
+def test_the_metadata(prepared):
+    model, *_ = prepared
+    words = {each.key: json.loads(each.value) for each in interop.graph(model, "encoder").metadata_props}
+    assert words["model"] == "undercomplete" and words["sizes"] == [7, 5, 3] and words["part"] == "encoder"
+    assert words["minae_version"] == minae.__version__ and words["opset"] == 18
+    again = Preprocessing(**words["preprocessing"])
+    np.testing.assert_array_equal(again.mean, model.preprocessing.mean)
+    assert again.scale == 10 and words["config"]["activation"] == "tanh"
+
+
+def test_float64_is_written_as_float32_and_twice_the_same_bytes(tmp_path):
+    model = minae.UndercompleteAutoencoder((7, 3), dtype="float64")
+    for name in "ab":
+        found = interop.export(model, tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert found["inputs"] == {"x": ["float32", ["batch", 7]]} and found["bytes"] == (tmp_path / "b").stat().st_size
+    x = np.random.default_rng(0).uniform(size=(3, 7)).astype("float32")
+    assert distance(run(str(tmp_path / "a"), x=x)["h"], model.encode(x)) <= 1e-5
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2049])
+def test_any_number_of_rows(rows):
+    model = minae.KSparseAutoencoder((7, 9), k=2)
+    x = np.random.default_rng(0).uniform(size=(rows, 7)).astype("float32")
+    found = run(interop.graph(model), x=x)
+    assert found["h"].shape == (rows, 9) and found["r"].shape == (rows, 7)
+    if rows:
+        assert distance(found["h"], model.encode(x)) <= 1e-5
+
+
+def test_a_nan_stays_one_and_ties_go_to_the_first():
+    model = minae.KSparseAutoencoder((3, 4), k=2, code="identity")
+    model.parameters.flat[...] = 0
+    model.parameters["b1"][...] = 1
+    x = np.array([[0, 0, 0], [np.nan, 0, 0]], "float32")
+    found = run(interop.graph(model), x=x)
+    np.testing.assert_array_equal(found["h"][0], [1, 1, 0, 0])
+    np.testing.assert_array_equal(model.encode(x[:1])[0], [1, 1, 0, 0])
+    assert np.isnan(found["r"][1]).all()
+
+
+# ---- what is refused
+
+
+def test_parts_that_a_model_does_not_have(tmp_path):
+    gan, svdd = minae.GenerativeAdversarial((7, 5, 2)), minae.DeepSVDD((7, 3))
+    with pytest.raises(InputError, match="'generative_adversarial' has no encoder: give part 'decoder', or 'all'"):
+        interop.export(gan, tmp_path / "x.onnx", "encoder")
+    with pytest.raises(InputError, match="'deep_svdd' has no decoder: give part 'encoder', or 'all'"):
+        interop.export(svdd, tmp_path / "x.onnx", "decoder")
+    with pytest.raises(InputError, match=r"unknown part 'encode'.* did you mean 'encoder'"):
+        interop.export(svdd, tmp_path / "x.onnx", "encode")
+    with pytest.raises(InputError, match="model is 3: expected a model"):
+        interop.graph(3)
+    assert not list(tmp_path.iterdir())
+
+
+class Doubled(minae.UndercompleteAutoencoder):
+    def code_of(self, x):
+        return 2 * super().code_of(x)
+
+
+class OwnLayer(layers.Activation):
+    def forward(self, a, mode=layers.EVAL):
+        return 2 * a, a
+
+
+class OfOwnLayer(minae.UndercompleteAutoencoder):
+    def encoder(self, **more):
+        return Network([*super().encoder(**more).layers, OwnLayer("relu")])
+
+
+class OwnPage(minae.Model):
+    def shapes(self):
+        return {"W": (3, 2)}
+
+    def inputs(self):
+        return {"x": Real(3)}
+
+
+def test_what_the_graph_would_not_have_is_refused():
+    """A verb or a layer of one's own would be left out without a word."""
+    with pytest.raises(InputError, match=r"Doubled has a code_of of its own.*PAGES"):
+        interop.graph(Doubled((7, 3)))
+    with pytest.raises(InputError, match=r"OwnLayer has no ONNX form.*FORMS"):
+        interop.graph(OfOwnLayer((7, 3)))
+    with pytest.raises(InputError, match=r"OwnPage has no ONNX form.*PAGES"):
+        interop.graph(OwnPage())
+
+
+def test_a_form_of_ones_own(monkeypatch):
+    monkeypatch.setitem(FORMS, OwnLayer, lambda g, layer, a: g("Mul", a, 2.0))
+    model, x = OfOwnLayer((7, 3)), np.full((2, 7), 0.5, "float32")
+    assert distance(run(interop.graph(model), x=x)["h"], model.encode(x)) <= 1e-5
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_numbers_that_no_float32_is(value, tmp_path):
+    model = minae.UndercompleteAutoencoder((7, 3), dtype="float64")
+    model.parameters["V1"][0, 0] = value
+    with pytest.raises(InputError, match="V1 has NaN, infinite or too large values"):
+        interop.export(model, tmp_path / "x.onnx")
+    interop.export(model, tmp_path / "x.onnx", "encoder")  # which does not read V
+
+
+def test_a_graph_that_no_file_can_hold(monkeypatch):
+    monkeypatch.setattr(onnx_layers, "LARGEST", 100)
+    with pytest.raises(InputError, match="has 100 at most: export parts"):
+        interop.graph(minae.UndercompleteAutoencoder((7, 3)))
+
+
+def test_without_the_library_it_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(InputError, match=r"pip install 'minae\[onnx\]'"):
+        interop.graph(minae.UndercompleteAutoencoder((7, 3)))
+
+
+def test_nothing_imports_the_library_before_it_is_needed():
+    code = "import sys, minae, minae.interop.onnx, minae.cli; print({'onnx', 'onnxruntime'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.stdout.strip() == "set()", found.stderr
+
+
+# ---- the command
+
+
+def test_the_command(prepared, tmp_path, capsys):
+    model, raw, X = prepared
+    path, words = tmp_path / "m.onnx", ["export", str(tmp_path / "m.safetensors"), "-o", str(tmp_path / "m.onnx")]
+    assert cli.main(words) == 0
+    told = capsys.readouterr().out
+    assert f"{path.stat().st_size:,} bytes" in told and "in place of" not in told
+    assert "input    x        batch × 7 float32" in told and "output   r        batch × 7 float32" in told
+    assert distance(run(str(path), x=raw)["h"], model.encode(X)) <= 1e-5
+    assert cli.main([*words, "--part", "decoder"]) == 0
+    assert "in place of the file that was there" in capsys.readouterr().out
+    assert cli.main([*words, "--part", "encoder", "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)["outputs"]) == ["h"]
+    before = path.read_bytes()
+    assert cli.main([*words, "--part", "half"]) == 2
+    assert "choose one of encoder, decoder, all" in capsys.readouterr().err
+    assert cli.main([*words[:-1], str(tmp_path / "m.txt")]) == 2
+    assert "its name must end in .onnx" in capsys.readouterr().err
+    assert cli.main([*words[:-1], str(tmp_path / "no" / "m.onnx")]) == 2
+    assert path.read_bytes() == before and not list(tmp_path.glob(".minae*"))
+
+
 # ---- layers
 
 
@@ -181,11 +381,11 @@ class OfLayers(checks.Layers):
     of = minae.options.Choice("up-sampling", "the layers", among=(*CHECKED, *MORE))
 
     def inputs(self):
-        return {"x": CHECKED[self.of][0] if self.of in CHECKED else minae.fields.Real(12)}
+        return {"x": CHECKED[self.of][0] if self.of in CHECKED else Real(12)}
 
     def networks(self):
         made = CHECKED[self.of][1] if self.of in CHECKED else MORE[self.of]
-        return {"f": minae.networks.Network(made())}
+        return {"f": Network(made())}
 
 
 @pytest.mark.parametrize("of", [*CHECKED, *MORE])

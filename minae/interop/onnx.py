@@ -16,9 +16,11 @@ and v of kind voice, t of kind diffusion (where x is the noisy x_t), c of kind g
 noise), and L of kind deep_svdd.
 
 What the graph does of the preprocessing that a model's file remembers: it divides x by `scale`, takes `mean` away and
-divides by `deviation`. So an app gives the numbers of the file, and gets the codes of `minae encode`. What is done to a
-file and not to numbers is left to the app: to leave out columns, to look up words, to read a table or a sound. All of
-it stands in the metadata as JSON. r is as `minae reconstruct` writes it: r · deviation + mean leads back.
+divides by `deviation`. So an app gives the numbers of the file, such as pixels of 0 … 255, and gets the codes of
+`minae encode`. What is done to a file and not to numbers is left to the app: to leave out columns, to look up words, to
+read a table or a sound. All of it stands in the metadata as JSON. r is as `minae reconstruct` writes it, prepared:
+(r · deviation + mean) · scale leads back. In Python, `model.encode` takes rows that were prepared already; where a
+model's `preprocessing` does nothing, as after `fit` on an array, the two are the same.
 
 FORMS has the graph of each layer, by its class, and PAGES those of each kind of model. A layer or a model of your own
 is refused until you give it one.
