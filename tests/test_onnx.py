@@ -199,6 +199,24 @@ def test_the_rows_of_a_file_give_the_codes_of_minae_encode(prepared, tmp_path):
     assert distance(run(interop.graph(plain), x=raw)["h"], model.encode(X)) > 0.1  # the negative control
 
 
+def test_images_are_prepared_pixel_by_pixel(tmp_path):
+    raw = np.random.default_rng(0).integers(256, size=(9, 6, 6, 3)).astype("uint8")  # channels last, as photographs
+    np.save(tmp_path / "raw.npy", raw)
+    X, preprocessing = Preprocessing.of(tmp_path / "raw.npy", scale=255, standardise=True, images=True)
+    model = minae.VariationalAutoencoder((108, 3), image=(3, 6, 6), channels=(4,), loss="gaussian")
+    model.preprocessing = preprocessing
+    found = run(interop.graph(model), x=raw.transpose(0, 3, 1, 2).astype("float32"))
+    assert distance(found["h"], model.encode(np.asarray(X))) <= 1e-5
+    assert distance(found["r"], model.reconstruct(np.asarray(X))) <= 1e-5
+
+
+def test_a_model_of_any_backend_is_the_same_file(backend):
+    made = [minae.UndercompleteAutoencoder((7, 3), backend=each) for each in (backend, "numpy")]
+    assert made[0].backend is backend
+    first, second = (interop.graph(model).SerializeToString(deterministic=True) for model in made)
+    assert first == second
+
+
 def test_a_tied_matrix_is_one_array():
     model = minae.UndercompleteAutoencoder((7, 5, 3), tied=True)
     proto = interop.graph(model)

@@ -11,7 +11,8 @@ A graph computes what the model computes in evaluation, in float32, for any numb
     h       the code that `encode` gives
     r       what the model says of a row: the reconstruction, or the probabilities of the classes (the margins, of a
             hinge loss), or log p of each token, or the row in the other domain and back again
-    length  int32 (batch,): the steps of each sequence, where sequences are padded; what stands behind them is free
+    length  int32 (batch,): the steps of each sequence. Behind them stands any finite number, or any token of the
+            vocabulary, and what h and r have there means nothing
 and v of kind voice, t of kind diffusion (where x is the noisy x_t), c of kind generative_adversarial (where h is the
 noise), and L of kind deep_svdd.
 
@@ -22,8 +23,12 @@ read a table or a sound. All of it stands in the metadata as JSON. r is as `mina
 (r · deviation + mean) · scale leads back. In Python, `model.encode` takes rows that were prepared already; where a
 model's `preprocessing` does nothing, as after `fit` on an array, the two are the same.
 
+Refused is what searches or writes step by step, and is no graph: kind abstractive, and kind extractive where the first
+words are the code. Of kind predictive_sparse the graph is f, one pass, as in `encode`; `infer` stays with minae. So do
+the draws of `sample`, but a decoder takes any h, also noise.
+
 FORMS has the graph of each layer, by its class, and PAGES those of each kind of model. A layer or a model of your own
-is refused until you give it one.
+is refused until you give it one. A model of float64 is written in float32, which is what runtimes are fast in.
 """
 
 from typing import Any
