@@ -223,6 +223,9 @@ def test_a_tied_matrix_is_one_array():
     names = [each.name for each in proto.graph.initializer]
     assert names.count("theta.W1") == names.count("theta.W2") == 1 and not any("V" in name for name in names)
     assert sum("theta.W1" in node.input for node in proto.graph.node) == 2
+    g, W = Graph(model), model.parameters["W1"]
+    assert g.parameter("W1") == g.parameter("W1") != g.parameter("W1", W.T)  # in another order it is another array
+    np.testing.assert_array_equal(g.arrays["theta.W1"], W)
 
 
 def test_the_metadata(prepared):
@@ -311,7 +314,7 @@ def test_what_the_graph_would_not_have_is_refused():
         interop.graph(Doubled((7, 3)))
     with pytest.raises(InputError, match=r"OwnLayer has no ONNX form.*FORMS"):
         interop.graph(OfOwnLayer((7, 3)))
-    with pytest.raises(InputError, match=r"OwnPage has no ONNX form.*PAGES"):
+    with pytest.raises(InputError, match=r"OwnPage computes by a page of its own.*PAGES"):
         interop.graph(OwnPage())
 
 
@@ -319,6 +322,28 @@ def test_a_form_of_ones_own(monkeypatch):
     monkeypatch.setitem(FORMS, OwnLayer, lambda g, layer, a: g("Mul", a, 2.0))
     model, x = OfOwnLayer((7, 3)), np.full((2, 7), 0.5, "float32")
     assert distance(run(interop.graph(model), x=x)["h"], model.encode(x)) <= 1e-5
+
+
+def test_a_page_of_ones_own(monkeypatch):
+    def encode(g, model):
+        g.give("h", g("MatMul", g.x(), g.parameter("W")), 2)
+
+    monkeypatch.setitem(interop.PAGES, OwnPage, (encode, None))
+    model, x = OwnPage(), np.array([[1, 2, 3]], "float32")
+    model.parameters["W"][...] = [[1, 2], [3, 4], [5, 6]]
+    np.testing.assert_array_equal(run(interop.graph(model), x=x)["h"], x @ model.parameters["W"])
+
+
+@pytest.mark.parametrize(
+    "layer, words",
+    [
+        (layers.Attention("1", 4, source=3), "attention to another sequence has no ONNX form"),
+        (layers.PointerGenerator("1", 5, 4), "writes word by word"),
+    ],
+)
+def test_layers_that_are_no_graph(layer, words):
+    with pytest.raises(InputError, match=words):
+        Graph(minae.LanguageModel(vocabulary=5, width=4)).apply(layer, "x")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])

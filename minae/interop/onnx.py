@@ -28,7 +28,11 @@ words are the code. Of kind predictive_sparse the graph is f, one pass, as in `e
 the draws of `sample`, but a decoder takes any h, also noise.
 
 FORMS has the graph of each layer, by its class, and PAGES those of each kind of model. A layer or a model of your own
-is refused until you give it one. A model of float64 is written in float32, which is what runtimes are fast in.
+is refused until you give it one:
+    FORMS[MyLayer] = lambda g, layer, x: g("Mul", x, g.parameter("W"))       the formula, by the operators of ONNX
+    PAGES[MyModel] = encode, decode      functions of (g, model), which take what they read and give h and r, as below
+
+A model of float64 is written in float32, which is what runtimes are fast in.
 """
 
 from typing import Any
@@ -218,7 +222,8 @@ def page(model):
                 "minae.interop.onnx.PAGES"
             )
     raise InputError(
-        f"{type(model).__name__} has no ONNX form: give it a page in minae.interop.onnx.PAGES, as its networks say"
+        f"{type(model).__name__} computes by a page of its own, which is no graph: derive it from Autoencoder, with "
+        "networks f and g, or give it a page in minae.interop.onnx.PAGES"
     )
 
 

@@ -55,8 +55,10 @@ class Graph:
 
     def parameter(self, name, arranged=None):
         """A parameter of the model, one array of the file however often it is used.     arranged: in another order"""
-        value = self.numbers(name) if arranged is None else arranged
-        return self.constant(value, f"theta.{name}")
+        value, name = self.numbers(name) if arranged is None else arranged, f"theta.{name}"
+        if name in self.arrays and not np.array_equal(self.arrays[name], value.astype(np.float32)):
+            name = f"{name}.{len(self.arrays)}"  # two layers read it in two orders
+        return self.constant(value, name)
 
     def numbers(self, name):
         """A parameter or a state as an array of the host."""
