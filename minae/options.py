@@ -196,7 +196,7 @@ class Widths(Option):
         if isinstance(value, str):
             raise TypeError
         widths = [operator.index(size) for size in value]
-        if not self.fewest <= len(widths) <= (self.most or len(widths)) or min(widths) < 1:
+        if not self.fewest <= len(widths) <= (self.most or len(widths)) or min(widths, default=1) < 1:
             raise ValueError
         return widths
 

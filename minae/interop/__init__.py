@@ -1,1 +1,1 @@
-"""minae among its neighbours: one module for each library that models are handed to."""
+"""Doors to neighbours: each module here speaks another library's language, and needs that library."""
