@@ -1,18 +1,22 @@
 """Autoencoders as estimators of scikit-learn: a transformer, an outlier detector and a classifier.
 
     from minae.interop.sklearn import AutoencoderTransformer
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
     pipe = make_pipeline(StandardScaler(), AutoencoderTransformer(8, variant="denoising", options={"level": 0.3}))
     search = GridSearchCV(pipe, {"autoencodertransformer__options__level": [0.1, 0.3]}, n_jobs=2)
 
-The estimators take rows (rows, n) of finite numbers of any range, as arrays or data frames. They compute in the dtype of
-the X that they are fitted to: in float32 for float32, and in float64 for every other. They do not scale the data, and
-training goes well where each column has a mean near 0 and a deviation near 1, so put a StandardScaler before them.
+The estimators take rows (rows, n) of finite numbers of any range, as arrays or data frames. They compute in the dtype
+of the X that they are fitted to: in float32 for float32, and in float64 for every other. They do not scale the data,
+and training goes well where each column has a mean near 0 and a deviation near 1: put a StandardScaler before them.
 
 The attribute `model_` is the model of minae inside: `estimator.model_.save("model.safetensors")` writes the file that
 `minae encode` reads.
 """
 
+import contextlib
 import dataclasses
 import numbers
 from typing import Any
@@ -28,7 +32,7 @@ from minae.models.model import Model
 from minae.models.stacked import pretrain
 from minae.options import Choice, Count, Flag, Number, Weight, Widths
 from minae.options import of as options_of
-from minae.training import OPTIMIZERS, History, Optimizer
+from minae.training import LBFGS, OPTIMIZERS, History, Optimizer
 
 try:
     from sklearn.base import (
@@ -45,17 +49,6 @@ except ImportError as error:
     raise InputError("minae.interop.sklearn needs scikit-learn 1.6 or later: pip install 'minae[sklearn]'") from error
 
 FLOATS = [np.float64, np.float32]  # the dtypes that X may keep; every other becomes the first
-PARAMETERS = {
-    "code_size": Count(optional=True),
-    "hidden": Widths(fewest=0),
-    "epochs": Count(lowest=0),
-    "pretrain_epochs": Count(lowest=0),
-    "batch_size": Count(optional=True),
-    "warm_start": Flag(),
-    "contamination": Number(low=0, high=0.5),
-}
-for _name, _option in PARAMETERS.items():
-    _option.name = _name
 INSTEAD = {  # options of a model that an estimator knows by another way
     "sizes": "is made of the columns of X and the parameters code_size and hidden",
     "seed": "is the parameter random_state",
@@ -78,10 +71,33 @@ def _takes_rows(kind, verbs):
     return isinstance(field, Real) and not field.ragged and all(other.optional for other in others)
 
 
+@contextlib.contextmanager
+def _one_line():
+    """What scikit-learn refuses, as one line."""
+    try:
+        yield
+    except ValueError as error:
+        if "feature names" in str(error):  # `check_estimator` compares this message line by line
+            raise
+        raise InputError(error) from error
+
+
+class _Checked:
+    """The parameters that are checked here. The others are checked by the model, and by its training."""
+
+    code_size = Count(optional=True)
+    hidden = Widths(fewest=0)
+    epochs = Count(lowest=0)
+    pretrain_epochs = Count(lowest=0)
+    batch_size = Count(optional=True)
+    warm_start = Flag()
+    contamination = Number(low=0, high=0.5)
+
+
 class _Estimator(BaseEstimator):
     """What the three estimators share: options by the names options__NAME, the check of rows, and the training."""
 
-    verbs: tuple[str, ...] = ("encode", "decode")  # what a variant must have
+    _verbs: tuple[str, ...] = ("encode", "decode")  # what a variant must have
 
     def get_params(self, deep=True):
         """The parameters by name; with `deep` also each option that was given, as options__NAME."""
@@ -100,7 +116,7 @@ class _Estimator(BaseEstimator):
 
     def _value(self, name):
         """A parameter, checked."""
-        return PARAMETERS[name].checked(getattr(self, name))
+        return getattr(_Checked, name).checked(getattr(self, name))
 
     def _options(self):
         """The options of the variant that were given."""
@@ -115,11 +131,11 @@ class _Estimator(BaseEstimator):
         """The class of the variant."""
         named = not (isinstance(self.variant, type) and issubclass(self.variant, Model))
         kind = get_model(self.variant) if named else self.variant
-        if not _takes_rows(kind, self.verbs):
+        if not _takes_rows(kind, self._verbs):
             raise InputError(
                 f"variant is {kind.name or kind.__name__!r}, and {type(self).__name__} needs a model that learns from "
-                f"rows of numbers alone and can {' and '.join(self.verbs)}: choose one of "
-                f"{', '.join(variants(*self.verbs))}"
+                f"rows of numbers alone and can {' and '.join(self._verbs)}: choose one of "
+                f"{', '.join(variants(*self._verbs))}"
             )
         return kind
 
@@ -127,12 +143,8 @@ class _Estimator(BaseEstimator):
         """X, or X and y, as arrays that scikit-learn has checked."""
         if masked(X):
             host_array(X, "X")  # refuses a mask, which scikit-learn would leave out
-        try:
+        with _one_line():
             return validate_data(self, X, *y, reset=fit, dtype=FLOATS, ensure_min_samples=2 if fit else 1)
-        except ValueError as error:
-            if "feature names" in str(error):  # `check_estimator` compares this message line by line
-                raise
-            raise InputError(error) from error
 
     def _begin(self, kind, sizes, **options):
         """A model to train: a new one, or with `warm_start` the former one, where these options ask for the same."""
@@ -142,9 +154,15 @@ class _Estimator(BaseEstimator):
         if former is None:
             return model
         fixed = [name for name, option in options_of(kind).items() if not isinstance(option, Weight)]
-        same = type(model) is type(former) and model.dtype == former.dtype
-        if not same or any(model.config[name] != former.config[name] for name in fixed):
-            raise InputError(f"warm_start=True trains {former!r} on, and now {model!r} is asked for: set it to False")
+        if type(model) is not type(former) or model.backend.name != former.backend.name:
+            changed = ["the variant or the backend"]
+        else:
+            changed = [name for name in fixed if model.config[name] != former.config[name]]
+            changed += ["the dtype of X"] * (model.dtype != former.dtype)
+        if changed:
+            raise InputError(
+                f"warm_start=True trains the former model on, and now {', '.join(changed)} is another: set it to False"
+            )
         former.weights.update(model.weights)
         return former
 
@@ -159,13 +177,10 @@ class _Estimator(BaseEstimator):
 
     def _settings(self, rows, epochs):
         """Settings of a training by the parameters."""
-        batch_size = self._value("batch_size")
-        return {
-            "epochs": epochs,
-            "batch_size": None if batch_size is None else min(batch_size, rows),
-            "optimizer": _optimizer(self.optimizer, self.lr),
-            "progress": False,
-        }
+        optimizer, batch_size = _optimizer(self.optimizer, self.lr), self._value("batch_size")
+        if batch_size is not None:
+            batch_size = None if isinstance(optimizer, LBFGS) else min(batch_size, rows)
+        return {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "progress": False}
 
     def _seed(self):
         """An integer random_state is the seed itself: the model is the one that minae trains with this seed."""
@@ -211,10 +226,8 @@ class _Autoencoder(_Estimator):
         if code_size is None and n == 1:
             raise InputError("X has n_features=1, and no code is narrower than that: give code_size, or more columns")
         code_size = min((n + 1) // 2, 32) if code_size is None else code_size
-        options, loss = self._options(), options_of(kind).get("loss")
-        if isinstance(loss, Choice) and "gaussian" in loss.among:
-            options = {"loss": "gaussian"} | options
-        model = self._begin(kind, [n, *self._value("hidden"), code_size], **options, dtype=X.dtype.name)
+        options = _defaults(kind, len(X)) | self._options() | {"dtype": X.dtype.name}
+        model = self._begin(kind, [n, *self._value("hidden"), code_size], **options)
         self._train(model, X, **settings)
         return X
 
@@ -231,13 +244,15 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     hidden:       widths of the layers between x and h, such as (256, 64); the decoder is their mirror
     variant:      the model by its name, such as "denoising" (`minae options` lists them), or a class of your own; any
                   that learns from rows alone and has a decoder, see `variants`
-    options:      options of the model by name, such as {"level": 0.3}; in a grid each is options__NAME. They are the
-                  model's own by default, except that the loss is "gaussian", squared error, which takes data of any
-                  range; {"loss": "bernoulli"} needs X in [0, 1]
+    options:      options of the model by name, such as {"level": 0.3}; in a grid each is options__NAME. Those that are
+                  not given are the model's own, except that the loss is "gaussian", squared error, which takes data of
+                  any range ("bernoulli" needs X in [0, 1]), and that the code of "undercomplete" and "denoising" is
+                  "identity", which takes any value
     epochs:       passes over X
-    batch_size:   rows a step, or all of X where X has fewer rows; None for minae's default
+    batch_size:   rows a step, or all of X where X has fewer rows; None for minae's default. lbfgs takes all rows
     optimizer:    sgd, momentum, nesterov, adam, adamw, lbfgs, or an optimizer of `minae.training`
-    lr:           learning rate; None for the optimizer's own
+    lr:           learning rate; None for 0.01 with "adam" and "adamw", and else for the optimizer's own. Images and
+                  deep networks want less, such as 0.001
     warm_start:   whether a second `fit` trains the former model on, with new noise and new orders of the rows
     random_state: of the first weights, the order and the noise; an integer is minae's `seed`
     backend:      "numpy", "cupy" or "auto"
@@ -262,7 +277,9 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def inverse_transform(self, X: Any) -> Any:
         """r = g(h), the mean of p(x | h), for rows of codes:  (rows, m) -> (rows, n)."""
         check_is_fitted(self, "model_")
-        return self._applied("decode", check_array(X, dtype=FLOATS, input_name="X"))
+        with _one_line():
+            H = check_array(X, dtype=FLOATS, input_name="X")
+        return self._applied("decode", H)
 
     def score(self, X: Any, y: Any = None) -> float:
         """−½ ‖x − r‖², summed over columns and averaged over rows: minus the reconstruction error, so that higher is
@@ -286,7 +303,7 @@ class AutoencoderDetector(OutlierMixin, _Autoencoder):
     a score of its own, as "deep_svdd" has. `offset_` is the threshold: a row whose score is lower is an outlier.
     """
 
-    verbs = ("score_samples",)
+    _verbs = ("score_samples",)
 
     def __init__(
         self,
@@ -346,7 +363,7 @@ class StackedClassifier(ClassifierMixin, _Estimator):
     h = f(x),  p(y | x) = softmax(h V + c),  J = −log p(y | x) + λ ½ Σ ‖W‖²: a `minae.Classifier` after
     `minae.pretrain`.
 
-    hidden:          widths of the layers of f
+    hidden:          widths of the layers of f; () for softmax regression, which has none
     variant:         the autoencoder that each layer is pretrained as, by its name, or a class of your own; any whose
                      encoder is one layer h = φ(x W + b)
     options:         options of these autoencoders by name, such as {"level": 0.3}; in a grid each is options__NAME.
@@ -404,19 +421,23 @@ class StackedClassifier(ClassifierMixin, _Estimator):
         classes, y = np.unique(y, return_inverse=True)
         if len(classes) < 2:
             raise InputError(f"y has 1 class, {classes[0]!r}: a classifier needs two classes or more")
-        sizes, epochs = [X.shape[1], *self._value("hidden")], self._value("pretrain_epochs")
+        kind, hidden, epochs = self._kind(), self._value("hidden"), self._value("pretrain_epochs")
         options = {"activation": self.activation, "lam": self.lam, "classes": len(classes), "dtype": X.dtype.name}
-        kind, model = self._kind(), self._begin(Classifier, sizes, **options)
-        former = model is getattr(self, "model_", None)
-        if former and not np.array_equal(classes, self.classes_):
-            raise InputError(f"warm_start=True goes on with the classes {self.classes_}, and y has {classes}")
-        if not former and epochs:
-            settings_of_layers = self._settings(len(X), epochs) | {"options": self._options(), "loss": "gaussian"}
-            self.pretraining_ = pretrain(model, X, kind, seed=model.seed, **settings_of_layers)
-        elif not former:
-            self.pretraining_ = []
-        self.classes_ = classes
+        model = self._begin(Classifier, [X.shape[1], *hidden], **options)
+        if model is getattr(self, "model_", None):
+            if not np.array_equal(classes, self.classes_):
+                raise InputError(
+                    f"y has the classes {classes.tolist()}, and warm_start=True trains a model of "
+                    f"{self.classes_.tolist()} on: give the same labels, or set it to False"
+                )
+            pretraining = self.pretraining_
+        elif hidden and epochs:
+            layers = self._settings(len(X), epochs) | {"options": self._options(), "loss": "gaussian"}
+            pretraining = pretrain(model, X, kind, seed=model.seed, **layers)
+        else:
+            pretraining = []
         self._train(model, X, y, **settings)
+        self.classes_, self.pretraining_ = classes, pretraining
         return self
 
     def predict(self, X: Any) -> Any:
@@ -436,11 +457,27 @@ def _examples(model, X):
     return X.reshape(len(X), *next(iter(model.fields.values())).shape)
 
 
+def _defaults(kind, rows):
+    """Options that X asks for: squared error as −log p(x | h), since its numbers have any range, a code of two models
+    that takes any value, too, and the number of rows for a model that has to know it."""
+    declared, chosen = options_of(kind), {}
+    if isinstance(declared.get("loss"), Choice) and "gaussian" in declared["loss"].among:
+        chosen["loss"] = "gaussian"
+    if kind.name in ("undercomplete", "denoising"):
+        chosen["code"] = "identity"
+    if isinstance(declared.get("rows"), Count):
+        chosen["rows"] = rows
+    return chosen
+
+
 def _optimizer(optimizer, lr):
-    """The optimizer, with this learning rate where one is given."""
-    if lr is None or (isinstance(optimizer, str) and optimizer not in OPTIMIZERS):  # which `fit` refuses
+    """The optimizer, with this learning rate where one is given. What is none of minae's, the training refuses."""
+    if isinstance(optimizer, str) and optimizer in OPTIMIZERS:
+        if lr is None and optimizer in ("adam", "adamw"):
+            lr = 0.01  # tables are short, and an epoch of them has few steps
+        optimizer = OPTIMIZERS[optimizer]()
+    if lr is None or not isinstance(optimizer, Optimizer | LBFGS):
         return optimizer
-    each = OPTIMIZERS[optimizer]() if isinstance(optimizer, str) else optimizer
-    if not isinstance(each, Optimizer):
-        raise InputError(f"lr is {lr!r} and optimizer {optimizer!r}, which takes no learning rate: set lr to None")
-    return dataclasses.replace(each, lr=lr)
+    if isinstance(optimizer, LBFGS):
+        raise InputError(f"lr is {lr!r}, and lbfgs finds its own step length: set lr to None")
+    return dataclasses.replace(optimizer, lr=lr)
