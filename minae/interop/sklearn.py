@@ -120,7 +120,7 @@ class _Estimator(BaseEstimator):
 
     def _options(self):
         """The options of the variant that were given."""
-        if not isinstance(self.options, dict | None):
+        if not isinstance(self.options, dict | None) or not all(isinstance(name, str) for name in self.options or ()):
             raise InputError(f"options is {self.options!r}: expected options by name, such as {{'level': 0.3}}")
         given = dict(self.options or {})
         for name in INSTEAD.keys() & given.keys():
@@ -186,7 +186,8 @@ class _Estimator(BaseEstimator):
         """An integer random_state is the seed itself: the model is the one that minae trains with this seed."""
         if isinstance(self.random_state, numbers.Integral):
             return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
+        with _one_line():
+            return int(check_random_state(self.random_state).randint(2**31 - 1))
 
 
 class _Autoencoder(_Estimator):
@@ -417,7 +418,8 @@ class StackedClassifier(ClassifierMixin, _Estimator):
         settings: others of `minae.training.fit` for the training on labels, such as callbacks
         """
         X, y = self._rows(X, y, fit=True)
-        check_classification_targets(y)
+        with _one_line():
+            check_classification_targets(y)
         classes, y = np.unique(y, return_inverse=True)
         if len(classes) < 2:
             raise InputError(f"y has 1 class, {classes[0]!r}: a classifier needs two classes or more")
