@@ -33,9 +33,11 @@ from minae.kernels.fused import fused
 from minae.kernels.reduce import COLUMNS, THREADS, Device, Launch, cuda, tiles, tree
 
 
-def value(h, rho):
-    """Ω, without its weight."""
+def value(h, rho, rho_hat=None):
+    """Ω, without its weight.     rho_hat (m,): the rates, where h has not all rows of the batch"""
     path, limits = kernels.path(h), bounds(h.dtype)
+    if rho_hat is not None:
+        return divergence.plain(rho_hat, rho, *limits)[0].sum()
     if path == "cpu":
         return cpu_value(h, rho, *limits)
     if path == "cuda":
@@ -45,10 +47,12 @@ def value(h, rho):
     return divergence.plain(h.mean(axis=0), rho, *limits)[0].sum()
 
 
-def backward(h, dh, rho, weight):
+def backward(h, dh, rho, weight, rho_hat=None):
     """dh += weight ∂Ω/∂h, in place."""
     path, limits = kernels.path(h, dh), bounds(h.dtype)
-    if path == "cpu":
+    if rho_hat is not None:
+        dh += weight / h.shape[0] * divergence.plain(rho_hat, rho, *limits)[1]
+    elif path == "cpu":
         cpu_backward(h, dh, rho, *limits, weight / len(h))
     elif path == "cuda":
         cuda_backward(tiles(h.shape[1]), [h, dh], *map(h.dtype.type, (rho, *limits, weight / len(h))))

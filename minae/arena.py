@@ -1,9 +1,12 @@
 """Memory that a training step uses again and again, and the functions whose results lie in it."""
 
+import contextlib
 import math
 import threading
 
 import numpy as np
+
+from minae.world import ALONE
 
 ALIGN = 64  # bytes of a cache line: arrays lie whole numbers of them apart
 CHUNK = 1 << 16  # bytes of the smallest chunk
@@ -28,6 +31,20 @@ class Arena:
         self.backend, self.dtype = backend, np.dtype(dtype)
         self.ws = Workspace(self)
         self._local = _Local(backend.xp)
+
+    @property
+    def world(self):
+        """Who takes this thread's step together; see `minae.world`."""
+        return self._local.world
+
+    @contextlib.contextmanager
+    def joined(self, world):
+        """Within the block, means over the batch are those over the rows of all ranks of this world."""
+        self._local.world = world
+        try:
+            yield
+        finally:
+            self._local.world = ALONE
 
     def __enter__(self):
         local = self._local
@@ -70,7 +87,7 @@ class _Local(threading.local):
 
     def __init__(self, xp):
         self.stacks = [Stack(xp)] if xp is np else [Stack(xp), Stack(np)]
-        self.marks = []
+        self.marks, self.world = [], ALONE
         self.scratch = xp.empty(0, "uint8")
 
 

@@ -11,9 +11,11 @@ import warnings
 from pathlib import Path
 
 from minae import __version__, chapters, checks, data, files, options
+from minae.backend import get_backend
 from minae.errors import Diverged, InputError, meant
 from minae.models import full_name, get_model, import_file, load, registry
 from minae.training import LBFGS, OPTIMIZERS
+from minae.world import World
 
 
 def main(argv=None):
@@ -175,6 +177,10 @@ def _parser(argv):
     sub.add_argument("--every", type=int, default=1, metavar="K", help="epochs between checkpoints (default 1)")
     sub.add_argument("--resume", action="store_true", help="go on from the checkpoint of a run that was stopped")
     sub.add_argument("--dtype", default="float32", help="float32 (default) or float64")
+    sub.add_argument(
+        "--data-parallel", action="store_true",
+        help="share the rows of each batch among the processes of `mpiexec -n N minae train …`",
+    )  # fmt: skip
     _import(sub)
     _backend(sub)
     _json(sub)
@@ -321,7 +327,7 @@ def _data(parser):
         "data",
         metavar="DATA",
         help="sample, mnist, a .npy, .npz, .mat, .csv or .tsv, an IDX file (.gz too), an image or a folder of images, "
-        "a .wav or a folder of .wav, or a text (.txt), line by line, for a language model",
+        "a .wav or a folder of .wav, a folder of .npy, or a text (.txt), line by line, for a language model",
     )
     parser.add_argument(
         "--scale", type=float, help="divide the values, such as 255 for pixels in a .npy; a model's file remembers it"
@@ -543,48 +549,50 @@ def _options(args):
 
 def _train(args):
     """Train a model on data of your own and save it."""
-    _check_model_output(args.output)  # better now than after the training
-    kind = get_model(args.model)
-    if args.optimizer not in OPTIMIZERS:
-        close = meant(args.optimizer, OPTIMIZERS)
-        raise InputError(f"unknown optimizer {args.optimizer!r}: choose one of {', '.join(OPTIMIZERS)}{close}")
-    optimizer = OPTIMIZERS[args.optimizer]
-    if optimizer is LBFGS and args.lr is not None:
-        raise InputError("--lr does not go with lbfgs, which finds its own step length: leave it out")
-    with files.claimed(args.output, "a training writes"):
-        images = getattr(args, "channels", None) is not None
-        if args.onward is None:
-            if "vocabulary" in options.of(kind):
-                X, preprocessing = _text(args, kind)
-            else:
-                X, preprocessing = data.Preprocessing.of(
-                    args.data, args.scale, args.standardise, images, args.array, args.drop, kind.recordings
-                )
-            model = _build(args, kind, () if isinstance(X, list) else X.shape[1:])
-            model.preprocessing = preprocessing
-        else:
-            model = _onward(args, kind)
-            X = _read(args, model)
-        checkpoint = args.checkpoint
-        if checkpoint is not None and files.target(checkpoint) == files.target(args.output):
-            raise InputError(f"--checkpoint is {checkpoint}, where the model goes: leave it out, or give another name")
-        if checkpoint is None and optimizer is not LBFGS:
-            checkpoint = args.output.with_suffix(".checkpoint.safetensors")
-        if args.output.exists() and not args.json:
+    if not args.data_parallel:
+        return _train_in(World(), args)
+    from minae.interop.mpi import Ranks, own_device
+
+    world = Ranks()
+    if get_backend(args.backend).name == "cupy":
+        own_device()
+    if world.rank:
+        warnings.simplefilter("ignore")
+    try:
+        with world.ending():
+            return _train_in(world, args)
+    except (Exception, KeyboardInterrupt):
+        if world.rank == 0:
+            raise  # the others have the same to say
+
+
+def _train_in(world, args):
+    """Every rank reads and trains; rank 0 alone talks and writes."""
+    claim = files.claimed(args.output, "a training writes") if world.rank == 0 else contextlib.nullcontext()
+    with contextlib.ExitStack() as at_end:
+        with world.together():
+            _check_model_output(args.output)  # better now than after the training
+            at_end.enter_context(claim)
+            model, X, validation, optimizer, checkpoint = _asked(args)
+        talks = world.rank == 0 and not args.json
+        if args.output.exists() and talks:
             print(f"{args.output} exists, and will be replaced at the end", flush=True)
         history = model.fit(
             X,
             epochs=args.epochs,
             batch_size=args.batch_size,
-            optimizer=optimizer() if args.lr is None else optimizer(lr=args.lr),
-            validation=_validation(args, model),
+            optimizer=optimizer,
+            validation=validation,
             patience=args.patience,
             seed=model.seed,
             checkpoint=checkpoint,
             every=args.every,
             resume=args.resume,
-            callbacks=[] if args.json else [lambda _, history: _print_epoch(history[-1], args.epochs)],
+            callbacks=[lambda _, history: _print_epoch(history[-1], args.epochs)] if talks else [],
+            world=world,
         )
+        if world.rank:
+            return
         model.save(args.output)  # it is there, whatever comes of the scores
         if hasattr(model, "score_samples"):
             with contextlib.suppress(InputError):  # a masked language model has none
@@ -593,6 +601,37 @@ def _train(args):
     if args.checkpoint is None and checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     print(json.dumps({"model": str(args.output), "history": history}) if args.json else f"saved {args.output}")
+
+
+def _asked(args):
+    """What `minae train` is asked for: the model, its data, those for validation, the optimizer, and a checkpoint."""
+    kind = get_model(args.model)
+    if args.optimizer not in OPTIMIZERS:
+        close = meant(args.optimizer, OPTIMIZERS)
+        raise InputError(f"unknown optimizer {args.optimizer!r}: choose one of {', '.join(OPTIMIZERS)}{close}")
+    optimizer = OPTIMIZERS[args.optimizer]
+    if optimizer is LBFGS and args.lr is not None:
+        raise InputError("--lr does not go with lbfgs, which finds its own step length: leave it out")
+    images = getattr(args, "channels", None) is not None
+    if args.onward is None:
+        if "vocabulary" in options.of(kind):
+            X, preprocessing = _text(args, kind)
+        else:
+            X, preprocessing = data.Preprocessing.of(
+                args.data, args.scale, args.standardise, images, args.array, args.drop, kind.recordings
+            )
+        model = _build(args, kind, () if isinstance(X, list) else X.shape[1:])
+        model.preprocessing = preprocessing
+    else:
+        model = _onward(args, kind)
+        X = _read(args, model)
+    checkpoint = args.checkpoint
+    if checkpoint is not None and files.target(checkpoint) == files.target(args.output):
+        raise InputError(f"--checkpoint is {checkpoint}, where the model goes: leave it out, or give another name")
+    if checkpoint is None and optimizer is not LBFGS:
+        checkpoint = args.output.with_suffix(".checkpoint.safetensors")
+    optimizer = optimizer() if args.lr is None else optimizer(lr=args.lr)
+    return model, X, _validation(args, model), optimizer, checkpoint
 
 
 def _text(args, kind):

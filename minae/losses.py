@@ -273,6 +273,8 @@ class TokenLoss(Loss):
         y = ops.log_softmax(flat, out=empty(B * T, V), work=empty(B * T, V))
         counts = xp.ones_like(flat[:, 0]) if m is None else m.reshape(-1)
         N = counts.sum()
+        if self.arena.world.size > 1:  # the rows of the ranks have different numbers of tokens
+            N = self.arena.world.mean(N / B) * B
         if m is not None and xp is np and not N > 0:  # a GPU would have to be waited for; there J is 0/0, NaN
             raise InputError("the mask hides every token: expected at least one that counts")
         at = xp.arange(B * T), token

@@ -100,15 +100,21 @@ class KLSparsity(Term):
     Computed by minae.kernels.kl_sparsity.
     """
 
-    def __init__(self, rho, weights=None, term="Omega"):
+    def __init__(self, rho, weights=None, term="Omega", arena=None):
         super().__init__(term, weights)
-        self.rho = rho
+        self.rho, self.arena = rho, arena
+
+    def joint(self, h):
+        """ρ̂ of a batch whose rows lie on several ranks, or None: then the kernel takes it from h."""
+        if self.arena is None or self.arena.world.size == 1:
+            return None
+        return self.arena.world.mean(h.mean(axis=0))
 
     @skipped_at_0
     def value(self, h):
-        return kernels.kl_sparsity.value(h, self.rho)
+        return kernels.kl_sparsity.value(h, self.rho, self.joint(h))
 
     @skipped_at_0
     def backward(self, h, dh):
         """dh += λ ∂Ω/∂h"""
-        kernels.kl_sparsity.backward(h, dh, self.rho, self.weight)
+        kernels.kl_sparsity.backward(h, dh, self.rho, self.weight, self.joint(h))

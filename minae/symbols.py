@@ -293,11 +293,13 @@ class VectorQuantized(Layer):
         xp, name, rows = namespace(z), self.name, len(self.E)
         chosen = (k.reshape(-1, 1) == xp.arange(rows)).astype(z.dtype)  # (B M, rows)
         z = z.reshape(-1, self.d)
-        n = self.decay * self.values[f"{name}.n"] + (1 - self.decay) * chosen.sum(axis=0)
-        m = self.decay * self.values[f"{name}.m"] + (1 - self.decay) * kernels.products.matmul(chosen.T, z)
+        count, total = chosen.sum(axis=0), kernels.products.matmul(chosen.T, z)
+        world = self.arena.world
+        n = self.decay * self.values[f"{name}.n"] + (1 - self.decay) * world.total(count)
+        m = self.decay * self.values[f"{name}.m"] + (1 - self.decay) * world.total(total)
         e = m / n[:, None]
         if self.restart:
-            dead, fresh = (n < self.restart)[:, None], z[mode.constants[f"{name}.pick"]]
+            fresh, dead = world.gathered(z)[mode.constants[f"{name}.pick"]], (n < self.restart)[:, None]
             e, m, n = xp.where(dead, fresh, e), xp.where(dead, fresh, m), xp.where(dead[:, 0], 1.0, n)
         mode.statistics |= {f"{name}.e": e, f"{name}.m": m, f"{name}.n": n}
 
@@ -378,8 +380,9 @@ class BatchTopK(Layer):
         """h (B, m) -> h_Γ (B, m), and Γ as 0 and 1."""
         ws, xp = self.ws, namespace(h)
         if support is None and mode.train:
-            flat, place = self.arena.empty(h.size), h.size - self.k * len(h)
-            flat[...] = h.reshape(-1)
+            every = self.arena.world.gathered(h)
+            flat, place = self.arena.empty(every.size), every.size - self.k * len(every)
+            flat[...] = every.reshape(-1)
             if hasattr(flat, "partition"):
                 flat.partition(place)  # where it lies
             else:

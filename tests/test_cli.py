@@ -592,7 +592,9 @@ def test_truncated_and_missing_data(refuses, X, tmp_path):
     refuses(TRAIN, r"X\.npy")
     refuses("train nothing.npy -o m.safetensors", r"nothing\.npy", r"\.csv")
     refuses("train '' -o m.safetensors")
-    refuses("train . -o m.safetensors", "folder", "images")
+    refuses("train . -o m.safetensors", r"X\.npy")  # a folder of .npy
+    (tmp_path / "empty").mkdir()
+    refuses("train empty -o m.safetensors", "folder", "images")
 
 
 # ---------------------------------------------------------------------------------------------- models

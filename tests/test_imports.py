@@ -105,7 +105,8 @@ def test_arrows_point_down():
             assert all(one.startswith(floor) for one in wanted), name
         if not name.startswith(LATE):
             assert not any(one.startswith(LATE) for one in wanted), name
-    assert not drawn["minae.backend"] - {"minae.errors"} and not drawn["minae.arena"]
+    assert not drawn["minae.backend"] - {"minae.errors"} and not drawn["minae.world"]
+    assert drawn["minae.arena"] <= {"minae.world"}
     for name in ("minae.fields", "minae.data.batches", "minae.training.loop", "minae.training.checkpoint"):
         assert not any(one.startswith("minae.models") for one in drawn[name]), name  # they know no model
 

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from minae.data.readers import Scaled
+from minae.data.readers import Lazy, Scaled, Shards
 from minae.errors import InputError
 from minae.fields import Labels, host_array, masked
 
@@ -115,9 +115,9 @@ class Column:
     def __init__(self, field, X, arena, label):
         self.field, self.arena, self.label, self.backend = field, arena, label, arena.backend
         self.on_device = not isinstance(X, np.ndarray) and self.backend.owns(X)
-        self.X = X if self.on_device or isinstance(X, Scaled) else self._from_host(X)
+        self.X = X if self.on_device or isinstance(X, Lazy) else self._from_host(X)
         field.check_shape(self.X, label)
-        self.lazy = isinstance(self.X, np.memmap | Scaled)
+        self.lazy = isinstance(self.X, np.memmap | Lazy)
         if not self.lazy:
             field.check_values(self.X, label, arena.dtype)
 
@@ -180,6 +180,10 @@ def _still_whole(X, label):
     """Refuse a memory map whose file became shorter: to read behind its end would end the process without a word."""
     while isinstance(X, Scaled):
         X = X.X
+    if isinstance(X, Shards):
+        for part in X.parts:
+            _still_whole(part, label)
+        return
     if not isinstance(X, np.memmap) or X.filename is None:
         return
     base = X  # a slice of a map knows the offset of the whole, and not its size

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minae.data.readers import SCALE, Scaled, divided, raw
+from minae.data.readers import SCALE, Lazy, Scaled, divided, raw
 from minae.data.speech import recordings as recordings_of
 from minae.data.tables import TableEncoding, read_columns
 from minae.data.text import Vocabulary, is_text, read_lines
@@ -123,7 +123,7 @@ class Preprocessing:
         if self.mean is None:
             return X
         shift, factor = (a.reshape(X.shape[1:]) for a in (self.mean, self.deviation))  # float64: a mean may be large
-        if isinstance(X, np.memmap | Scaled):
+        if isinstance(X, np.memmap | Lazy):
             return Scaled(X, factor, shift)
         return ((X - shift) / factor).astype(np.float32)
 

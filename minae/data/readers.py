@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import math
 import os
 import reprlib
@@ -23,7 +24,7 @@ LARGEST = float(np.finfo(np.float32).max)
 TEXT = {".csv": ",", ".tsv": "\t"}
 KNOWN = (
     ".npy, .npz, .mat, .csv or .tsv (.gz too), IDX (.gz too), an image, a folder of images, a .wav, a folder of .wav, "
-    "or the names 'mnist' and 'sample'"
+    "a folder of .npy, or the names 'mnist' and 'sample'"
 )
 SCALE = options.Positive()
 SCALE.name = "scale"
@@ -32,7 +33,7 @@ SCALE.name = "scale"
 @options.door(images=options.Flag(), array=options.Word(optional=True))
 def read(path, scale=None, images=False, *, array=None, drop=()):
     """A 2-D array, rows are examples, from a table (.npy, .npz, .csv, .tsv, .mat), IDX, an image or a folder of images,
-    a .wav or a folder of .wav.
+    a .wav or a folder of .wav, or a folder of .npy, see `Shards`.
 
     The names "mnist" and "sample" give the training images of the full MNIST and of the embedded sample. A text or IDX
     file may be gzipped. A .npy stays on disk (memory-mapped). Arrays of more dimensions are flattened to (n, -1).
@@ -66,30 +67,117 @@ def raw(path, images=False, array=None, drop=()):
 
 
 def divided(X, scale):
-    """X / scale; a memory map is divided when it is read."""
-    if isinstance(X, np.memmap):
+    """X / scale; what lies on disk is divided when it is read."""
+    if isinstance(X, np.memmap | Lazy):
         return X if scale is None and X.dtype.isnative else Scaled(X, scale or 1)
     return X if scale is None else scaled(X, scale)
 
 
-class Scaled:
+class Lazy:
+    """An array (rows, …) of which only those rows are read that are asked for; what they lie in stays on disk."""
+
+    def __len__(self):
+        return self.shape[0]
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+    @property
+    def size(self):
+        return math.prod(self.shape)
+
+    def __array__(self, dtype=None, copy=None):
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+
+class Scaled(Lazy):
     """(X − shift) / scale, float32, computed for the rows that are asked for: a memory map stays on disk."""
 
     dtype = np.dtype(np.float32)
 
     def __init__(self, X, scale, shift=None):
-        self.X, self.scale, self.shift, self.shape, self.ndim = X, scale, shift, X.shape, X.ndim
-
-    def __len__(self):
-        return len(self.X)
+        self.X, self.scale, self.shift, self.shape = X, scale, shift, X.shape
 
     def __getitem__(self, rows):
         if self.shift is None:
             return scaled(self.X[rows], self.scale)
         return ((self.X[rows] - self.shift) / self.scale).astype(np.float32)
 
-    def __array__(self, dtype=None, copy=None):
-        return self[:].astype(dtype or self.dtype, copy=False)
+
+class Shards(Lazy):
+    """The rows of all .npy files of a folder, in the order of their names, as one array that stays on disk.
+
+    `fit` takes it as it takes an array: rows are drawn from all files in one order. Where that would jump about on a
+    slow disk, or where each rank of several has files of its own, `stream` goes through file after file.
+
+    Raises InputError for a folder without .npy files, and for files whose rows are of different shapes or types.
+    """
+
+    def __init__(self, folder, parts=None):
+        self.folder = at_home(folder)
+        if parts is None:
+            parts = [_numbers(_whole(path, _npy), path) for path in self._paths()]
+        self.parts, first = parts, parts[0]
+        for k, part in enumerate(parts):
+            if part.shape[1:] != first.shape[1:] or part.dtype != first.dtype:
+                names = [path.name for path in self._paths()]
+                raise InputError(
+                    f"{names[k]} has rows {part.dtype} {part.shape[1:]} and {names[0]} {first.dtype} "
+                    f"{first.shape[1:]}: expected files of one kind in {str(self.folder)!r}"
+                )
+        self.dtype, self.ends = first.dtype, np.cumsum([len(part) for part in parts])
+        self.shape = (int(self.ends[-1]), *first.shape[1:])
+
+    def _paths(self):
+        if not self.folder.is_dir():
+            raise InputError(f"{str(self.folder)!r} is no folder: expected a folder of .npy files")
+        paths = sorted(path for path in self.folder.iterdir() if path.suffix.lower() == ".npy")
+        if not paths:
+            raise InputError(f"{str(self.folder)!r} has no .npy files: expected one or more, of rows of one kind")
+        return paths
+
+    def __getitem__(self, rows):
+        rows = np.arange(len(self))[
+            rows
+        ]  # negative ones, masks, and an error for those out of range, as NumPy has them
+        if rows.ndim == 0:
+            return self[rows[None]][0]
+        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        which = np.searchsorted(self.ends, rows, side="right")
+        for k in np.unique(which):
+            mine = which == k
+            out[mine] = self.parts[k][rows[mine] - (self.ends[k] - len(self.parts[k]))]
+        return out
+
+    def each(self, function):
+        """The shards of function(part)."""
+        return Shards(self.folder, [function(part) for part in self.parts])
+
+    def stream(self, batch_size=128, seed=0, rank=0, size=1, passes=None):
+        """Batches of rows, one file after the other, for `fit_stream`; without an end, or for so many passes.
+
+        The files come in an order that is drawn anew for each pass, and so do the rows of a file. Rank r of `size` has
+        the files r, r + size, …; the rows behind the last full batch of a file go before those of the next one.
+        """
+        own = list(range(rank, len(self.parts), size))
+        if not own:
+            raise InputError(
+                f"{str(self.folder)!r} has {len(self.parts)} files for {size} ranks: give one or more each"
+            )
+        rest = np.empty((0, *self.shape[1:]), self.dtype)
+        for turn in itertools.count() if passes is None else range(passes):
+            rng = np.random.default_rng([seed, turn])
+            for k in rng.permutation(own):
+                order = rng.permutation(len(self.parts[k]))
+                for start in range(0, len(order), batch_size):
+                    rows = np.sort(order[start : start + batch_size])  # the order within a batch is of no matter
+                    rest = np.concatenate([rest, self.parts[k][rows]])
+                    if len(rest) >= batch_size:
+                        yield rest[:batch_size]
+                        rest = rest[batch_size:]
+        if len(rest):
+            yield rest
 
 
 def _load(path, colour, array, drop):
@@ -103,6 +191,8 @@ def _load(path, colour, array, drop):
         X, usual, kind = _open(path, colour, array, drop)
     if array is not None and kind not in (".npz", ".mat"):
         raise InputError(f"{os.fspath(path)!r} holds one array: leave out the name {array!r}")
+    if drop and isinstance(X, Shards):
+        raise InputError(f"{os.fspath(path)!r} is a folder of .npy, whose columns stay: leave out drop (--drop)")
     if drop and kind not in TEXT:
         numbers = _numbered(drop, None, math.prod(X.shape[1:]), path)
         X = np.delete(X.reshape(len(X), -1), numbers, axis=1)
@@ -116,6 +206,8 @@ def _open(path, colour, array, drop):
         suffix = Path(path.stem).suffix.lower()
     if suffix == ".wav" or (path.is_dir() and any(p.suffix.lower() == ".wav" for p in path.iterdir())):
         return np.concatenate(recordings(path)), None, suffix or "folder"
+    if path.is_dir() and any(p.suffix.lower() == ".npy" for p in path.iterdir()):
+        return Shards(path), None, "folder of .npy"
     if path.is_dir():
         return _images(path, colour), 255, "folder"
     if suffix in IMAGES:
@@ -123,12 +215,7 @@ def _open(path, colour, array, drop):
     readers = {".npy": _npy, ".npz": lambda path: _npz(path, array), ".mat": lambda path: _mat(path, array)}
     readers |= {kind: lambda path, comma=comma: _text(path, comma, drop) for kind, comma in TEXT.items()}
     if suffix in readers:
-        try:
-            return readers[suffix](path), None, suffix
-        except InputError:
-            raise
-        except Exception as e:  # the libraries raise anything on a damaged file
-            raise InputError(f"cannot read {str(path)!r} as {suffix}: {one_line(e)}; write it again") from e
+        return _whole(path, readers[suffix]), None, suffix
     with path.open("rb") as f:
         head = f.read(4)
     raw = unpacked(path) if is_idx(head) or head.startswith(GZIP) else b""
@@ -137,6 +224,17 @@ def _open(path, colour, array, drop):
         raise InputError(f"{str(path)!r} is of an unknown kind: expected {KNOWN}{hint}")
     X = parse_idx(raw, path)
     return X, 255 if X.dtype == np.uint8 else None, "idx"
+
+
+def _whole(path, reader):
+    """What the reader makes of a file, or one line."""
+    try:
+        return reader(path)
+    except InputError:
+        raise
+    except Exception as e:  # the libraries raise anything on a damaged file
+        suffix = path.suffix.lower()
+        raise InputError(f"cannot read {str(path)!r} as {suffix}: {one_line(e)}; write it again") from e
 
 
 def _numbers(X, path):
@@ -155,11 +253,15 @@ def _numbers(X, path):
 
 def _rows(X):
     """X as (n, -1); a memory map in C order stays one."""
+    if isinstance(X, Shards):
+        return X.each(_rows)
     return X if X.ndim == 2 else X.reshape(len(X), -1)
 
 
 def _planes(X, path):
     """X as images (n, C, H, W)."""
+    if isinstance(X, Shards):
+        return X.each(lambda part: _planes(part, path))
     side = math.isqrt(X.shape[1])
     if X.ndim == 2 and side * side == X.shape[1]:
         return X.reshape(len(X), 1, side, side)

@@ -128,10 +128,11 @@ class BatchNorm(Normalization):
         if not mode.train:
             sigma = self.by_channel(ws.sqrt(ws.add(self.states[variance], self.delta)))
             return ws.divide(ws.subtract(x, self.by_channel(self.states[mean])), sigma), sigma, False, None
-        if len(x) < 2:
+        rows = self.arena.world.rows or len(x)  # of all ranks
+        if rows < 2:
             raise InputError("batch normalisation has a batch of one: choose a batch_size that leaves no row alone")
         x_hat, mu, sigma = normalize(x, self.axes(), self.arena, self.delta)
-        N = x.size // self.m
+        N = rows * (x.size // (len(x) * self.m))
         var = ws.multiply(ws.subtract(ws.multiply(sigma, sigma), self.delta), N / (N - 1))
         for name, of_batch in ((mean, mu), (variance, var)):
             running = mode.statistics.get(name, self.states[name])  # a layer may be applied twice in a step

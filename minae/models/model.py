@@ -24,6 +24,7 @@ from minae.networks import Network
 from minae.options import Count, Weight
 from minae.parameters import Parameters
 from minae.training.loop import History, fit
+from minae.training.stream import fit_stream
 
 MODELS: dict[str, type["Model"]] = {}  # name -> class, as they were registered; `minae.models.registry` sorts them
 
@@ -300,6 +301,11 @@ class Model:
         """Train on the rows of X, with y and further fields by name where the model has them; see `minae.training.fit`.
         Returns its History, which is `model.history`, too, also after an interruption."""
         return fit(self, X, y, **settings)
+
+    def fit_stream(self, batches: Any, **settings: Any) -> History:
+        """Train on batches that come one after the other, without an end or larger than memory; see
+        `minae.training.fit_stream`. Returns its History."""
+        return fit_stream(self, batches, **settings)
 
     @options.door(batch_size=Count())
     def evaluate(self, X: Any, y: Any = None, batch_size: int = 1000, **inputs: Any) -> dict[str, float]:

@@ -63,11 +63,11 @@ class SlowFeatureAutoencoder(Autoencoder):
 
     def slowness(self, h, h_next, need_grad=True):
         """S, and λ ∂S/∂h and λ ∂S/∂h′."""
-        ws, B = self.arena.ws, len(h)
-        m = (h.sum(axis=0) + h_next.sum(axis=0)) / (2 * B)
+        ws, B, mean = self.arena.ws, len(h), self.arena.world.mean
+        m = mean((h.sum(axis=0) + h_next.sum(axis=0)) / (2 * B))
         d, a, b = ws.subtract(h, h_next), ws.subtract(h, m), ws.subtract(h_next, m)
-        N = ws.multiply(d, d).sum(axis=0) / B
-        V = ws.add(ws.multiply(a, a), ws.multiply(b, b)).sum(axis=0) / (2 * B) + self.epsilon
+        N = mean(ws.multiply(d, d).sum(axis=0) / B)
+        V = mean(ws.add(ws.multiply(a, a), ws.multiply(b, b)).sum(axis=0) / (2 * B)) + self.epsilon
         S = (N / V).sum()
         if not need_grad:
             return S, None

@@ -42,7 +42,7 @@ class SparseAutoencoder(Autoencoder):
         super().build()
         self.warn_of_a_copy(self.lam)
         if self.options["penalty"] == "kl":
-            self.penalty, self.coupled = KLSparsity(self.rho, self.weights), ("Omega",)
+            self.penalty, self.coupled = KLSparsity(self.rho, self.weights, arena=self.arena), ("Omega",)
         else:
             self.penalty = Laplace(self.weights, arena=self.arena)
 

@@ -58,7 +58,7 @@ class TotalCorrelationAutoencoder(VariationalAutoencoder):
         s, g_cache = self.g.forward(z, mode)  # p(x | z), as logits s        (B, n)
         L, ds = self.loss(s, x)  # L = −log p(x | z), and ds = ∂J/∂s
         mu, log_var = y[:, : self.code_size], y[:, self.code_size :]
-        TC, slopes = self.total_correlation(z, mu, log_var, need_grad)
+        TC, slopes = self.joint_correlation(z, mu, log_var, need_grad)
         cost = self.cost(L=L, KL=self.between.divergence(z_cache), TC=TC)
         if not need_grad:
             return cost
@@ -73,6 +73,17 @@ class TotalCorrelationAutoencoder(VariationalAutoencoder):
             dy[:, self.code_size :] += slopes[2]
         self.f.backward(dy, f_cache, need_dx=False)
         return cost
+
+    def joint_correlation(self, z, mu, log_var, need_grad):
+        """TC, and what its slopes are on the rows of this rank: every rank computes that of all rows (`minae.world`),
+        and its J_r is B/B_r of its part of J."""
+        world = self.arena.world
+        if world.size == 1 or not self.gamma:
+            return self.total_correlation(z, mu, log_var, need_grad)
+        TC, slopes = self.total_correlation(*map(world.gathered, (z, mu, log_var)), need_grad)
+        if slopes is not None:
+            slopes = [slope[world.own] * (world.rows / world.weight) for slope in slopes]
+        return TC, slopes
 
     def total_correlation(self, z, mu, log_var, need_grad=True):
         """TC of a batch, and γ times its slopes by z, μ and log σ². None for a weight of 0, and 0 for one row."""

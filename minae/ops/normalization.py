@@ -37,8 +37,10 @@ def normalize(x, axes, arena, delta=1e-5, live=None):
         return x_hat, mu, sigma
     xp, ws = namespace(x), arena.ws
     x.mean(axis=axes, keepdims=True, out=mu)
+    _joint(mu, axes, arena)
     xp.subtract(x, mu, out=x_hat)
     ws.multiply(x_hat, x_hat).mean(axis=axes, keepdims=True, out=sigma)
+    _joint(sigma, axes, arena)
     sigma += delta
     xp.sqrt(sigma, out=sigma)
     x_hat /= sigma
@@ -84,7 +86,10 @@ def normalize_backward(dx_hat, x_hat, sigma, axes, arena, live=None):
         return dx
     ws, shape = arena.ws, sigma.shape
     inner = ws.multiply(dx_hat, x_hat).mean(axis=axes, keepdims=True, out=arena.empty(*shape))
-    dx = ws.subtract(dx_hat, dx_hat.mean(axis=axes, keepdims=True, out=arena.empty(*shape)))
+    mean = dx_hat.mean(axis=axes, keepdims=True, out=arena.empty(*shape))
+    _joint(inner, axes, arena, backward=True)
+    _joint(mean, axes, arena, backward=True)
+    dx = ws.subtract(dx_hat, mean)
     dx -= ws.multiply(x_hat, inner)
     dx /= sigma
     return dx
@@ -92,6 +97,21 @@ def normalize_backward(dx_hat, x_hat, sigma, axes, arena, live=None):
 
 def _count(live, axes, arena):
     return live.sum(axis=axes, keepdims=True, out=arena.empty(*_kept(live, axes)))
+
+
+def _joint(means, axes, arena, backward=False):
+    """Over the rows of all ranks, where the means go over the batch (`minae.world`).
+
+    backward: the means of dx̂ = ∂J_r/∂x̂, which is B/B_r times ∂J/∂x̂. So each is weighted by B_r/B once more, and what
+    comes out is taken B/B_r-fold again.
+    """
+    if 0 not in axes or arena.world.size == 1:
+        return
+    if backward:
+        means *= arena.world.weight
+    arena.world.mean(means)
+    if backward:
+        means /= arena.world.weight
 
 
 def _kept(x, axes):

@@ -27,9 +27,12 @@ class Checkpoint:
             "average": self.decay,
             "gradient_hook": self.gradient_hook is not None,
             "optimizer": words.get("", words),
-            "data": self.batches.fingerprint(),
+            "data": self.fingerprint(),
             "validation": self.held_out and self.held_out.fingerprint(),
         }
+
+    def fingerprint(self):
+        return self.batches.fingerprint()
 
     def vectors(self):
         """The vectors of the optimizers by the names that they have in the file."""
@@ -40,6 +43,14 @@ class Checkpoint:
         }
 
     def save(self):
+        """Rank 0 writes, and the others wait until it has."""
+        if self.position and self.world.size > 1:  # each rank's trace becomes its share of all
+            trace = self._joined_trace(self.model.backend.to_numpy(self.trace)[: self.position])
+            trace[:, -1] /= self.world.size
+            self.trace[: self.position] = self.model.backend.from_numpy(trace.astype(self.trace.dtype))
+        self.world.first(self._write)
+
+    def _write(self):
         model, to_numpy = self.model, self.model.backend.to_numpy
         arrays = model.tensors() | self.vectors()
         arrays |= self.best or {}
@@ -57,11 +68,7 @@ class Checkpoint:
 
     def restore(self, epochs, patience):
         """Go on from the file. Nothing is touched before all of it has been verified."""
-        if self.path is None:
-            raise InputError("resume=True needs the checkpoint to go on from: give checkpoint=PATH")
-        if not Path(self.path).exists():
-            raise InputError(f"no checkpoint {self.path} to go on from: leave out resume (--resume) to start anew")
-        tensors, metadata = files.read(self.path)
+        tensors, metadata = self.world.first(self._read)
         if "run" not in metadata:
             raise InputError(f"{self.path} is a model, not a checkpoint of a training run: it cannot be resumed")
         try:
@@ -112,6 +119,13 @@ class Checkpoint:
                 raise TypeError(f"{name} is {tensors[name].dtype} {tensors[name].shape}, expected {dtype} {shape}")
         if unknown := set(tensors) - set(expected):
             raise TypeError(f"it has {', '.join(sorted(unknown))}, which this run does not")
+
+    def _read(self):
+        if self.path is None:
+            raise InputError("resume=True needs the checkpoint to go on from: give checkpoint=PATH")
+        if not Path(self.path).exists():
+            raise InputError(f"no checkpoint {self.path} to go on from: leave out resume (--resume) to start anew")
+        return files.read(self.path)
 
     def _take(self, tensors, metadata, patience):
         from_numpy, run = self.model.backend.from_numpy, metadata["run"]

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from minae import files, options
+from minae import files, interop, options
 from minae.errors import Diverged, InputError, meant
 from minae.training.checkpoint import Checkpoint
 from minae.training.optimizers import LBFGS, OPTIMIZERS, Optimizer
 from minae.training.progress import Bar, CtrlC
+from minae.world import World
 
 
 class History(list):
@@ -42,8 +43,11 @@ def _alone(train):
             raise InputError("this model is in training already: wait until that `fit` ends, or train a model.copy()")
         with contextlib.ExitStack() as at_end:
             at_end.callback(model.training.release)
-            if checkpoint is not None:
-                at_end.enter_context(files.claimed(checkpoint, "a training writes"))
+            world = settings["world"] = _world(settings.get("world"))
+            at_end.enter_context(world.ending())
+            with world.together():
+                if checkpoint is not None and world.rank == 0:
+                    at_end.enter_context(files.claimed(checkpoint, "a training writes"))
             return train(model, *arguments, checkpoint=checkpoint, **settings)
 
     return alone
@@ -81,6 +85,7 @@ def fit(
     every: int = 1,
     resume: bool = False,
     progress: bool | None = None,
+    world: Any = None,
     **inputs: Any,
 ) -> History:
     """Train `model` on the rows of X by minibatches, in an order shuffled anew each epoch. Returns a History.
@@ -101,6 +106,10 @@ def fit(
     checkpoint: a file written every `every` epochs, on Ctrl-C and at the end; resume=True continues from it, with more
                 epochs or another patience if you like
     progress:   True, False, or None for a bar only where a person watches
+    world:      an MPI communicator, such as mpi4py.MPI.COMM_WORLD. Every rank calls `fit` with the same arguments, has
+                a part of the rows of each batch, and ends with the same θ, that of one process but for rounding
+                (`minae.world`). Rank 0 alone writes, shows progress, and computes the validation cost. Callbacks and
+                gradient_hook are called on every rank; one that writes looks first whether its rank is 0
 
     The same seed gives the same parameters, bit for bit, on one machine, backend and number of threads; also through a
     kill and a resume.
@@ -109,22 +118,27 @@ def fit(
     writes this checkpoint. Raises Diverged when a cost term becomes NaN or infinite; the model then has the best
     parameters, or without `patience` those of the last epoch that ended well.
     """
-    batches = model.batches(X, y, inputs)
-    if isinstance(validation, float | np.floating):
-        batches, held_out = batches.split(SHARE.checked(validation), model.backend, seed)
-    else:
-        held_out = None if validation is None else _validation(model, validation)
-    n = len(batches)
-    optimizers = _optimizers(model, optimizer)
-    all_rows = any(isinstance(each, LBFGS) for each in optimizers.values())
-    batch_size = (n if all_rows else min(128, n)) if batch_size is None else batch_size
-    if n < 2:
-        raise InputError("X has one row: training needs at least two")
-    if not 1 <= batch_size <= n:
-        raise InputError(f"batch_size is {batch_size} and X has {n} rows: expected 1 to {n}")
-    if patience is not None and held_out is None:
-        raise InputError(f"patience is {patience}: expected it together with validation data, such as validation=0.1")
-    run = _Run(model, optimizers, batches, held_out, batch_size, seed, checkpoint, gradient_hook, average)
+    with world.together():
+        batches = model.batches(X, y, inputs)
+        if isinstance(validation, float | np.floating):
+            batches, held_out = batches.split(SHARE.checked(validation), model.backend, seed)
+        else:
+            held_out = None if validation is None else _validation(model, validation)
+        optimizers, n = _optimizers(model, optimizer), len(batches)
+        all_rows = any(isinstance(each, LBFGS) for each in optimizers.values())
+        batch_size = (n if all_rows else min(128, n)) if batch_size is None else batch_size
+        if n < 2:
+            raise InputError("X has one row: training needs at least two")
+        if not 1 <= batch_size <= n:
+            raise InputError(f"batch_size is {batch_size} and X has {n} rows: expected 1 to {n}")
+        if patience is not None and held_out is None:
+            raise InputError(
+                f"patience is {patience}: expected it together with validation data, such as validation=0.1"
+            )
+        if all_rows and world.size > 1:
+            raise InputError("lbfgs takes all rows in one process: use adam on several ranks")
+    world.begin(model, batches)
+    run = _Run(model, optimizers, batches, held_out, batch_size, seed, checkpoint, gradient_hook, average, world)
     if all_rows:
         if model.constrained or model.turns or model.state:
             raise InputError(f"lbfgs moves all parameters freely, and no state: use adam for the model {model.name}")
@@ -134,50 +148,29 @@ def fit(
         return run.minimize(optimizers[None], epochs, callbacks, progress)
 
     if resume:
-        run.restore(epochs, patience)
+        with world.together():
+            run.restore(epochs, patience)
         if run.stopped and run.epoch < epochs:
             warnings.warn(
                 f"patience={patience} had stopped the run of {checkpoint} at epoch {run.epoch}, and it stays stopped: "
                 "resume with more patience to train on",
                 stacklevel=5,
             )
-    elif checkpoint is not None and checkpoint.exists():
-        raise InputError(
-            f"{checkpoint} exists: go on from it with resume=True (--resume), delete it, or give another path"
-        )
+    else:
+        run.refuse_former()
+    bar = Bar(
+        world.rank == 0 and progress, total=epochs * n, done=run.epoch * n + run.position * batch_size, epochs=epochs
+    )
+    return run.train(bar, epochs, patience, callbacks, every)
 
-    if checkpoint is not None:
-        vectors = 1 + max(len(each.slots) for each in optimizers.values()) + (patience is not None)
-        files.has_room(checkpoint, vectors * model.parameters.flat.size * model.dtype.itemsize)
 
-    model.history = run.history  # from here on; what was refused above has left the former one
-    model.usual = None  # the scores of usual rows were those of other parameters
-    bar = Bar(progress, total=epochs * n, done=run.epoch * n + run.position * batch_size)
-    try:
-        with bar, CtrlC() as ctrl_c, np.errstate(all="ignore"):  # a cost that overflows is found by _Run.terms
-            while run.epoch < epochs and not run.stopped:
-                started, first = time.perf_counter(), run.position
-                run.order = batches.order(model.backend, seed, run.epoch)
-                for k in range(first, run.steps):
-                    rows = run.step(k)
-                    if bar.advance(rows) or ctrl_c.asked:
-                        bar.show(run, epochs)
-                    if ctrl_c.asked:
-                        raise run.interrupted()
-                run.end_epoch(started, first, patience)
-                if any([callback(model, run.history) for callback in callbacks]):
-                    run.stopped = True
-                run.take_settings()
-                if checkpoint is not None and (run.epoch % every == 0 or run.epoch >= epochs or run.stopped):
-                    run.save()
-    except Diverged:
-        run.give_back()
-        raise
-    if patience is not None and run.best is not None:
-        run.give_back()
-    elif run.average is not None:
-        model.parameters.flat[...] = run.average
-    return run.history
+def _world(given):
+    """What `world` names, as a `minae.world.World`."""
+    if given is None:
+        return World()
+    if isinstance(given, World):
+        return given
+    return interop.mpi.Ranks(given)
 
 
 SHARE = options.Rate()
@@ -222,7 +215,8 @@ def _optimizers(model, optimizer):
 class _Run(Checkpoint):
     """Where a training run stands, and its steps. All that a resume needs goes into a checkpoint."""
 
-    def __init__(self, model, optimizers, batches, held_out, batch_size, seed, path, gradient_hook, decay=None):
+    def __init__(self, model, optimizers, batches, held_out, batch_size, seed, path, gradient_hook, decay, world):
+        self.world = world
         self.model, self.optimizers, self.path = model, optimizers, path
         self.batches, self.held_out, self.gradient_hook = batches, held_out, gradient_hook
         self.batch_size, self.seed = batch_size, seed
@@ -233,7 +227,7 @@ class _Run(Checkpoint):
         self.finite = self.current()  # as the last epoch that ended well left it
         self.names, self.trace = list(model.weights), None
         self.recorded = np.zeros((self.steps, len(self.names)), bool)  # which terms a step had
-        self.order = None
+        self.order, self.seen = None, 0  # rows of this epoch, since it began or was resumed
         self.decay, self.average = decay, None if decay is None else model.parameters.flat.copy()
         self.players = {turn: self._parameters_of(turn) for turn in optimizers}
 
@@ -249,19 +243,75 @@ class _Run(Checkpoint):
         with self.model.arena:
             return bool(self.model.draw(self.batches.take(np.arange(2)), 0, "check"))
 
+    def refuse_former(self):
+        """A run that begins anew writes over no former checkpoint."""
+        if self.path is not None:
+            self.world.first(self._refuse_former)
+
+    def _refuse_former(self):
+        if self.path.exists():
+            raise InputError(
+                f"{self.path} exists: go on from it with resume=True (--resume), delete it, or give another path"
+            )
+
+    def train(self, bar, epochs, patience, callbacks, every):
+        """Steps and epochs until there are enough. Returns the History."""
+        model, world = self.model, self.world
+        if self.path is not None:
+            vectors = 1 + max(len(each.slots) for each in self.optimizers.values()) + (patience is not None)
+            size = vectors * model.parameters.flat.size * model.dtype.itemsize
+            world.first(functools.partial(files.has_room, self.path, size))
+        model.history = self.history  # from here on; what was refused above has left the former one
+        model.usual = None  # the scores of usual rows were those of other parameters
+        try:
+            # a cost that overflows is found by `terms`
+            with bar, CtrlC(quiet=world.rank > 0) as ctrl_c, np.errstate(all="ignore"):
+                while self.epoch < epochs and not self.stopped:
+                    started, self.seen = time.perf_counter(), 0
+                    self.begin_epoch()
+                    for k in range(self.position, self.steps):
+                        rows = self.step(k)
+                        if not rows:
+                            break
+                        if bar.advance(rows) or ctrl_c.asked:
+                            bar.show(self)
+                        if world.any(ctrl_c.asked):
+                            raise self.interrupted()
+                    if not self.position:
+                        break
+                    self.end_epoch(started, patience)
+                    if world.any(any([callback(model, self.history) for callback in callbacks])):
+                        self.stopped = True
+                    self.take_settings()
+                    if self.path is not None and (self.epoch % every == 0 or self.epoch >= epochs or self.stopped):
+                        self.save()
+        except Diverged:
+            self.give_back()
+            raise
+        if patience is not None and self.best is not None:
+            self.give_back()
+        elif self.average is not None:
+            model.parameters.flat[...] = self.average
+        return self.history
+
+    def begin_epoch(self):
+        self.order = self.batches.order(self.model.backend, self.seed, self.epoch)
+
     # ---- steps
 
     def step(self, k):
-        """One step of every player. Returns the number of rows."""
-        model, statistics = self.model, {}
-        with model.arena:
-            batch, given = self._inputs(k)
-            count = len(next(iter(batch.values())))
+        """One step of every player. Returns the number of rows, 0 where there are no more."""
+        model, statistics, world = self.model, {}, self.world
+        with model.arena, model.arena.joined(world) if world.size > 1 else contextlib.nullcontext():
+            given, count = self._inputs(k)
+            if not count:
+                return 0
             for turn, optimizer in self.optimizers.items():
                 with model.arena:  # each turn in the memory of the one before
                     cost = model.cost_and_grad(**given, **({} if turn is None else {"turn": turn}))
                     statistics |= {name: array.copy() for name, array in cost.statistics.items()}
-                    self._record(k, cost, count)
+                    self._record(k, cost)
+                    world.mean(model.parameters.grad)
                     self.hook(model.parameters.grad)
                     optimizer.step(model.parameters, self.players[turn])
             model.after_step(statistics)
@@ -271,7 +321,7 @@ class _Run(Checkpoint):
                 self.average += model.arena.ws.multiply(
                     model.arena.ws.subtract(model.parameters.flat, self.average), rest
                 )
-        self.position = k + 1
+        self.position, self.seen = k + 1, self.seen + count
         return count
 
     def hook(self, gradient):
@@ -282,11 +332,32 @@ class _Run(Checkpoint):
             )
 
     def _inputs(self, k):
+        """The fields and constants of step k, those of this rank's rows; and how many rows the whole batch has."""
         part = slice(k * self.batch_size, (k + 1) * self.batch_size)
         batch = self.batches.take({domain: order[part] for domain, order in self.order.items()})
-        return batch, batch | self.model.draw(batch, self.seed, "noise", self.epoch, k)
+        count = len(next(iter(batch.values())))
+        own = self.world.part(count)
+        drawn = self.model.draw(batch, self.seed, "noise", self.epoch, k)
+        if own.stop - own.start < count:
+            drawn = self._cut(drawn, batch, own, count)
+            batch = {name: array[own] for name, array in batch.items()}
+        return batch | drawn, count
 
-    def _record(self, k, cost, count):
+    def _cut(self, drawn, batch, own, count):
+        """The constants of a part of the rows. Which axis of a constant goes along the rows, the shapes tell that it
+        has in the whole batch and in the part."""
+        of_part, cut = self.model._spec({name: array[own] for name, array in batch.items()}), {}
+        for name, array in drawn.items():
+            index = [slice(None)] * array.ndim
+            for axis, (whole, part) in enumerate(zip(array.shape, of_part[name][0], strict=True)):
+                if whole != part:
+                    each = whole // count  # numbers along this axis for a row
+                    index[axis] = slice(own.start * each, own.stop * each)
+            array = array[tuple(index)]
+            cut[name] = array if array.flags.c_contiguous else array.copy()
+        return cut
+
+    def _record(self, k, cost):
         """Note a step's terms on the device, without waiting for them."""
         if self.trace is None:
             self.trace = self.model.backend.xp.zeros((self.steps, len(self.names) + 1))
@@ -294,12 +365,17 @@ class _Run(Checkpoint):
             if name in cost:
                 self.trace[k, i] = cost[name]
                 self.recorded[k, i] = True
-        self.trace[k, -1] = count
+        self.trace[k, -1] = self.world.weight
 
-    def terms(self):
-        """Mean of each term over the examples of this epoch so far, and J. Raises Diverged at a NaN or infinity."""
+    def terms(self, joint=True):
+        """Mean of each term over the examples of this epoch so far, and J. Raises Diverged at a NaN or infinity.
+
+        joint: over the examples of all ranks, which then all ask; else of this rank's
+        """
         trace = self.model.backend.to_numpy(self.trace)[: self.position]
         recorded = self.recorded[: self.position]
+        if joint and self.world.size > 1:
+            trace = self._joined_trace(trace)
         bad = ~np.isfinite(trace)
         if bad.any():
             k, i = np.argwhere(bad)[0]
@@ -310,6 +386,13 @@ class _Run(Checkpoint):
         names = [name for name, there in zip(self.names, present, strict=True) if there]
         return self.with_J(dict(zip(names, means.tolist(), strict=True)))
 
+    def _joined_trace(self, trace):
+        trace = np.ascontiguousarray(trace, np.float64)
+        trace[:, :-1] *= trace[:, -1:]
+        self.world.total(trace)
+        trace[:, :-1] /= trace[:, -1:]
+        return trace
+
     def with_J(self, terms):
         """The terms, and before them J: their sum by the model's weights, of those that its objective names."""
         objective, weights = self.model.objective or terms, self.model.weights
@@ -318,30 +401,37 @@ class _Run(Checkpoint):
     def diverged(self, name, value, k):
         kept = self.path is not None and self.path.exists()
         last = f"; the last good checkpoint is {self.path}, delete it to start anew" if kept else ""
-        return Diverged(
+        error = Diverged(
             f"the cost term {name} became {value} at epoch {self.epoch + 1}, step {k + 1} of {self.steps}{last}: "
             + ("scale the data" if self.epoch == k == 0 else "try a smaller learning rate")
         )
+        error.all_ranks_know = True
+        return error
 
     # ---- epochs
 
     def check_last_step(self):
         """The cost after the last update of an epoch, on the rows of that step: only a good state is kept."""
-        with self.model.arena:
-            _, given = self._inputs(self.steps - 1)
+        world = self.world
+        with self.model.arena, self.model.arena.joined(world) if world.size > 1 else contextlib.nullcontext():
+            given, _ = self._last_inputs()
             costs = [
                 self.model.cost_and_grad(**given, need_grad=False, **({} if turn is None else {"turn": turn}))
                 for turn in self.optimizers
             ]
-            for name, term in {name: term for cost in costs for name, term in cost.items()}.items():
-                if not math.isfinite(term):
-                    raise self.diverged(name, float(term), self.steps - 1)
+            terms = {name: float(term) for cost in costs for name, term in cost.items()}
+        for name, term in zip(terms, world.mean(np.array([*terms.values()])), strict=True):
+            if not math.isfinite(term):
+                raise self.diverged(name, float(term), self.position - 1)
+        world.still_together(self.model)
 
-    def end_epoch(self, started, first, patience):
+    def _last_inputs(self):
+        return self._inputs(self.steps - 1)
+
+    def end_epoch(self, started, patience):
         terms = self.terms()  # waits for the device
         seconds = time.perf_counter() - started
         self.check_last_step()
-        examples = max(0, len(self.batches) - first * self.batch_size)
         step = next(iter(self.optimizers.values())).t
         with self.averaged():
             record = {"epoch": self.epoch + 1, "step": step, **terms} | self.validation()
@@ -352,7 +442,7 @@ class _Run(Checkpoint):
                 else:
                     self.stale += 1
                     self.stopped = self.stale >= patience
-        self.history.append(record | {"seconds": seconds, "examples_per_second": examples / seconds})
+        self.history.append(record | {"seconds": seconds, "examples_per_second": self.seen / seconds})
         self.epoch, self.position, self.finite = self.epoch + 1, 0, self.current()
         self.recorded[...] = False
 
@@ -387,17 +477,22 @@ class _Run(Checkpoint):
                     optimizer._slices = None
 
     def validation(self):
-        return {} if self.held_out is None else {"validation": self.with_J(self.model.evaluate(self.held_out))}
+        if self.held_out is None:
+            return {}
+        return {"validation": self.world.first(lambda: self.with_J(self.model.evaluate(self.held_out)))}
 
     def interrupted(self):
         where = f"interrupted in epoch {self.epoch + 1} after {self.position} of {self.steps} steps"
         if self.path is None:
-            return KeyboardInterrupt(f"{where}; the model keeps what it learned (no checkpoint was asked for)")
-        self.terms()
-        if not bool(self.model.backend.xp.isfinite(self.model.parameters.flat).all()):
-            raise self.diverged("J", math.nan, self.position - 1)
-        self.save()
-        return KeyboardInterrupt(f"{where}; saved to {self.path}: run the same again with resume=True (--resume)")
+            error = KeyboardInterrupt(f"{where}; the model keeps what it learned (no checkpoint was asked for)")
+        else:
+            self.terms()
+            if not bool(self.model.backend.xp.isfinite(self.model.parameters.flat).all()):
+                raise self.diverged("J", math.nan, self.position - 1)
+            self.save()
+            error = KeyboardInterrupt(f"{where}; saved to {self.path}: run the same again with resume=True (--resume)")
+        error.all_ranks_know = True
+        return error
 
     # ---- all rows at once
 
@@ -433,7 +528,7 @@ class _Run(Checkpoint):
                 raise StopIteration
 
         if epochs:
-            with Bar(progress, total=epochs * len(self.batches), done=0) as bar, np.errstate(all="ignore"):
+            with Bar(progress, epochs * len(self.batches), 0, epochs) as bar, np.errstate(all="ignore"):
                 theta = optimizer.minimize(cost_and_grad, to_numpy(flat).astype(np.float64), epochs, each)
             flat[...] = from_numpy(theta.astype(model.dtype))
         return self.history

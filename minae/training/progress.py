@@ -13,9 +13,10 @@ from minae import kernels
 class Bar:
     """A progress bar of examples that appears after half a second, with every cost term; quiet where nobody watches."""
 
-    def __init__(self, progress, total, done):
+    def __init__(self, progress, total, done, epochs=None):
         self.progress, self.total, self.done = progress, total, done
         self.next = time.monotonic() + 0.1
+        self.of = f"/{epochs}" if epochs else ""
 
     def __enter__(self):
         self.bar, watched = None, self.progress
@@ -45,11 +46,11 @@ class Bar:
         self.next = now + 0.2
         return True
 
-    def show(self, run, epochs):
+    def show(self, run):
         if self.bar is None:
             return
-        terms = " ".join(f"{name} {value:.4g}" for name, value in run.terms().items())
-        self.bar.set_description_str(f"epoch {run.epoch + 1}/{epochs} {terms}", refresh=False)
+        terms = " ".join(f"{name} {value:.4g}" for name, value in run.terms(joint=False).items())
+        self.bar.set_description_str(f"epoch {run.epoch + 1}{self.of} {terms}", refresh=False)
 
 
 def _after_fork():
@@ -66,6 +67,9 @@ if hasattr(os, "register_at_fork"):
 class CtrlC:
     """Ctrl-C asks the loop to stop after the step it is in, so that nothing is half updated; a second stops at once."""
 
+    def __init__(self, quiet=False):
+        self.quiet = quiet
+
     def __enter__(self):
         self.asked, self.former = False, None
         with contextlib.suppress(ValueError):  # only the main thread may take signals
@@ -76,7 +80,8 @@ class CtrlC:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        print("stopping after this step …", file=sys.stderr)
+        if not self.quiet:
+            print("stopping after this step …", file=sys.stderr)
 
     def __exit__(self, *_):
         if self.former is not None:
