@@ -12,7 +12,7 @@ With `backend="cupy"` the same runs on the GPU. Symbols: minae/NOTATION.md. The 
 Numba, Matplotlib, CuPy and SciPy load when they are first used.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 from minae import data, exact, training
 from minae.checks import check_gradient, enumerated

@@ -5,10 +5,13 @@ import contextlib
 import json
 import math
 import os
+import platform
 import re
 import sys
 import warnings
 from pathlib import Path
+
+import numpy as np
 
 from minae import __version__, chapters, checks, data, files, options
 from minae.backend import get_backend
@@ -93,11 +96,27 @@ class _Parser(argparse.ArgumentParser):
         return namespace, unknown
 
 
+class _Version(argparse.Action):
+    def __init__(self, option_strings, dest, help):
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser, *_):
+        print(f"minae {__version__}, Python {platform.python_version()}\nbackends: numpy {np.__version__}, {_cupy()}")
+        parser.exit()
+
+
+def _cupy():
+    try:
+        return f"cupy {get_backend('cupy').xp.__version__}"
+    except InputError as error:
+        return f"and not cupy: {str(error).partition(': ')[0]}"
+
+
 def _parser(argv):
     """The commands. The options of `train` are those of the model that the command line names, so it is read first."""
     _import_files(argv)
     parser = _Parser(prog="minae", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--version", action="version", version=f"minae {__version__}")
+    parser.add_argument("--version", action=_Version, help="of minae, and the backends that answer here")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(function, example, **options):
@@ -263,6 +282,9 @@ def _parser(argv):
     )
     _backend(sub)
     _json(sub)
+
+    sub = command(_completion, "minae completion bash > ~/.local/share/bash-completion/completions/minae")
+    sub.add_argument("shell", choices=["bash", "zsh", "tcsh"])
 
     sub = command(_doctor, "minae doctor")
     _json(sub)
@@ -1001,6 +1023,30 @@ def _bench(args):
 
             plots.save(report.picture(found), args.out / "curves.png")
     print(json.dumps(found) if args.json else report.closing(found))
+
+
+def _completion(args):
+    """Let the shell complete commands and options: a script for bash, zsh or tcsh, to be put where the shell looks."""
+    try:
+        import shtab
+    except ImportError:
+        raise InputError("completion is made by shtab: pip install 'minae[completion]'") from None
+    parser = _parser(["train"])
+    commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction)).choices
+    train = commands["train"]
+    for kind in registry().values():
+        for key in options.of(kind):
+            if f"--{key.replace('_', '-')}" not in train._option_string_actions:
+                train.add_argument(f"--{key.replace('_', '-')}")
+    for command in commands.values():
+        for action in command._actions:
+            if action.type is Path or action.metavar in ("MODEL", "DATA", "FILE"):
+                action.complete = shtab.FILE
+            if "--model" in action.option_strings:
+                action.choices = list(registry())
+            if "--optimizer" in action.option_strings:
+                action.choices = list(OPTIMIZERS)
+    print(shtab.complete(parser, args.shell))
 
 
 def _doctor(args):

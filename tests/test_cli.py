@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -117,7 +118,8 @@ def test_help_shows_an_example_that_parses(command, minae):
 def test_help_names_every_command(minae):
     result = minae("--help")
     assert result.code == 0 and all(re.search(rf"^ +{c}\b", result.out, re.MULTILINE) for c in COMMANDS)
-    assert re.fullmatch(r"minae \d\S+\n", minae("--version").out)
+    said = r"minae \d\S+, Python 3\S+\nbackends: numpy \d\S+, (cupy \d\S+|and not cupy: .*)\n"
+    assert re.fullmatch(said, minae("--version").out)
 
 
 def test_list(minae):
@@ -395,6 +397,22 @@ def test_resume_trains_longer_as_if_never_stopped(minae, X, tmp_path):
     assert minae(*TRAIN, "--checkpoint", "c.safetensors").code == 0
     assert minae(*TRAIN, "--checkpoint", "c.safetensors", "--epochs", 4, "--resume").code == 0
     assert (tmp_path / "m.safetensors").read_bytes() == whole
+
+
+def test_the_shell_completes(minae, tmp_path, refuses, monkeypatch):
+    """Commands, options of every model, models and optimizers by their names; a missing shtab is one line."""
+    pytest.importorskip("shtab", reason="shtab is not installed: pip install -e '.[test]'")
+    for shell in ("zsh", "tcsh"):
+        assert "--batch-size" in minae("completion", shell).out
+    (tmp_path / "completion").write_text(minae("completion", "bash").out)
+    asked = r"""source completion; by=$(complete -p minae | sed "s/.*-F \([^ ]*\) .*/\1/")
+    say() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); $by; echo "${COMPREPLY[@]}"; }
+    say minae tr; say minae train --bat; say minae train --lev; say minae train --model denois"""
+    if shutil.which("bash"):
+        done = subprocess.run(["bash", "-c", asked], cwd=tmp_path, capture_output=True, text=True)
+        assert done.stdout.split("\n")[:4] == ["train", "--batch-size", "--level --levels", "denoising"], done.stderr
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    refuses("completion bash", r"pip install 'minae\[completion\]'")
 
 
 def test_doctor(minae):
