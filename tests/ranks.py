@@ -22,12 +22,15 @@ import time
 import numpy as np
 from mpi4py import MPI
 
+import guard
 import minae
+from minae import backend as backends
 from minae.arena import Arena
 from minae.checks import case, kinds
 from minae.interop.mpi import Ranks
 from minae.training import Momentum
 
+backends.BACKENDS["guard"] = guard.GuardBackend
 WORLD = MPI.COMM_WORLD
 # Momentum: Adam divides a gradient that is 0 in theory, as of a bias before batch normalisation, by its own rounding
 SETTINGS = dict(batch_size=128, optimizer=Momentum(1e-3), progress=False)
@@ -86,6 +89,16 @@ def fit(folder):
     expected = whole.fit(X, epochs=4, progress=False)
     np.testing.assert_allclose(history["J"], expected["J"], rtol=1e-9)
     tell("resumed", apart(resumed, whole))
+
+    # arrays of a device, which refuse to become arrays of the host unasked
+    for kind, options in ((minae.SparseAutoencoder, {"penalty": "kl"}), (minae.BatchTopKAutoencoder, {"k": 2})):
+        model, alone = (kind((7, 5), backend=name, dtype="float64", **options) for name in ("guard", "numpy"))
+        model.fit(X, epochs=2, progress=False, world=WORLD)
+        alone.fit(X, epochs=2, progress=False)
+        host = {name: model.backend.to_numpy(array) for name, array in model.tensors().items()}
+        alone_too = alone.copy()
+        alone_too.restore(host)
+        tell(f"a device, {model.name}", apart(alone_too, alone))
 
     # each rank has rows of its own, and not equally many; the last stream ends the run of all
     sizes = [10 + 3 * rank for rank in range(ranks)]

@@ -67,7 +67,7 @@ def test_means_over_own_rows_are_another_training():
 def test_resume_stream_and_uneven_rows(tmp_path):
     told = lines(launch(3, RANKS, "fit", tmp_path))
     numbers = dict(line for line in told if line[0] != "refused")
-    assert len(numbers) == 7 and not [name for name, apart in numbers.items() if not apart <= 1e-12]
+    assert len(numbers) == 9 and not [name for name, apart in numbers.items() if not apart <= 1e-12]
     other, nan = (texts for what, texts in told if what == "refused")
     assert other[0].startswith("rank 1: X has values in") and other[1].startswith("X has values in")
     assert nan[0].startswith("X has NaN") and nan[1] == nan[2] == "rank 0: " + nan[0]
