@@ -209,7 +209,8 @@ class VectorQuantized(Layer):
     With `decay` the codebook has no gradient. It is kept as averages of the z that chose a code, which start at m_k =
     e_k and n_k = 1, so that an average can never leave the hull of what it is made of:
         n_k ← γ n_k + (1 − γ) #{i → k},   m_k ← γ m_k + (1 − γ) Σ_{i → k} z_i,   e_k = m_k/n_k
-    A code with n_k < restart is dead: it becomes a random z of the batch, with m_k = e_k and n_k = 1.
+    A code with n_k < restart is dead: it becomes the z of a random example of the batch, with m_k = e_k and n_k = 1; of
+    an example's M parts that of its own codebook, or where they share one, any.
 
     name: of the codebook;  K, m, M: kinds, width of z, codes an example;  own: whether each of the M has a codebook of
     its own decay: γ, or None for a codebook that is trained by its gradient;  restart: in mean choices a step, 0 for
@@ -234,7 +235,7 @@ class VectorQuantized(Layer):
         return {f"{self.name}.e": E, f"{self.name}.m": E, f"{self.name}.n": np.ones(len(E))}
 
     def constants(self, rng, B):
-        """Which z of the batch a dead code becomes."""
+        """Of which example of the batch a dead code becomes a z."""
         if not self.restart:
             return {}
         pick = rng.integers(B, size=self.books * self.K)
@@ -299,7 +300,9 @@ class VectorQuantized(Layer):
         m = self.decay * self.values[f"{name}.m"] + (1 - self.decay) * world.total(total)
         e = m / n[:, None]
         if self.restart:
-            fresh, dead = world.gathered(z)[mode.constants[f"{name}.pick"]], (n < self.restart)[:, None]
+            part = xp.arange(rows) // self.K if self.books > 1 else xp.arange(rows) % self.M  # its own of the example
+            fresh = world.gathered(z)[mode.constants[f"{name}.pick"] * self.M + part]
+            dead = (n < self.restart)[:, None]
             e, m, n = xp.where(dead, fresh, e), xp.where(dead, fresh, m), xp.where(dead[:, 0], 1.0, n)
         mode.statistics |= {f"{name}.e": e, f"{name}.m": m, f"{name}.n": n}
 

@@ -192,6 +192,20 @@ def test_an_average_stays_in_the_hull_and_a_dead_code_starts_anew(rng):
     assert (mode.statistics["E.n"][dead] == 1).all()
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_a_dead_code_starts_anew_as_its_own_part_of_any_example(own, rng):
+    """The fault that was here: a z of the first B/M examples, and of any part."""
+    layer, _ = bound(VectorQuantized("E", 40, 6, 3, own=own, decay=0.5, restart=10.0))  # all are dead
+    z = rng.standard_normal((20, 6))
+    mode = Mode("train", layer.constants(rng, 20))
+    layer.forward(z, mode=mode)
+    e, parts = mode.statistics["E.e"], z.reshape(20, 3, 2)
+    at = [np.argwhere((parts == row).all(axis=2))[0] for row in e]  # (example, part) of each row
+    expected = np.arange(120) // 40 if own else np.arange(40) % 3
+    np.testing.assert_array_equal([part for _, part in at], expected)
+    assert len({example for example, _ in at}) > 12  # of 20, by 40 draws or more
+
+
 def test_a_code_that_does_not_fit():
     with pytest.raises(InputError, match="M is 4 and z has 6 numbers: expected a divisor of 6"):
         VectorQuantized("E", 5, 6, 4)
