@@ -14,22 +14,23 @@ Numba, Matplotlib, CuPy and SciPy load when they are first used.
 
 __version__ = "0.2.0.dev0"
 
-from minae import data, exact, training
+import importlib
+
+from minae import data, exact, plots, training
 from minae.checks import check_gradient, enumerated
 from minae.errors import Diverged, InputError
 from minae.models import Autoencoder, Model, exports, load
 
 globals().update(exports())
 
+LATE = {"check_effects": "minae.effects", "pretrained": "minae.recipes"}  # loaded when they are first used
+
 
 def __getattr__(name):
-    """`minae.check_effects` is loaded when it is first used."""
-    if name == "check_effects":
-        from minae.effects import check_effects
-
-        return check_effects
+    if name in LATE:
+        return getattr(importlib.import_module(LATE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = ["Autoencoder", "Diverged", "InputError", "Model", "check_effects", "check_gradient", "data", "enumerated",
-           "exact", "load", "training", *exports()]  # fmt: skip
+           "exact", "load", "plots", "pretrained", "training", *exports()]  # fmt: skip

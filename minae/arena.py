@@ -3,6 +3,8 @@
 import contextlib
 import math
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -27,18 +29,18 @@ class Arena:
     backend: the backend whose arrays are handed out;  dtype: their type unless a request names another
     """
 
-    def __init__(self, backend, dtype):
+    def __init__(self, backend: Any, dtype: Any):
         self.backend, self.dtype = backend, np.dtype(dtype)
         self.ws = Workspace(self)
         self._local = _Local(backend.xp)
 
     @property
-    def world(self):
+    def world(self) -> Any:
         """Who takes this thread's step together; see `minae.world`."""
         return self._local.world
 
     @contextlib.contextmanager
-    def joined(self, world):
+    def joined(self, world: Any) -> Iterator[Any]:
         """Within the block, means over the batch are those over the rows of all ranks of this world."""
         self._local.world = world
         try:
@@ -58,7 +60,7 @@ class Arena:
             if not local.marks:
                 stack.merge()
 
-    def empty(self, *shape, dtype=None, xp=None):
+    def empty(self, *shape: int, dtype: Any = None, xp: Any = None) -> Any:
         """An uninitialised array of this shape; `xp=numpy` for an array of the host."""
         dtype = self.dtype if dtype is None else np.dtype(dtype)
         local, xp = self._local, xp or self.backend.xp
@@ -66,14 +68,14 @@ class Arena:
             return xp.empty(shape, dtype)
         return local.stacks[0 if xp is local.stacks[0].xp else 1].take(shape, dtype)
 
-    def scratch(self, *shape):
+    def scratch(self, *shape: int) -> Any:
         """Memory that the next call of `scratch` gives away again: for what one operation makes and reads."""
         local, nbytes = self._local, math.prod(shape) * self.dtype.itemsize
         if local.scratch.size < nbytes:
             local.scratch = self.backend.xp.empty(nbytes, "uint8")
         return local.scratch[:nbytes].view(self.dtype).reshape(shape)
 
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes that this thread holds."""
         return self._local.scratch.size + sum(chunk.size for stack in self._local.stacks for chunk in stack.chunks)
 
@@ -94,18 +96,20 @@ class _Local(threading.local):
 class Stack:
     """Chunks of bytes from which arrays are cut in the order of the requests."""
 
-    def __init__(self, xp):
-        self.xp, self.chunks, self.cuts = xp, [], {}
+    def __init__(self, xp: Any):
+        self.xp = xp
+        self.chunks: list[Any] = []
+        self.cuts: dict[Any, Any] = {}
         self.place, self.used, self.peak = (0, 0), 0, 0  # place: chunk, and the first free byte of it
 
-    def mark(self):
+    def mark(self) -> Any:
         return self.place, self.used
 
-    def rewind(self, mark):
+    def rewind(self, mark: Any) -> None:
         self.peak = max(self.peak, self.used)
         self.place, self.used = mark
 
-    def take(self, shape, dtype):
+    def take(self, shape: Any, dtype: Any) -> Any:
         """The next array. What is cut at a place is remembered, so that the same request finds it there again."""
         key = self.place, shape, dtype
         cut = self.cuts.get(key)
@@ -129,7 +133,7 @@ class Stack:
         room = -(-nbytes // ALIGN) * ALIGN
         return array, (chunk, start + room), room
 
-    def merge(self):
+    def merge(self) -> None:
         """Requests of ever new sizes leave gaps. Where those are half of the memory, the next block takes one chunk."""
         if len(self.chunks) > 1 and sum(chunk.size for chunk in self.chunks) > 2 * self.peak + 16 * CHUNK:
             self.chunks, self.cuts = [], {}
@@ -144,7 +148,7 @@ class Workspace:
     type; a comparison gives 1 and 0.
     """
 
-    def __init__(self, arena):
+    def __init__(self, arena: Arena):
         self._arena = arena
 
     def __getattr__(self, name):

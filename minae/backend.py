@@ -7,6 +7,7 @@ Everything above this file is written against `xp`, the part of NumPy's interfac
 import math
 import os
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -36,26 +37,26 @@ class Backend:
     xp = np
     block = 1 << 19  # numbers of an array that is worked on block by block, so that the next pass finds it in a cache
 
-    def owns(self, array):
+    def owns(self, array: Any) -> bool:
         return isinstance(array, np.ndarray)
 
-    def from_numpy(self, array):
+    def from_numpy(self, array: Any) -> Any:
         return array
 
-    def to_numpy(self, array):
+    def to_numpy(self, array: Any) -> np.ndarray:
         return array
 
-    def memory(self):
+    def memory(self) -> float:
         """Bytes of memory that the machine has; infinite where that cannot be asked."""
         try:
             return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         except (AttributeError, ValueError, OSError):  # not on Windows
             return math.inf
 
-    def synchronize(self):
+    def synchronize(self) -> None:
         """Wait until the device has done all that was asked of it: call it before reading a clock."""
 
-    def stream(self, seed, name, *key):
+    def stream(self, seed: int, name: str, *key: int) -> Any:
         """The stream of random numbers of this name and key, such as stream(seed, "noise", epoch, step).
 
         The generator is the host's on every backend. Nothing but seed, name and key decides what it draws, so there is
@@ -74,7 +75,7 @@ class CupyBackend(Backend):
     name = "cupy"
     block = 1 << 26  # large enough to occupy a GPU
 
-    def __init__(self):
+    def __init__(self) -> None:
         try:
             import cupy
         except ImportError as error:
@@ -92,26 +93,26 @@ class CupyBackend(Backend):
             ) from error
         self.xp, self._memory = cupy, cupy.cuda.runtime.memGetInfo()[1]
 
-    def owns(self, array):
+    def owns(self, array: Any) -> bool:
         return isinstance(array, self.xp.ndarray)
 
-    def from_numpy(self, array):
+    def from_numpy(self, array: Any) -> Any:
         return self.xp.asarray(array)
 
-    def to_numpy(self, array):
+    def to_numpy(self, array: Any) -> np.ndarray:
         return self.xp.asnumpy(array)
 
-    def memory(self):
+    def memory(self) -> int:
         return self._memory
 
-    def synchronize(self):
+    def synchronize(self) -> None:
         self.xp.cuda.get_current_stream().synchronize()
 
 
 BACKENDS = {"numpy": Backend, "cupy": CupyBackend}
 
 
-def get_backend(name=None):
+def get_backend(name: Any = None) -> Backend:
     """The backend called `name`: "numpy", "cupy" or "auto" (CuPy where a GPU answers, else NumPy).
 
     Without a name, the environment variable MINAE_BACKEND decides, and without that it is NumPy.
@@ -131,7 +132,7 @@ def get_backend(name=None):
     return BACKENDS[name]()
 
 
-def namespace(array):
+def namespace(array: Any) -> Any:
     """The module whose functions work on this array: `numpy`, `cupy`, the tests' guard, or a stand-in's own `xp`."""
     if isinstance(array, np.ndarray | np.generic):
         return np

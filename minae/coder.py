@@ -22,7 +22,7 @@ class Tables:
     """How often each number of a code has each value.     low (m,), counts (m, levels + 1), both whole numbers; the
     last count is that of all values that are not low … low + levels − 1"""
 
-    def __init__(self, low, counts):
+    def __init__(self, low: Any, counts: Any):
         self.low, self.counts = np.asarray(low, dtype=np.int64), np.asarray(counts, dtype=np.int64)
         self.levels = self.counts.shape[1] - 1
         self.P = (self.counts + 1) / (self.counts + 1).sum(axis=1, keepdims=True)

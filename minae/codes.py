@@ -4,6 +4,8 @@ A code is a layer whose forward takes, beside its input, what it holds fixed: no
 the code that `encode` shows, of which `chain` gives the Jacobian.
 """
 
+from typing import Any
+
 from minae import kernels
 from minae.layers import EVAL, Layer
 from minae.ops.rows import Sparse
@@ -29,10 +31,10 @@ class Gaussian(Layer):
     m: width of the code;  kl: "closed" or "sampled"
     """
 
-    def __init__(self, m, kl="closed"):
+    def __init__(self, m: int, kl: str = "closed"):
         self.m, self.kl = m, kl
 
-    def forward(self, y, eps=None, mode=EVAL):
+    def forward(self, y: Any, eps: Any = None, mode: Any = EVAL) -> tuple[Any, Any]:
         """y (B, 2m) -> z (B, m); without eps, z = μ."""
         ws, mu, log_var = self.ws, y[:, : self.m], y[:, self.m :]
         if eps is None:
@@ -41,7 +43,7 @@ class Gaussian(Layer):
         z = ws.add(ws.multiply(sigma, eps), mu)
         return z, (mu, log_var, sigma, eps, z)
 
-    def divergence(self, cache):
+    def divergence(self, cache: Any) -> Any:
         """KL, closed or sampled."""
         ws, (mu, log_var, sigma, eps, z) = self.ws, cache
         if self.kl == "closed":
@@ -50,7 +52,7 @@ class Gaussian(Layer):
             terms = ws.subtract(ws.multiply(z, z), ws.multiply(eps, eps))
         return 0.5 * ws.subtract(terms, log_var).sum() / len(z)
 
-    def backward(self, dz, cache, beta):
+    def backward(self, dz: Any, cache: Any, beta: Any) -> Any:
         """dz (B, m) -> dy = (∂J/∂μ, ∂J/∂log σ²), (B, 2m).     beta: weight of KL"""
         ws, (mu, _, sigma, eps, z) = self.ws, cache
         beta, dy = beta / len(z), self.arena.empty(len(z), 2 * self.m)
@@ -64,7 +66,7 @@ class Gaussian(Layer):
             dlog_var[...] = ws.multiply(ws.subtract(ws.multiply(ws.multiply(dz, eps), sigma), beta), 0.5)
         return dy
 
-    def chain(self, Jz, cache):
+    def chain(self, Jz: Any, cache: Any) -> Any:
         """∂μ/∂y = (I, 0)"""
         Jy = self.arena.empty(len(Jz), Jz.shape[1], 2 * self.m)
         Jy[:, :, : self.m] = Jz
@@ -79,20 +81,20 @@ class NoisyLogits(Layer):
         da = dh ∂h/∂a = dh h (1 − h)
     """
 
-    def __init__(self, level):
+    def __init__(self, level: float):
         self.level = level
 
-    def forward(self, a, eps=None, mode=EVAL):
+    def forward(self, a: Any, eps: Any = None, mode: Any = EVAL) -> tuple[Any, Any]:
         """a (B, m) -> h (B, m); without eps, h = σ(a)."""
         noisy = self.ws.multiply(a, 1) if eps is None else self.ws.add(self.ws.multiply(eps, self.level), a)
         h = kernels.activations.phi(noisy, "sigmoid", out=noisy)
         return h, h
 
-    def backward(self, dh, h):
+    def backward(self, dh: Any, h: Any) -> Any:
         """da = dh h (1 − h)"""
         return kernels.activations.backward(dh, h, "sigmoid", self.arena.empty(*h.shape))
 
-    def chain(self, Jh, h):
+    def chain(self, Jh: Any, h: Any) -> Any:
         """∂h/∂a = diag h (1 − h)"""
         return Jh * kernels.activations.prime(h, "sigmoid", self.arena.empty(*h.shape))[:, None, :]
 
@@ -109,10 +111,10 @@ class TopK(Layer):
 
     PAYS = 8  # dense products are as fast from about k = m/6 on
 
-    def __init__(self, k, m):
+    def __init__(self, k: int, m: int):
         self.k, self.m = k, m
 
-    def forward(self, h, support=None, mode=EVAL):
+    def forward(self, h: Any, support: Any = None, mode: Any = EVAL) -> tuple[Any, Any]:
         """h (B, m) -> h_Γ, and Γ: the columns of its units, int32 (B, k), or a mask of 0 and 1, (B, m)."""
         given = support is not None
         serves = support.dtype.kind != "f" if given else kernels.path(h) != "plain"
@@ -127,15 +129,15 @@ class TopK(Layer):
             kernels.top_k.top_k(h, self.k, unit, value)
         return Sparse(unit, value), unit
 
-    def backward(self, dh_k, support):
+    def backward(self, dh_k: Any, support: Any) -> Any:
         """dh = dh_Γ on Γ, and 0 elsewhere"""
         return dh_k if isinstance(dh_k, Sparse) else self.ws.multiply(dh_k, support)
 
-    def keep(self, h, k=None):
+    def keep(self, h: Any, k: Any = None) -> Any:
         """h_Γ as an array, with the k largest units."""
         return self.ws.multiply(h, kernels.top_k.mask(h, k or self.k))
 
-    def mask(self, h, support=None):
+    def mask(self, h: Any, support: Any = None) -> Any:
         """Γ as an array of 0 and 1."""
         if support is None:
             return kernels.top_k.mask(h, self.k)
@@ -146,6 +148,6 @@ class TopK(Layer):
         mask[self.arena.backend.xp.arange(len(h))[:, None], support] = 1
         return mask
 
-    def chain(self, Jh, support):
+    def chain(self, Jh: Any, support: Any) -> Any:
         """∂h_Γ/∂h = diag Γ"""
         return Jh * self.mask(Jh[:, 0], support)[:, None, :]

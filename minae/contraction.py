@@ -1,6 +1,7 @@
 r"""The penalty on the derivatives of the encoder: ‖∂f/∂x‖², and its change from x to a nearby x′.     (14.11, 14.18)"""
 
 from dataclasses import dataclass
+from typing import Any
 
 from minae import kernels
 from minae.backend import namespace
@@ -59,7 +60,7 @@ class Contraction(Term):
     is diagonal and no product is spent on it. The passes that are no products are those of minae.kernels.contraction.
     """
 
-    def __init__(self, network, weights=None, term="Omega"):
+    def __init__(self, network: Any, weights: dict[str, float] | None = None, term: str = "Omega"):
         super().__init__(term, weights)
         pairs = list(zip(network.layers[::2], network.layers[1::2], strict=False))
         if len(network.layers) % 2 or not all(isinstance(a, Affine) and isinstance(h, Activation) for a, h in pairs):
@@ -69,7 +70,7 @@ class Contraction(Term):
         self.affine, self.names = [a for a, _ in pairs], [h.name for _, h in pairs]
         self.network = network
 
-    def value(self, caches, near=None, xi=None, need_grad=True):
+    def value(self, caches: Any, near: Any = None, xi: Any = None, need_grad: bool = True) -> Any:
         """Ω, and what its backward pass needs.
 
         caches: of f's forward pass at x;  near: at x′, or None;  xi: (B, K, m) random rows, or None for S = I
@@ -99,7 +100,7 @@ class Contraction(Term):
                         self.chain_backward(blocks[1], chains[1], dA_near, sums.dWs, [da[rows] for da in sums.das[1]])
         return twice_F / B, sums
 
-    def backward(self, caches, cache, near=None, share=1.0):
+    def backward(self, caches: Any, cache: Any, near: Any = None, share: float = 1.0) -> Any:
         """dW += λ ∂Ω/∂W. Returns the gradients that join f's backward pass, layer -> λ ∂Ω/∂a_l; with near, for x and
         x′.
 
@@ -141,10 +142,10 @@ class Contraction(Term):
     # ---- deep
 
     @property
-    def arena(self):
+    def arena(self) -> Any:
         return self.network.arena
 
-    def chain(self, hs, xi=None):
+    def chain(self, hs: Any, xi: Any = None) -> Any:
         """φ'(a_l), A_l and C_l of all layers, l = 1 … D, and W_Dᵀ.     hs: h_1 … h_D;  A_l: (B, K, n_l)
 
         With S = I, K is m, and A_D and C_D, which are P_D and I, stay None. Lists count layers from 0.
@@ -170,7 +171,7 @@ class Contraction(Term):
             A.insert(0, ws.multiply(C_k, slopes[k][:, None, :]))
         return slopes, A, C, WT
 
-    def chain_backward(self, hs, chain, dA, dWs, das):
+    def chain_backward(self, hs: Any, chain: Any, dA: Any, dWs: Any, das: Any) -> None:
         """From dA = ∂F/∂A_1, whose memory is used: dW_l += … for l ≥ 2, and ∂F/∂a_l of every layer, in das."""
         empty, (slopes, A, C, WT) = self.arena.empty, chain
         for k, (h, name, da) in enumerate(zip(hs, self.names, das, strict=True)):
@@ -234,6 +235,6 @@ class Contraction(Term):
         return sums.das
 
 
-def flatten(A):
+def flatten(A: Any) -> Any:
     """(B, K, n) -> (B·K, n)"""
     return A.reshape(-1, A.shape[-1])

@@ -5,7 +5,12 @@ lies in the arena, or in new memory where none is given. The cost takes x̃ as a
 checked with the corruption held fixed.
 """
 
+from typing import Any
+
+import numpy as np
+
 from minae import kernels
+from minae.arena import Arena
 from minae.backend import namespace
 from minae.options import Positive, Rate
 
@@ -15,14 +20,14 @@ class Gaussian:
 
     level = Positive(doc="standard deviation of the corruption")
 
-    def __init__(self, level):
+    def __init__(self, level: float):
         self.level = type(self).level.checked(level)
 
-    def law(self, x):
+    def law(self, x: Any) -> tuple[Any, Any]:
         """Mean and variance of x̃, given x."""
         return x, self.level**2
 
-    def __call__(self, x, rng, arena=None):
+    def __call__(self, x: Any, rng: np.random.Generator, arena: Arena | None = None) -> Any:
         x_tilde = kernels.noise.standard_normal(rng, out=_like(x, arena))
         x_tilde *= self.level
         x_tilde += x
@@ -34,21 +39,21 @@ class Masking(Gaussian):
 
     level = Rate(doc="share of the components that are spoiled")
 
-    def law(self, x):
+    def law(self, x: Any) -> tuple[Any, Any]:
         return (1 - self.level) * x, self.level * (1 - self.level) * x * x
 
-    def __call__(self, x, rng, arena=None):
+    def __call__(self, x: Any, rng: np.random.Generator, arena: Arena | None = None) -> Any:
         return kernels.noise.mask(kernels.noise.uniform(rng, out=_like(x, arena)), x, self.level)
 
 
 class SaltAndPepper(Masking):
     """A share ν of the components is set to 0 or to 1, by a fair coin;  level ν in (0, 1)"""
 
-    def law(self, x):
+    def law(self, x: Any) -> tuple[Any, Any]:
         mean = (1 - self.level) * x + self.level / 2
         return mean, (1 - self.level) * x * x + self.level / 2 - mean * mean
 
-    def __call__(self, x, rng, arena=None):
+    def __call__(self, x: Any, rng: np.random.Generator, arena: Arena | None = None) -> Any:
         xp, u = namespace(x), kernels.noise.uniform(rng, out=_like(x, arena))
         x_tilde = xp.greater_equal(u, self.level, out=_like(x, arena))
         x_tilde *= x
@@ -63,13 +68,13 @@ class Swap(Masking):
     which 0 means nothing. The other row is drawn from all B rows, so that one time in B it is the row itself.
     """
 
-    def law(self, x):
+    def law(self, x: Any) -> tuple[Any, Any]:
         xp = namespace(x)
         first, second = xp.mean(x, axis=0), xp.mean(x * x, axis=0)
         mean = (1 - self.level) * x + self.level * first
         return mean, (1 - self.level) * x * x + self.level * second - mean * mean
 
-    def __call__(self, x, rng, arena=None):
+    def __call__(self, x: Any, rng: np.random.Generator, arena: Arena | None = None) -> Any:
         xp, B, n = namespace(x), len(x), x[0].size
         u, place = kernels.noise.uniform(rng, out=_like(x, arena)), _like(x, arena, "int32").reshape(B, n)
         m, x_tilde = _like(x, arena), _like(x, arena)

@@ -44,7 +44,7 @@ class Formula:
     """A formula, and its value at the point where comparisons are decided."""
 
     __slots__ = ("expression", "numbers", "value")
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, expression, value, numbers):
         self.expression, self.value, self.numbers = expression, value, numbers

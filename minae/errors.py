@@ -1,16 +1,17 @@
 """The two ways in which `minae` stops."""
 
 import difflib
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
     """What the user gave cannot be used. The message is one line: what was given, what was expected, what to do."""
 
-    def __init__(self, message=""):
+    def __init__(self, message: object = ""):
         super().__init__(" ".join(str(message).split()))  # a value that is shown may have had several lines
 
 
-def meant(word, among):
+def meant(word: object, among: Iterable[object]) -> str:
     """ "; did you mean 'sparse'?", or nothing: for the end of a message about a word that is none of these."""
     close = difflib.get_close_matches(str(word), [str(name) for name in among], 1)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -13,6 +13,8 @@ A field knows what is valid and how an example reaches a step. `minae.data.batch
 import copy
 import math
 import sys
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -29,13 +31,13 @@ ADVICE = {  # kind of a dtype -> what makes numbers of it
 }
 
 
-def masked(X):
+def masked(X: Any) -> bool:
     """Whether X is a masked array. Who has one has loaded numpy.ma; to load it here would be beside others' forks."""
     kind = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
     return kind is not None and isinstance(X, kind)
 
 
-def host_array(X, name, expected="an array (rows, …) of numbers"):
+def host_array(X: Any, name: str, expected: str = "an array (rows, …) of numbers") -> np.ndarray:
     """X as a plain array of the host, and a memory map as it is. Whatever NumPy would read in part is refused."""
     if masked(X) or (isinstance(X, list | tuple) and any(map(masked, X))):
         raise InputError(
@@ -61,16 +63,20 @@ class Field:
     """shape: of one example, its first number None where it varies;  check: check(x, low, high, name) refuses values
     domain: fields of one domain are paired row by row;  optional: whether the field may be left out"""
 
-    kinds, numbers = "fiub", "real numbers, such as float32"
+    kinds: str = "fiub"
+    numbers: Any = "real numbers, such as float32"
+    shape: tuple[Any, ...]
 
-    def __init__(self, *shape, check=None, domain="", optional=False):
+    def __init__(
+        self, *shape: int | None, check: Callable[..., None] | None = None, domain: str = "", optional: bool = False
+    ):
         self.shape, self.check, self.domain, self.optional = shape, check, domain, optional
         self.ragged = bool(shape) and shape[0] is None
 
     def __repr__(self):
         return f"{type(self).__name__}({', '.join(map(str, self.shape))})"
 
-    def check_shape(self, X, name):
+    def check_shape(self, X: Any, name: str) -> None:
         """Refuse an array whose type or shape is another one. It has the examples of a batch along its first axis."""
         kind = np.dtype(X.dtype).kind
         if kind not in self.kinds:
@@ -85,7 +91,7 @@ class Field:
         if shape[0] == 0:
             raise InputError(f"{name} is empty, shape {shape}: expected at least one row")
 
-    def check_values(self, x, name, dtype):
+    def check_values(self, x: Any, name: str, dtype: Any) -> None:
         """Refuse numbers that cannot be used. x: an array of the field's kind, of any backend"""
         low, high = float(x.min()), float(x.max())
         if not (math.isfinite(low) and math.isfinite(high)):
@@ -94,29 +100,29 @@ class Field:
             raise InputError(f"{name} has values in [{low:.9g}, {high:.9g}], too large for {dtype}: scale the data")
         self.check_range(x, low, high, name)
 
-    def check_range(self, x, low, high, name):
+    def check_range(self, x: Any, low: float, high: float, name: str) -> None:
         if self.check:
             self.check(x, low, high, name)
 
-    def of_any_range(self):
+    def of_any_range(self) -> "Field":
         """The field without `check`: `encode` takes an x that the loss would refuse, such as a noisy image."""
         field = copy.copy(self)
         field.check = None
         return field
 
-    def dtype(self, dtype):
+    def dtype(self, dtype: Any) -> Any:
         """The type in which a step gets the field, in a model of this dtype."""
         return dtype
 
-    def batch_shape(self, rows):
+    def batch_shape(self, rows: int) -> tuple[int, ...] | None:
         """The shape in which a step gets the field; None where only the data know it."""
         return None if self.ragged else (rows, *self.shape)
 
-    def deliver(self, x):
+    def deliver(self, x: Any) -> Any:
         """What a step gets, in place: x has the type of `dtype`."""
         return x
 
-    def example(self, rng, rows):
+    def example(self, rng: np.random.Generator, rows: int) -> Any:
         """Valid values for `rows` examples, of the host, in float64 or integers: what a gradient check runs on."""
         if self.ragged:
             return [self._example(rng, (length, *self.shape[1:])) for length in rng.integers(1, 6, size=rows)]
@@ -136,11 +142,11 @@ class Row(Real):
     numbers: how many;  categories: K_c of each column, where 0 is a category that was never seen in training
     """
 
-    def __init__(self, numbers, categories):
+    def __init__(self, numbers: int, categories: Sequence[int]):
         super().__init__(numbers + len(categories))
         self.numbers, self.categories = numbers, list(categories)
 
-    def check_range(self, x, low, high, name):
+    def check_range(self, x: Any, low: float, high: float, name: str) -> None:
         for c, K in enumerate(self.categories):
             column = x[:, self.numbers + c]
             least, most = float(column.min()), float(column.max())
@@ -174,11 +180,11 @@ class Bytes(Field):
 
     kinds, numbers = "u", "bytes, uint8"
 
-    def check_range(self, x, low, high, name):
+    def check_range(self, x: Any, low: float, high: float, name: str) -> None:
         if high > 255:
             raise InputError(f"{name} has values up to {high:g}: expected bytes, 0 to 255")
 
-    def deliver(self, x):
+    def deliver(self, x: Any) -> Any:
         x /= 255
         return x
 
@@ -191,7 +197,7 @@ class Mask(Field):
 
     kinds, numbers = "biuf", "a mask of 0 and 1"
 
-    def check_range(self, x, low, high, name):
+    def check_range(self, x: Any, low: float, high: float, name: str) -> None:
         if not bool(((x == 0) | (x == 1)).all()):
             raise InputError(f"{name} has values in [{low:g}, {high:g}] other than 0 and 1: expected a mask")
 
@@ -204,15 +210,15 @@ class Tokens(Field):
 
     kinds, numbers = "iu", "whole numbers, such as int32"
 
-    def __init__(self, vocabulary, *shape, **more):
+    def __init__(self, vocabulary: int, *shape: int | None, **more: Any):
         super().__init__(*shape, **more)
         self.vocabulary = vocabulary
 
-    def check_range(self, x, low, high, name):
+    def check_range(self, x: Any, low: float, high: float, name: str) -> None:
         if low < 0 or high >= self.vocabulary:
             raise InputError(f"{name} has tokens {low:g} to {high:g}: expected 0 to {self.vocabulary - 1}")
 
-    def dtype(self, dtype):
+    def dtype(self, dtype: Any) -> Any:
         return np.dtype("int32")
 
     def _example(self, rng, shape):
@@ -224,14 +230,14 @@ class Labels(Field):
 
     kinds, numbers = "iu", "an integer label for each row"
 
-    def __init__(self, classes, **more):
+    def __init__(self, classes: int, **more: Any):
         super().__init__(**more)
         self.classes = classes
 
-    def batch_shape(self, rows):
+    def batch_shape(self, rows: int) -> tuple[int, ...]:
         return rows, self.classes
 
-    def check_range(self, x, low, high, name):
+    def check_range(self, x: Any, low: float, high: float, name: str) -> None:
         if low < 0 or high >= self.classes:
             raise InputError(
                 f"{name} has labels {low:g} to {high:g}: expected 0 to {self.classes - 1}, or more classes"

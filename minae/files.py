@@ -7,7 +7,11 @@ import os
 import tempfile
 import warnings
 import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from minae import kernels
 from minae.errors import InputError
@@ -15,7 +19,7 @@ from minae.errors import InputError
 FORMAT = 2  # of what `write` writes; 1 had no checksum
 
 
-def replace(path, data):
+def replace(path: str | os.PathLike[str], data: bytes) -> None:
     """Write bytes so that `path` is at every moment either the old file or the new one, whole.
 
     A symbolic link is followed, and a file that exists keeps its permissions. Raises InputError where nothing can be
@@ -39,7 +43,7 @@ def replace(path, data):
         ) from error
 
 
-def has_room(path, nbytes):
+def has_room(path: str | os.PathLike[str], nbytes: int) -> None:
     """Raises InputError where so many bytes cannot be written beside `path`; nothing is left there."""
     path = target(path)
     try:
@@ -53,7 +57,7 @@ def has_room(path, nbytes):
         ) from error
 
 
-def target(path):
+def target(path: str | os.PathLike[str]) -> Path:
     """Where writing to `path` goes, before there is something to write: links followed, its folder found writable.
 
     Raises InputError where a later `replace` would.
@@ -73,13 +77,11 @@ def target(path):
     return path
 
 
-def write(path, tensors, metadata):
+def write(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
     """tensors: name -> NumPy array; metadata: what JSON can hold. The same input gives the same bytes.
 
     Raises InputError for a NaN or an infinity, and where nothing can be written.
     """
-    import numpy as np
-
     with kernels.LOADING:
         from safetensors.numpy import save
     tensors, metadata = {name: np.ascontiguousarray(a) for name, a in tensors.items()}, json.loads(json.dumps(metadata))
@@ -89,10 +91,8 @@ def write(path, tensors, metadata):
     replace(path, save(tensors, {"minae": json.dumps(whole)}))  # one key: safetensors does not keep an order of keys
 
 
-def read(path):
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """(tensors, metadata) of a file of `write`, found whole: its checksum fits, and all numbers are finite."""
-    import numpy as np
-
     with kernels.LOADING:
         from safetensors import SafetensorError
         from safetensors.numpy import load
@@ -138,23 +138,17 @@ def _digest(tensors, metadata):
 
 def _not_finite(tensors):
     """The name of an array with a NaN or an infinity, or None."""
-    import numpy as np
-
     return next((name for name, a in tensors.items() if a.dtype.kind == "f" and not np.isfinite(a).all()), None)
 
 
-def packed(q, bits):
+def packed(q: np.ndarray, bits: int) -> bytes:
     """Whole numbers as bytes: q + 2^{b−1} as b bits each, one after the other, then zlib."""
-    import numpy as np
-
     unsigned = (q.reshape(-1, 1).astype(np.int16) + 2 ** (bits - 1)).astype(np.uint8)
     return zlib.compress(np.packbits(np.unpackbits(unsigned, axis=1)[:, 8 - bits :]).tobytes(), 9)
 
 
-def unpacked(data, bits, shape):
+def unpacked(data: bytes, bits: int, shape: tuple[int, ...]) -> np.ndarray:
     """The inverse of `packed`. Raises ValueError for bytes that hold more or fewer numbers than the shape has."""
-    import numpy as np
-
     count = int(np.prod(shape, dtype=np.int64))
     expected = -(-count * bits // 8)
     reader = zlib.decompressobj()
@@ -166,7 +160,7 @@ def unpacked(data, bits, shape):
     return (unsigned - 2 ** (bits - 1)).astype(np.int8).reshape(shape)
 
 
-def restored(tensors, shrunk, dtype):
+def restored(tensors: Mapping[str, np.ndarray], shrunk: Mapping[str, Any], dtype: Any) -> dict[str, np.ndarray]:
     """The tensors of a file of `shrink.save` as floats: W = q s.     shrunk: what its metadata says of them"""
     tensors = dict(tensors)
     for name, shape in shrunk["matrices"].items():
@@ -176,7 +170,7 @@ def restored(tensors, shrunk, dtype):
 
 
 @contextlib.contextmanager
-def claimed(path, what, wait=False):
+def claimed(path: str | os.PathLike[str], what: str, wait: bool = False) -> Iterator[None]:
     """Within the block nobody else has `path`: no other process, and no other thread. A killed process frees it.
 
     what: is told to the second one, such as "a training writes";  wait: until the other is done, instead of InputError

@@ -6,7 +6,10 @@ t_fake)` for the player d, `generator(t_fake)` for the player that made the fake
 batch, and the gradients by its arguments.
 """
 
+from typing import Any
+
 from minae import kernels
+from minae.arena import Arena
 from minae.errors import InputError
 from minae.penalties import Term
 
@@ -26,20 +29,20 @@ class Game(Term):
     kind: one of GAMES;  weights: where the weights of the terms "L_D" and "L_G" are kept
     """
 
-    def __init__(self, kind, arena, weights=None):
+    def __init__(self, kind: Any, arena: Arena, weights: dict[str, float] | None = None):
         if kind not in GAMES:
             raise InputError(f"unknown game {kind!r}: choose one of {', '.join(GAMES)}")
         super().__init__("L_D", weights if weights is not None else {"L_D": 1.0, "L_G": 1.0})
         self.real, self.fake, self.made = GAMES[kind]
         self.arena = arena
 
-    def discriminator(self, t_real, t_fake):
+    def discriminator(self, t_real: Any, t_fake: Any) -> Any:
         """L_D, ∂J/∂t_real and ∂J/∂t_fake."""
         a, da = self._mean(self.real, t_real, self.weights["L_D"])
         b, db = self._mean(self.fake, t_fake, self.weights["L_D"])
         return a + b, da, db
 
-    def generator(self, t_fake):
+    def generator(self, t_fake: Any) -> Any:
         """L_G and ∂J/∂t_fake."""
         return self._mean(self.made, t_fake, self.weights["L_G"])
 

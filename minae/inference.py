@@ -15,13 +15,14 @@ The parabola's minimum over h′ is ½ ‖h′ − (h − ∇(h)/ℓ)‖² + λ/
 """
 
 import math
+from typing import Any
 
 from minae import kernels
 from minae.backend import namespace
 from minae.errors import InputError
 
 
-def largest_eigenvalue(V, squarings=8):
+def largest_eigenvalue(V: Any, squarings: int = 8) -> float:
     """An upper bound on the largest eigenvalue of V Vᵀ, at most 1% above it for less than 150 rows or columns.
 
     (tr Aᵖ)^(1/p) with A = V Vᵀ or Vᵀ V, whichever is smaller, and p = 2^(squarings + 1): above the eigenvalue always,
@@ -52,7 +53,7 @@ class SparseCoding:
     x is (B, n) and h, f are (B, m), on V's backend and in its dtype; f is needed where γ > 0.
     """
 
-    def __init__(self, V, c=None, lam=0.5, gamma=0.0):
+    def __init__(self, V: Any, c: Any = None, lam: float = 0.5, gamma: float = 0.0):
         if not (0 <= lam < math.inf and 0 <= gamma < math.inf):
             raise InputError(f"lam is {lam!r} and gamma {gamma!r}: the weights of E are numbers ≥ 0")
         if getattr(V, "ndim", None) != 2 or V.dtype.kind != "f":
@@ -66,7 +67,7 @@ class SparseCoding:
         self.S = kernels.products.matmul(V, V.T) * (-1 / self.lipschitz)  # S = I − Q/ℓ
         self.S += (1 - self.gamma / self.lipschitz) * xp.eye(m, dtype=V.dtype)
 
-    def energy(self, h, x, f=None):
+    def energy(self, h: Any, x: Any, f: Any = None) -> Any:
         """E(h), (B,)."""
         r = self._centred(x) - kernels.products.matmul(h, self.V)
         E = 0.5 * (r * r).sum(axis=1) + self.lam * abs(h).sum(axis=1)
@@ -74,7 +75,7 @@ class SparseCoding:
             E += 0.5 * self.gamma * ((h - f) * (h - f)).sum(axis=1)
         return E
 
-    def gradient(self, h, x, f=None):
+    def gradient(self, h: Any, x: Any, f: Any = None) -> Any:
         """∇(h) = (h V + c − x) Vᵀ + γ (h − f), of E without λ|h|₁, (B, m).
 
         h is the minimiser where |∇_j| ≤ λ at h_j = 0 and ∇_j = −λ sign(h_j) elsewhere.
@@ -86,7 +87,7 @@ class SparseCoding:
             else kernels.products.matmul(r, self.V.T)
         )
 
-    def gap(self, h, x, f=None):
+    def gap(self, h: Any, x: Any, f: Any = None) -> Any:
         r"""E(h) − D ≥ E(h) − min E, (B,): a bound on what is left to gain, from the dual of the lasso.
 
         With d = (x − h V − c, √γ (f − h)), the residual of the lasso ½‖d‖² + λ|h|₁ that E is:
@@ -94,11 +95,11 @@ class SparseCoding:
         """
         return self._gap(h, *self._constants(x, f))[0]
 
-    def ista(self, x, f=None, h=None, **options):
+    def ista(self, x: Any, f: Any = None, h: Any = None, **options: Any) -> Any:
         """Iterated shrinkage: E never rises, and E − min E falls like 1/k.  The arguments are those of `fista`."""
         return self._descend(x, f, h, momentum=False, **options)
 
-    def fista(self, x, f=None, h=None, **options):
+    def fista(self, x: Any, f: Any = None, h: Any = None, **options: Any) -> Any:
         """ISTA with momentum: E − min E falls like 1/k².     (Beck and Teboulle 2009)  -> h (B, m)
 
             h_k = step(y_k);   t_{k+1} = ½ (1 + √(1 + 4 t_k²));   y_{k+1} = h_k + (t_k − 1)/t_{k+1} (h_k − h_{k−1})

@@ -18,13 +18,16 @@ model of sequences, and CellLoss that of the rows of a table.
 """
 
 import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from minae import kernels, ops
+from minae.arena import Arena
 from minae.backend import namespace
 from minae.errors import InputError
-from minae.fields import OneHot, Real, Row
+from minae.fields import Field, OneHot, Real, Row
 from minae.penalties import Term
 
 ROUNDING = 1e-6  # how far scaled data may be off [0, 1]: (x − min)/(max − min) ends some last digits above 1
@@ -37,16 +40,23 @@ class Loss(Term):
     arena: where ds lies;  weights, term: where the weight is kept; alone, it is 1
     """
 
-    def __init__(self, arena, weights=None, term="L"):
+    mean: Callable[..., Any]  # s -> the mean of p(x | h)
+    rows: Callable[..., Any]  # s, x -> L of each example, (B,)
+
+    def __call__(self, s: Any, x: Any) -> tuple[Any, Any]:
+        """L, and ds = ∂L/∂s by its weight."""
+        raise NotImplementedError(f"{type(self).__name__} has no L")
+
+    def __init__(self, arena: Arena, weights: dict[str, float] | None = None, term: str = "L"):
         super().__init__(term, weights)
         self.arena = arena
 
-    def field(self, *shape):
+    def field(self, *shape: int) -> Field:
         """The field of x: its shape, and what p(x | h) gives no probability to."""
         return Real(*shape, check=self.check)
 
     @staticmethod
-    def check(x, low, high, what):
+    def check(x: Any, low: float, high: float, what: str) -> None:
         """Refuse rows that p(x | h) gives no probability to; low and high are their smallest and largest value."""
 
 
@@ -57,7 +67,7 @@ class Gaussian(Loss):
         ∂L/∂s_bi = 1/B (s_bi − x_bi)
     """
 
-    def __call__(self, s, x):
+    def __call__(self, s: Any, x: Any) -> tuple[Any, Any]:
         x = x.reshape(s.shape)  # an image may have kept its axes
         ds = namespace(s).subtract(s, x, out=self.arena.empty(*s.shape))
         L = 0.5 * kernels.products.dot(ds, ds) / len(s)
@@ -65,11 +75,11 @@ class Gaussian(Loss):
         return L, ds
 
     @staticmethod
-    def mean(s):
+    def mean(s: Any) -> Any:
         return s
 
     @staticmethod
-    def rows(s, x):
+    def rows(s: Any, x: Any) -> Any:
         """L of each example, (B,)."""
         d = s - x.reshape(s.shape)
         return 0.5 * (d * d).sum(axis=1)
@@ -84,27 +94,27 @@ class Bernoulli(Loss):
     Computed by minae.kernels.bernoulli.
     """
 
-    def __call__(self, s, x):
+    def __call__(self, s: Any, x: Any) -> tuple[Any, Any]:
         ds = self.arena.empty(*s.shape)
         return kernels.bernoulli.loss(s, x.reshape(s.shape), ds, self.weight), ds
 
     @staticmethod
-    def mean(s):
+    def mean(s: Any) -> Any:
         return ops.phi(s, "sigmoid")
 
     @staticmethod
-    def rows(s, x):
+    def rows(s: Any, x: Any) -> Any:
         """L of each example, (B,)."""
         return kernels.bernoulli.component.plain(s, x.reshape(s.shape))[0].sum(axis=1)
 
-    def sample(self, s, rng):
+    def sample(self, s: Any, rng: np.random.Generator) -> Any:
         """One draw x ~ p(x | h), (B, n)."""
         p = ops.phi(s, "sigmoid", out=self.arena.empty(*s.shape))
         u = kernels.noise.uniform(rng, out=self.arena.empty(*s.shape))
         return namespace(s).less(u, p, out=u)
 
     @staticmethod
-    def check(x, low, high, what):
+    def check(x: Any, low: float, high: float, what: str) -> None:
         if low < -ROUNDING or high > 1 + ROUNDING:
             raise InputError(
                 f"{what} has values in [{low:.9g}, {high:.9g}]; the Bernoulli loss takes [0, 1]: "
@@ -119,7 +129,7 @@ class Categorical(Loss):
         ∂L/∂s_bk = 1/B (−x_bk + softmax(s)_bk Σ_i x_bi) = 1/B (softmax(s)_bk − x_bk)
     """
 
-    def __call__(self, s, x):
+    def __call__(self, s: Any, x: Any) -> tuple[Any, Any]:
         xp = namespace(s)
         y = ops.log_softmax(s, out=self.arena.empty(*s.shape), work=self.arena.empty(*s.shape))
         L = -kernels.products.dot(x, y) / len(s)
@@ -128,19 +138,19 @@ class Categorical(Loss):
         ds *= self.weight / len(s)
         return L, ds
 
-    def field(self, *shape):
+    def field(self, *shape: int) -> Field:
         return OneHot(*shape, check=self.check)
 
     @staticmethod
-    def mean(s):
+    def mean(s: Any) -> Any:
         return namespace(s).exp(ops.log_softmax(s))
 
     @staticmethod
-    def rows(s, x):
+    def rows(s: Any, x: Any) -> Any:
         """L of each example, (B,)."""
         return -(x * ops.log_softmax(s)).sum(axis=1)
 
-    def sample(self, s, rng):
+    def sample(self, s: Any, rng: np.random.Generator) -> Any:
         """One draw x ~ p(x | h), one-hot rows (B, n), by the inverse of the cumulative distribution."""
         xp = namespace(s)
         u = kernels.noise.uniform(rng, self.arena.empty(len(s), 1))
@@ -149,7 +159,7 @@ class Categorical(Loss):
         return (chosen[:, None] == xp.arange(s.shape[1])).astype(s.dtype)
 
     @staticmethod
-    def check(x, low, high, what):
+    def check(x: Any, low: float, high: float, what: str) -> None:
         advice = "encode the classes, or use loss='gaussian'"
         if low < -ROUNDING or high > 1 + ROUNDING:
             raise InputError(
@@ -173,15 +183,17 @@ class Residual(Loss):
     """
 
     mean = staticmethod(Gaussian.mean)
+    value: Callable[..., Any]
+    slope: Callable[..., Any]
 
-    def __call__(self, s, x):
+    def __call__(self, s: Any, x: Any) -> tuple[Any, Any]:
         d = self.arena.ws.subtract(s, x.reshape(s.shape))
         L = self.value(d).sum() / len(s)
         ds = self.slope(d)
         ds *= self.weight / len(s)
         return L, ds
 
-    def rows(self, s, x):
+    def rows(self, s: Any, x: Any) -> Any:
         """L of each example, (B,)."""
         return self.value(s - x.reshape(s.shape)).sum(axis=1)
 
@@ -189,21 +201,21 @@ class Residual(Loss):
 class Laplace(Residual):
     """L = Σ |s − x|: −log of a Laplace density but for a constant, best at a median; derived in `losses.Residual`."""
 
-    def value(self, d):
+    def value(self, d: Any) -> Any:
         return self.arena.ws.abs(d)
 
-    def slope(self, d):
+    def slope(self, d: Any) -> Any:
         return self.arena.ws.sign(d)
 
 
 class Huber(Residual):
     """L = Σ ½ d² where |d| ≤ 1, else |d| − ½; derived in `losses.Residual`.     (Huber 1964)"""
 
-    def value(self, d):
+    def value(self, d: Any) -> Any:
         ws, near = self.arena.ws, self.slope(d)
         return ws.multiply(near, ws.subtract(d, ws.multiply(near, 0.5)))  # near = d, or ±1 where |d| > 1
 
-    def slope(self, d):
+    def slope(self, d: Any) -> Any:
         return self.arena.ws.clip(d, -1.0, 1.0)
 
 
@@ -213,11 +225,11 @@ class StudentT(Residual):
 
     nu = 3.0
 
-    def value(self, d):
+    def value(self, d: Any) -> Any:
         ws = self.arena.ws
         return ws.multiply(ws.log1p(ws.divide(ws.multiply(d, d), self.nu)), (self.nu + 1) / 2)
 
-    def slope(self, d):
+    def slope(self, d: Any) -> Any:
         ws = self.arena.ws
         return ws.multiply(ws.divide(d, ws.add(ws.multiply(d, d), self.nu)), self.nu + 1)
 
@@ -229,17 +241,17 @@ class Hinge(Loss):
         ∂L/∂s_bc = −1/B t_bc [t_bc s_bc < 1]
     """
 
-    def __call__(self, s, y):
+    def __call__(self, s: Any, y: Any) -> tuple[Any, Any]:
         ws = self.arena.ws
         t = ws.subtract(ws.multiply(y, 2), 1)
         room = ws.maximum(ws.subtract(1, ws.multiply(t, s)), 0)
         L = self.value(room).sum() / len(s)
         return L, ws.multiply(ws.multiply(t, self.slope(room)), -self.weight / len(s))
 
-    def value(self, room):
+    def value(self, room: Any) -> Any:
         return room
 
-    def slope(self, room):
+    def slope(self, room: Any) -> Any:
         return self.arena.ws.sign(room)
 
 
@@ -250,10 +262,10 @@ class SquaredHinge(Hinge):
         ∂L/∂s_bc = −2/B t_bc max(0, 1 − t_bc s_bc)
     """
 
-    def value(self, room):
+    def value(self, room: Any) -> Any:
         return self.arena.ws.multiply(room, room)
 
-    def slope(self, room):
+    def slope(self, room: Any) -> Any:
         return self.arena.ws.multiply(room, 2)
 
 
@@ -267,7 +279,7 @@ class TokenLoss(Loss):
         ∂L/∂s_btv = m_bt/N (softmax(s_bt)_v − [v = x_bt]),    exactly 0 where m_bt = 0
     """
 
-    def __call__(self, s, x, m=None):
+    def __call__(self, s: Any, x: Any, m: Any = None) -> tuple[Any, Any]:
         xp, (B, T, V), empty = namespace(s), s.shape, self.arena.empty
         flat, token = s.reshape(-1, V), x.reshape(-1)
         y = ops.log_softmax(flat, out=empty(B * T, V), work=empty(B * T, V))
@@ -295,20 +307,20 @@ class CellLoss(Loss):
         ∂L/∂s_bi = 1/B (s_bi − x_bi),    ∂L/∂s_bck = 1/B (softmax(s_bc)_k − [k = x_bc])
     """
 
-    def __init__(self, arena, weights, numbers, categories):
+    def __init__(self, arena: Arena, weights: dict[str, float] | None, numbers: int, categories: Sequence[int]):
         super().__init__(arena, weights)
         ends = np.cumsum([numbers, *categories]).tolist()
         self.numbers, self.categories = numbers, list(categories)
         self.parts = [slice(start, stop) for start, stop in itertools.pairwise(ends)]  # where each column's logits lie
 
-    def field(self, *shape):
+    def field(self, *shape: int) -> Field:
         return Row(self.numbers, self.categories)
 
-    def chosen(self, x):
+    def chosen(self, x: Any) -> list[Any]:
         """The category of each row, column by column, whole numbers (B,)."""
         return [x[:, self.numbers + c].astype("int32") for c in range(len(self.categories))]
 
-    def __call__(self, s, x):
+    def __call__(self, s: Any, x: Any) -> tuple[Any, Any]:
         xp, n, empty = namespace(s), self.numbers, self.arena.empty
         ds, rows = empty(*s.shape), xp.arange(len(s))
         d = xp.subtract(s[:, :n], x[:, :n], out=empty(len(s), n))
@@ -325,13 +337,13 @@ class CellLoss(Loss):
         ds *= self.weight / len(s)
         return L / len(s), ds
 
-    def mean(self, s):
+    def mean(self, s: Any) -> Any:
         """The means of the numbers, and the most probable category of each column: a row as x is."""
         return namespace(s).concatenate(
             [s[:, : self.numbers], *(s[:, part].argmax(axis=1)[:, None].astype(s.dtype) for part in self.parts)], axis=1
         )
 
-    def rows(self, s, x):
+    def rows(self, s: Any, x: Any) -> Any:
         """L of each example, (B,)."""
         d, rows = s[:, : self.numbers] - x[:, : self.numbers], namespace(s).arange(len(s))
         L = 0.5 * (d * d).sum(axis=1)

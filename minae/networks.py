@@ -2,11 +2,13 @@
 
 import itertools
 import math
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from minae.backend import namespace
 from minae.errors import InputError
 from minae.layers import EVAL, Activation, Affine, Attention, BatchNorm, Cells, LayerNorm
-from minae.layers.base import Composite
+from minae.layers.base import Composite, Layer
 from minae.layers.convolution import (
     ChannelsFirst,
     ChannelsLast,
@@ -27,8 +29,9 @@ class Network(Composite):
     Refused: a layer that says which shape it reads, above a layer that says that it makes another one.
     """
 
-    def __init__(self, layers):
-        self.layers, made = list(layers), None
+    def __init__(self, layers: Iterable[Layer]):
+        self.layers: list[Any] = list(layers)
+        made: Any = None
         for layer in self.layers:
             if made and layer.shape and layer.shape != made:
                 kind = type(layer).__name__
@@ -39,18 +42,20 @@ class Network(Composite):
         for before, after in zip(self.layers, self.layers[1:], strict=False):
             after.may_overwrite = not before.reads_output
 
-    def trained(self):
+    def trained(self) -> list[Layer]:
         """The layers that have parameters, from x up: f1, f2, … are their names in `rates`."""
         return [layer for layer in self.layers if layer.names]
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         caches = []
         for layer in self.layers:
             x, cache = layer.forward(x, mode=mode)  # by name: a code takes its constants before it
             caches.append(cache)
         return x, caches
 
-    def backward(self, dy, caches, need_dx=True, need_dW=True, joins=None):
+    def backward(
+        self, dy: Any, caches: Any, need_dx: bool = True, need_dW: bool = True, joins: dict[int, Any] | None = None
+    ) -> Any:
         r"""Adds to the gradients of all parameters; returns ∂J/∂x, or None where it is not needed.
 
         joins: k -> a gradient that joins at the output of layer k (0 is the first), as from a penalty on that layer;
@@ -68,7 +73,7 @@ class Network(Composite):
                 dy = self.layers[k].backward(dy, caches[k], need_dx=need_dx or k > 0, need_dW=need_dW)
         return dy if need_dx else None
 
-    def jacobian(self, x):
+    def jacobian(self, x: Any) -> Any:
         r"""∂y/∂x for each example: (B, n) -> (B, m, n).
 
         Derivation: y = φ_2(φ_1(x W_1 + b_1) W_2 + b_2) gives, by the chain rule from the left,
@@ -91,15 +96,15 @@ class Residual(Network):
 
     reads_output = may_overwrite = False
 
-    def __init__(self, *layers):
+    def __init__(self, *layers: Layer):
         super().__init__(layers)
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         y, caches = super().forward(x, mode)
         out = self.arena.empty(*y.shape) if self.layers[-1].reads_output else y
         return namespace(x).add(x, y, out=out), caches
 
-    def backward(self, dy, caches, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, caches: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         out = self.arena.empty(*dy.shape) if need_dx else None
         with self.arena:  # what the layers within need for it is free again afterwards
             dx = super().backward(dy, caches, need_dx, need_dW)
@@ -119,7 +124,7 @@ class Branches(Composite):
 
     reads_output = False
 
-    def __init__(self, *branches):
+    def __init__(self, *branches: Any):
         self.layers = [Network(branch) for branch in branches]
         shapes = [next(layer.shape_out for layer in reversed(each.layers) if layer.shape_out) for each in self.layers]
         if len({shape[:-1] for shape in shapes}) > 1:
@@ -130,14 +135,14 @@ class Branches(Composite):
         self.slices = [slice(*pair) for pair in itertools.pairwise(ends)]
         self.shape, self.shape_out = self.layers[0].layers[0].shape, (*shapes[0][:-1], ends[-1])
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         y, caches = self.arena.empty(len(x), *self.shape_out), []
         for branch, channels in zip(self.layers, self.slices, strict=True):
             y[..., channels], cache = branch.forward(x, mode)
             caches.append(cache)
         return y, caches
 
-    def backward(self, dy, caches, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, caches: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         dx = None
         for branch, channels, cache in zip(self.layers, self.slices, caches, strict=True):
             dy_k = self.arena.empty(*dy.shape[:-1], channels.stop - channels.start)
@@ -147,7 +152,7 @@ class Branches(Composite):
         return dx
 
 
-def inception(k, shape, channels, activation):
+def inception(k: int | str, shape: tuple[int, int, int], channels: int, activation: str) -> list[Layer]:
     """Four branches that look through windows of four kinds, each at half the size of the image; then the batch
     normalisation of all, and φ.
 
@@ -171,13 +176,15 @@ def inception(k, shape, channels, activation):
     return [Branches(*branches), BatchNorm(channels, f"G{k}", f"g{k}", axis=-1), Activation(activation)]
 
 
-def place_mean(shape):
+def place_mean(shape: tuple[int, ...]) -> list[Layer]:
     """The mean over all places of an image (H, W, C): what is in it, wherever it is.  -> (C,)"""
     mean = MeanPool(shape, shape[:-1])
     return [mean, Flatten(mean.shape_out)]
 
 
-def transformer_block(k, n, heads, m, causal=False, activation="relu"):
+def transformer_block(
+    k: str, n: int, heads: int, m: int, causal: bool = False, activation: str = "relu"
+) -> list[Layer]:
     """x + attention(norm(x)), then x + affine(φ(affine(norm(x)))) of m hidden units.     (Xiong et al. 2020)
 
     k: of the names of the parameters, such as G1a, W1, V1 of the attention and G1b, W1b, V1b of the affine maps
@@ -187,12 +194,12 @@ def transformer_block(k, n, heads, m, causal=False, activation="relu"):
     return [attend, Residual(LayerNorm(n, f"G{k}b", f"g{k}b"), *affine)]
 
 
-def dense(widths, activations, W, b, **more):
+def dense(widths: Sequence[int], activations: Sequence[str], W: str, b: str, **more: Any) -> Network:
     """Layers φ(x W + b) of these widths.     activations: φ of each;  W, b: letters of the parameters' names
 
     A layer is an `Affine` map and an `Activation`; `more` goes to the last affine map.
     """
-    layers = []
+    layers: list[Any] = []
     for k, name in enumerate(activations):
         last = more if k + 1 == len(activations) else {}
         gain = RECTIFIED.get(name)
@@ -201,16 +208,23 @@ def dense(widths, activations, W, b, **more):
     return Network(layers)
 
 
-def of_cells(numbers, categories, width, widths, activations, unseen):
+def of_cells(
+    numbers: int,
+    categories: Sequence[int],
+    width: int,
+    widths: Sequence[int],
+    activations: Sequence[str],
+    unseen: float,
+) -> Network:
     """`dense` layers above the embeddings of a table's categories and its numbers; see `layers.Cells`."""
     cells = Cells("E", "f1", numbers, categories, width, unseen)
     return Network([cells, *dense([cells.m, *widths], activations, "W", "b").layers])
 
 
-def mirrored(widths, activations, tied):
+def mirrored(widths: Sequence[int], activations: Sequence[str], tied: bool) -> Network:
     """The decoder of `dense`: from the code back to x. V_k and c_k, or with `tied` the transposes of the W."""
     widths, depth = widths[::-1], len(widths) - 1
-    layers = []
+    layers: list[Any] = []
     for k, name in enumerate(activations):
         V, gain = f"W{depth - k}" if tied else f"V{k + 1}", RECTIFIED.get(name)
         layers.append(Affine(V, f"c{k + 1}", widths[k], widths[k + 1], transposed=tied, gain=gain))
@@ -218,9 +232,10 @@ def mirrored(widths, activations, tied):
     return Network(layers)
 
 
-def contracting(image, channels, activation):
+def contracting(image: Sequence[int], channels: Sequence[int], activation: str) -> list[Layer]:
     """Layers from an image (C, H, W) to a row of numbers, by 3 × 3 convolutions of stride 2: K1, k1, K2, …"""
-    layers, shape, gain = [ChannelsLast(image)], (*image[1:], image[0]), RECTIFIED.get(activation)
+    layers: list[Any] = [ChannelsLast(image)]
+    shape, gain = (*image[1:], image[0]), RECTIFIED.get(activation)
     for i, width in enumerate(channels):
         layers.append(Convolution(f"K{i + 1}", f"k{i + 1}", shape, width, 3, stride=2, padding=1, gain=gain))
         layers.append(Activation(activation))
@@ -228,11 +243,11 @@ def contracting(image, channels, activation):
     return [*layers, Flatten(shape)]
 
 
-def expanding(image, channels, activation):
+def expanding(image: Sequence[int], channels: Sequence[int], activation: str) -> list[Layer]:
     """The way back of `contracting`, by up-convolutions of stride 2: 4 × 4, or 3 where an image is odd. U1, u1, …"""
     below = [layer for layer in contracting(image, channels, activation) if isinstance(layer, Convolution)][::-1]
     shape = below[0].shape_out
-    layers = [Reshape((math.prod(shape),), shape)]
+    layers: list[Any] = [Reshape((math.prod(shape),), shape)]
     for i, layer in enumerate(below):
         last, kernel = layer is below[-1], [4 - n % 2 for n in layer.shape[:2]]
         gain = None if last else RECTIFIED.get(activation)

@@ -7,6 +7,9 @@
 `model.rho` reads the value. The value of a `Weight` is kept in `model.weights`, and nowhere else. Options are given to
 the constructor by name; `sizes` may also be given first and without its name.
 
+A type checker knows what `model.rho` is: an option is `Option[float]`, and so on. One that may be None says so where it
+is declared, `probes: Option[int | None] = Count(None, optional=True)`.
+
 Raises InputError for a value that an option does not take: what was given, what is expected.
 """
 
@@ -16,12 +19,17 @@ import inspect
 import math
 import operator
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 import numpy as np
 
 from minae.errors import InputError, meant
 from minae.fields import host_array
+
+T_co = TypeVar("T_co", covariant=True)  # what a model's attribute is
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 class Required:
@@ -34,13 +42,13 @@ class Required:
 REQUIRED = Required()
 
 
-class Option:
+class Option(Generic[T_co]):
     """One argument of a model.     default: its value where it is not given;  doc: half a line of help
 
     optional: whether None is a value, too;  example: a value for small models where there is no default
     """
 
-    def __init__(self, default=REQUIRED, doc="", *, optional=False, example=None):
+    def __init__(self, default: Any = REQUIRED, doc: str = "", *, optional: bool = False, example: Any = None):
         self.default, self.doc, self.optional, self.example = default, doc, optional, example
 
     def __set_name__(self, owner, name):
@@ -48,17 +56,21 @@ class Option:
         inherited = [vars(base)[name] for base in owner.__mro__[1:] if isinstance(vars(base).get(name), Option)]
         self.doc = self.doc or next((option.doc for option in inherited), "")
 
+    @overload
+    def __get__(self, model: None, owner: type | None = None) -> Self: ...
+    @overload
+    def __get__(self, model: object, owner: type | None = None) -> T_co: ...
     def __get__(self, model, owner=None):
         return self if model is None else self.value(model)
 
-    def value(self, model):
+    def value(self, model: Any) -> Any:
         return model.options[self.name]
 
-    def keep(self, model, value):
+    def keep(self, model: Any, value: Any) -> None:
         """Check the value and keep it. Called once, by the constructor."""
         model.options[self.name] = self.checked(value)
 
-    def checked(self, value):
+    def checked(self, value: Any) -> Any:
         """The value in the form in which it is kept."""
         if value is REQUIRED:
             raise InputError(f"{self.name} is missing: expected {self.expected()}")
@@ -71,15 +83,15 @@ class Option:
         except (TypeError, ValueError, OverflowError, AttributeError):
             raise InputError(f"{self.name} is {_short(value)}: expected {self.expected()}") from None
 
-    def convert(self, value):
+    def convert(self, value: Any) -> Any:
         """The value in its form; ValueError or TypeError where it is none of this option's."""
         return value
 
-    def expected(self):
+    def expected(self) -> str:
         """What is taken, in words."""
         return "a value"
 
-    def parse(self, text):
+    def parse(self, text: str) -> Any:
         """The value that a word of the command line stands for."""
         try:
             return ast.literal_eval(text)
@@ -87,14 +99,23 @@ class Option:
             return text
 
 
-class Number(Option):
+class Number(Option[float]):
     """A finite number in [low, high], or without its ends where `open` is true."""
 
-    def __init__(self, default=REQUIRED, doc="", *, low=-math.inf, high=math.inf, open=False, **more):
+    def __init__(
+        self,
+        default: Any = REQUIRED,
+        doc: str = "",
+        *,
+        low: float = -math.inf,
+        high: float = math.inf,
+        open: bool = False,
+        **more: Any,
+    ):
         super().__init__(default, doc, **more)
         self.low, self.high, self.open = low, high, open
 
-    def convert(self, value):
+    def convert(self, value: Any) -> Any:
         if isinstance(value, bool | str) or not isinstance(value, int | float | np.number):
             raise TypeError
         value = float(value)
@@ -103,19 +124,19 @@ class Number(Option):
             raise ValueError
         return value
 
-    def expected(self):
+    def expected(self) -> str:
         low, high = self.low > -math.inf, self.high < math.inf
         if low and high:
             return f"a number in {'(' if self.open else '['}{self.low:g}, {self.high:g}{')' if self.open else ']'}"
         return f"a number {'>' if self.open else '≥'} {self.low:g}" if low else "a finite number"
 
 
-def Rate(default=REQUIRED, doc="", **more):
+def Rate(default: Any = REQUIRED, doc: str = "", **more: Any) -> Number:
     """A share in (0, 1)."""
     return Number(default, doc, low=0, high=1, open=True, **more)
 
 
-def Positive(default=REQUIRED, doc="", **more):
+def Positive(default: Any = REQUIRED, doc: str = "", **more: Any) -> Number:
     """A number > 0."""
     return Number(default, doc, low=0, open=True, **more)
 
@@ -123,42 +144,46 @@ def Positive(default=REQUIRED, doc="", **more):
 class Weight(Number):
     """The weight ≥ 0 of the cost term called `term`: it *is* model.weights[term]."""
 
-    def __init__(self, term, default=REQUIRED, doc="", **more):
+    def __init__(self, term: str, default: Any = REQUIRED, doc: str = "", **more: Any):
         super().__init__(default, doc, low=0, **more)
         self.term = term
 
-    def value(self, model):
+    if TYPE_CHECKING:  # the one kind that may be changed later; `Model.__setattr__` keeps it
+
+        def __set__(self, model: object, value: float) -> None: ...
+
+    def value(self, model: Any) -> Any:
         return model.weights[self.term]
 
-    def keep(self, model, value):
+    def keep(self, model: Any, value: Any) -> None:
         model.weights[self.term] = self.checked(value)
 
 
-class Count(Option):
+class Count(Option[int]):
     """A whole number ≥ lowest."""
 
-    def __init__(self, default=REQUIRED, doc="", *, lowest=1, **more):
+    def __init__(self, default: Any = REQUIRED, doc: str = "", *, lowest: int = 1, **more: Any):
         super().__init__(default, doc, **more)
         self.lowest = lowest
 
-    def convert(self, value):
+    def convert(self, value: Any) -> Any:
         count = operator.index(value)
         if isinstance(value, bool | np.bool_) or count < self.lowest:
             raise ValueError
         return count
 
-    def expected(self):
+    def expected(self) -> str:
         return f"an integer ≥ {self.lowest}"
 
 
-class Choice(Option):
+class Choice(Option[str]):
     """One of a few words."""
 
-    def __init__(self, default, doc="", *, among, **more):
+    def __init__(self, default: Any, doc: str = "", *, among: Iterable[str], **more: Any):
         super().__init__(default, doc, **more)
         self.among = tuple(among)
 
-    def checked(self, value):
+    def checked(self, value: Any) -> Any:
         if value is None and self.optional:
             return None
         if not isinstance(value, str) or value not in self.among:
@@ -166,33 +191,35 @@ class Choice(Option):
             raise InputError(f"unknown {self.name} {_short(value)}: choose one of {choices}{meant(value, self.among)}")
         return value
 
-    def expected(self):
+    def expected(self) -> str:
         return " or ".join(self.among)
 
-    def parse(self, text):
+    def parse(self, text: str) -> Any:
         return text
 
 
-class Flag(Option):
+class Flag(Option[bool]):
     """True or False."""
 
-    def convert(self, value):
+    def convert(self, value: Any) -> Any:
         if not isinstance(value, bool | np.bool_):
             raise TypeError
         return bool(value)
 
-    def expected(self):
+    def expected(self) -> str:
         return "True or False"
 
 
-class Widths(Option):
+class Widths(Option[list[int]]):
     """Widths of layers, such as (256, 256).     fewest, most: how many"""
 
-    def __init__(self, default=REQUIRED, doc="", *, fewest=1, most=None, **more):
+    def __init__(
+        self, default: Any = REQUIRED, doc: str = "", *, fewest: int = 1, most: int | None = None, **more: Any
+    ):
         super().__init__(default, doc, **more)
         self.fewest, self.most = fewest, most
 
-    def convert(self, value):
+    def convert(self, value: Any) -> Any:
         if isinstance(value, str):
             raise TypeError
         widths = [operator.index(size) for size in value]
@@ -200,108 +227,110 @@ class Widths(Option):
             raise ValueError
         return widths
 
-    def expected(self):
+    def expected(self) -> str:
         return f"{self.most} numbers ≥ 1" if self.most else "widths ≥ 1, such as (256, 256)"
 
 
 class Sizes(Widths):
     """The widths from x to h, such as (784, 256, 30); the option that may be given by position."""
 
-    def __init__(self, doc="", *, fewest=2, example=(7, 5, 3), most=None, **more):
+    def __init__(
+        self, doc: str = "", *, fewest: int = 2, example: Any = (7, 5, 3), most: int | None = None, **more: Any
+    ):
         super().__init__(REQUIRED, doc, fewest=fewest, most=most, example=example, **more)
 
-    def expected(self):
+    def expected(self) -> str:
         if self.most:
             return f"{self.most} widths ≥ 1, of x and of h"
         return "the widths from x to h, such as (784, 256, 30)"
 
 
-class Settled(Option):
+class Settled(Option[Any]):
     """An option that other models have and that has one value here; `doc` says why."""
 
-    def checked(self, value):
+    def checked(self, value: Any) -> Any:
         if not isinstance(value, str | int | float | None) or value != self.default:
             raise InputError(f"{self.name} is {_short(value)}: {self.doc}, so leave {self.name} out")
         return value
 
-    def expected(self):
+    def expected(self) -> str:
         return repr(self.default)
 
 
-class Word(Option):
+class Word(Option[str]):
     """Some text."""
 
-    def convert(self, value):
+    def convert(self, value: Any) -> Any:
         if not isinstance(value, str) or not value:
             raise TypeError
         return value
 
-    def expected(self):
+    def expected(self) -> str:
         return "a word"
 
 
-class Function(Option):
+class Function(Option[Callable[..., Any]]):
     """Something that can be called."""
 
-    def convert(self, value):
+    def convert(self, value: Any) -> Any:
         if not callable(value):
             raise TypeError
         return value
 
-    def expected(self):
+    def expected(self) -> str:
         return "a function"
 
 
-class Functions(Option):
+class Functions(Option[list[Callable[..., Any]]]):
     """A list of functions."""
 
-    def convert(self, value):
+    def convert(self, value: Any) -> Any:
         functions = list(value)
         if not all(map(callable, functions)):
             raise TypeError
         return functions
 
-    def expected(self):
+    def expected(self) -> str:
         return "a list of functions"
 
 
-class File(Option):
+class File(Option[Path]):
     """A file's name."""
 
-    def convert(self, value):
+    def convert(self, value: Any) -> Any:
         name = os.fspath(value)
         if not isinstance(name, str) or not name or "\0" in name:
             raise ValueError
         return Path(name)
 
-    def expected(self):
+    def expected(self) -> str:
         return "a file's name"
 
 
-class Instance(Option):
+class Instance(Option[Any]):
     """An object of one of these classes.     words: what they are called"""
 
-    def __init__(self, *kinds, words, **more):
+    def __init__(self, *kinds: type, words: str, **more: Any):
         super().__init__(**more)
         self.kinds, self.words = kinds, words
 
-    def convert(self, value):
+    def convert(self, value: Any) -> Any:
         if not isinstance(value, self.kinds):
             raise TypeError
         return value
 
-    def expected(self):
+    def expected(self) -> str:
         return self.words
 
 
-class Array(Option):
+class Array(Option[np.ndarray]):
     """An array of the host, not empty, of so many dimensions; real numbers are finite.     kinds: of its dtype"""
 
-    def __init__(self, ndim, kinds="fiub", **more):
+    def __init__(self, ndim: int, kinds: str = "fiub", **more: Any):
         super().__init__(**more)
         self.ndim, self.kinds = ndim, kinds
 
-    def convert(self, value):
+    def convert(self, value: Any) -> Any:
         array = host_array(value, self.name, self.expected())
         if array.dtype.kind not in self.kinds or array.ndim != self.ndim or not array.size:
             raise InputError(f"{self.name} is {array.dtype} {array.shape}: expected {self.expected()}")
@@ -309,11 +338,11 @@ class Array(Option):
             raise InputError(f"{self.name} has NaN or infinite values: expected {self.expected()}")
         return array
 
-    def expected(self):
+    def expected(self) -> str:
         return f"an array of {self.ndim} dimension{'s' * (self.ndim > 1)}, not empty"
 
 
-def door(**declared):
+def door(**declared: Option[Any]) -> Callable[[Decorated], Decorated]:
     """Decorate a public verb: arguments pass the option of their name before they come in.
 
     An argument that the verb does not know, or that is missing, is an InputError, too.
@@ -347,14 +376,14 @@ def _short(value, most=80):
     return text if len(text) <= most else f"{text[:most]}…"
 
 
-def of(owner):
+def of(owner: type) -> dict[str, Option[Any]]:
     """The options of a class by name: widths first, then those of its bases, as they are declared."""
     names = dict.fromkeys(name for base in reversed(owner.__mro__) for name in vars(base))
     options = {name: getattr(owner, name) for name in names if isinstance(getattr(owner, name, None), Option)}
     return dict(sorted(options.items(), key=lambda item: not isinstance(item[1], Sizes)))
 
 
-def described(owner):
+def described(owner: type) -> dict[str, dict[str, Any]]:
     """Option -> its doc, what it takes and its default, in words; for `minae options`, --help and help(model)."""
     return {
         name: {"doc": option.doc, "expected": option.expected(), "default": option.default}

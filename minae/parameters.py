@@ -4,8 +4,11 @@ A checkpoint, a gradient check, an optimizer step and an all-reduce over ranks e
 """
 
 import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from minae import kernels
+from minae.arena import Arena
 from minae.backend import namespace
 from minae.errors import InputError
 
@@ -25,7 +28,7 @@ class Parameters:
     `parameters.gradient("W1")` the accumulator of its gradient.
     """
 
-    def __init__(self, shapes, arena, layers=None):
+    def __init__(self, shapes: Mapping[str, Any], arena: Arena, layers: dict[str, Any] | None = None):
         self.shapes, self.arena, self.layers = dict(shapes), arena, layers or {}
         size = sum(math.prod(shape) for shape in self.shapes.values())
         try:
@@ -36,16 +39,16 @@ class Parameters:
         self._views = self.views(self.flat)
         self._gradients = {name: Gradient(view, arena) for name, view in self.views(self._grad).items()}
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Any:
         return self._views[name]
 
     def __iter__(self):
         return iter(self.shapes)
 
-    def gradient(self, name):
+    def gradient(self, name: str) -> "Gradient":
         return self._gradients[name]
 
-    def views(self, flat):
+    def views(self, flat: Any) -> dict[str, Any]:
         """Cut any vector that lies parallel to θ (θ, its gradient, an optimizer's state) into named views."""
         views, start = {}, 0
         for name, shape in self.shapes.items():
@@ -55,7 +58,9 @@ class Parameters:
             start = stop
         return views
 
-    def slices(self, rates=None, only=None):
+    def slices(
+        self, rates: Mapping[str, float] | None = None, only: Iterable[str] | None = None
+    ) -> list[tuple[slice, float]]:
         """Contiguous slices of θ that share a learning-rate factor: [(slice, factor), …].
 
         rates: layer -> factor ≥ 0, by default 1; a layer whose factor is 0 is frozen and in no slice
@@ -68,10 +73,11 @@ class Parameters:
             if not 0 <= factor < math.inf:
                 raise InputError(f"rates has {factor} for layer {layer!r}: expected a factor ≥ 0, 0 to freeze it")
         owner = {name: layer for layer in reversed(self.layers) for name in self.layers[layer]}
-        slices, start = [], 0
+        slices: list[tuple[slice, float]] = []
+        start = 0
         for name, shape in self.shapes.items():
             stop = start + math.prod(shape)
-            factor = float(rates.get(owner.get(name), 1.0)) if only is None or name in only else 0.0
+            factor = float(rates.get(owner.get(name, ""), 1.0)) if only is None or name in only else 0.0
             if slices and slices[-1][1] == factor and slices[-1][0].stop == start:
                 slices[-1] = slice(slices[-1][0].start, stop), factor
             elif factor:
@@ -79,13 +85,13 @@ class Parameters:
             start = stop
         return slices
 
-    def zero_grad(self):
+    def zero_grad(self) -> None:
         """∂J/∂θ = 0. Nothing is written: the first addition to each gradient will overwrite it."""
         for gradient in self._gradients.values():
             gradient.zero = True
 
     @property
-    def grad(self):
+    def grad(self) -> Any:
         """∂J/∂θ, (size,). A gradient that nothing was added to is zeros."""
         for gradient in self._gradients.values():
             gradient.settle()
@@ -99,37 +105,37 @@ class Gradient:
     every weight matrix. `T` is the same accumulator for a layer that reads W as its transpose.
     """
 
-    def __init__(self, array, arena, base=None):
+    def __init__(self, array: Any, arena: Arena, base: Any = None):
         self._array, self._arena, self._base, self._zero = array, arena, base, True
 
     @property
-    def zero(self):
+    def zero(self) -> Any:
         return self._zero if self._base is None else self._base.zero
 
     @zero.setter
-    def zero(self, value):
+    def zero(self, value: Any) -> None:
         if self._base is None:
             self._zero = value
         else:
             self._base.zero = value
 
     @property
-    def T(self):
+    def T(self) -> Any:
         return Gradient(self._array.T, self._arena, self)
 
     @property
-    def array(self):
+    def array(self) -> Any:
         """The sum so far, as an array that may be added to in place."""
         self.settle()
         return self._array
 
-    def settle(self):
+    def settle(self) -> None:
         """Write the zeros of a gradient that nothing was added to."""
         if self.zero:
             self._array[...] = 0
             self.zero = False
 
-    def add_product(self, A, B):
+    def add_product(self, A: Any, B: Any) -> None:
         """dW += A B"""
         if self._base is not None:
             self._base.add_product(B.T, A.T)  # (A B)ᵀ = Bᵀ Aᵀ, in the order in which W lies in memory
@@ -139,7 +145,7 @@ class Gradient:
         else:
             kernels.products.add_matmul(A, B, self._array, self._arena)
 
-    def add(self, dW):
+    def add(self, dW: Any) -> None:
         """dW += a part of it"""
         if self.zero:
             self._array[...] = dW
@@ -147,7 +153,7 @@ class Gradient:
         else:
             self._array += dW
 
-    def add_scaled(self, W, factors):
+    def add_scaled(self, W: Any, factors: Any) -> None:
         """dW_ij += W_ij factors_j;  factors: a number, or (m,)"""
         if self.zero:
             namespace(W).multiply(W, factors, out=self._array)
@@ -157,7 +163,7 @@ class Gradient:
         else:
             self._array += self._arena.ws.multiply(W, factors)
 
-    def add_rows(self, da):
+    def add_rows(self, da: Any) -> None:
         """db += Σ_rows da"""
         if self.zero:
             da.sum(axis=0, out=self._array)

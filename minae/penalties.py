@@ -8,23 +8,26 @@ The penalty on the derivatives of f stands in `minae.contraction`.
 """
 
 import functools
+from typing import Any
 
 from minae import kernels
+from minae.arena import Arena
 from minae.backend import namespace
+from minae.parameters import Parameters
 
 
 class Term:
     """A term of a cost with a weight in `weights`, a dict that it shares with its model; alone, its weight is 1."""
 
-    def __init__(self, term, weights=None):
+    def __init__(self, term: str, weights: dict[str, float] | None = None):
         self.term, self.weights = term, {term: 1.0} if weights is None else weights
 
     @property
-    def weight(self):
+    def weight(self) -> float:
         return self.weights[self.term]
 
 
-def skipped_at_0(method):
+def skipped_at_0(method: Any) -> Any:
     """A method of a term that gives None, and does nothing, where the weight of the term is 0."""
 
     @functools.wraps(method)
@@ -42,17 +45,17 @@ class WeightDecay(Term):
     A matrix that two layers share, one of them as its transpose, is one parameter and is counted once.
     """
 
-    def __init__(self, parameters, weights=None, term="Omega"):
+    def __init__(self, parameters: Parameters, weights: dict[str, float] | None = None, term: str = "Omega"):
         super().__init__(term, weights)
         self.parameters = parameters
         self.names = [name for name, shape in parameters.shapes.items() if len(shape) > 1]
 
     @skipped_at_0
-    def value(self):
+    def value(self) -> Any:
         return 0.5 * sum(kernels.products.dot(self.parameters[name], self.parameters[name]) for name in self.names)
 
     @skipped_at_0
-    def backward(self):
+    def backward(self) -> Any:
         """dW += λ W"""
         for name in self.names:
             self.parameters.gradient(name).add_scaled(self.parameters[name], self.weight)
@@ -68,16 +71,16 @@ class Laplace(Term):
         ∂Ω/∂h_bj = 1/B sign(h_bj),    so  dh += λ/B sign(h)
     """
 
-    def __init__(self, weights=None, term="Omega", arena=None):
+    def __init__(self, weights: dict[str, float] | None = None, term: str = "Omega", arena: Arena | None = None):
         super().__init__(term, weights)
         self.arena = arena
 
     @skipped_at_0
-    def value(self, h):
+    def value(self, h: Any) -> Any:
         return namespace(h).abs(h, out=self._like(h)).sum() / h.shape[0]
 
     @skipped_at_0
-    def backward(self, h, dh):
+    def backward(self, h: Any, dh: Any) -> Any:
         """dh += λ/B sign(h)"""
         step = namespace(h).sign(h, out=self._like(h))
         step *= self.weight / h.shape[0]
@@ -100,21 +103,23 @@ class KLSparsity(Term):
     Computed by minae.kernels.kl_sparsity.
     """
 
-    def __init__(self, rho, weights=None, term="Omega", arena=None):
+    def __init__(
+        self, rho: float, weights: dict[str, float] | None = None, term: str = "Omega", arena: Arena | None = None
+    ):
         super().__init__(term, weights)
         self.rho, self.arena = rho, arena
 
-    def joint(self, h):
+    def joint(self, h: Any) -> Any:
         """ρ̂ of a batch whose rows lie on several ranks, or None: then the kernel takes it from h."""
         if self.arena is None or self.arena.world.size == 1:
             return None
         return self.arena.world.mean(h.mean(axis=0))
 
     @skipped_at_0
-    def value(self, h):
+    def value(self, h: Any) -> Any:
         return kernels.kl_sparsity.value(h, self.rho, self.joint(h))
 
     @skipped_at_0
-    def backward(self, h, dh):
+    def backward(self, h: Any, dh: Any) -> Any:
         """dh += λ ∂Ω/∂h"""
         kernels.kl_sparsity.backward(h, dh, self.rho, self.weight, self.joint(h))

@@ -41,7 +41,7 @@ class StandIn:
 
     __array_ufunc__ = None
     __array_priority__ = 1000
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, array, xp):
         self._array, self.xp = array, xp

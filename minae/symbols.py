@@ -7,6 +7,7 @@ on the hard cost. What such a surrogate is worth beside the gradient of the expe
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from minae.backend import namespace
 from minae.errors import InputError
 from minae.layers import EVAL, Layer
 from minae.ops.sequence import embed, embed_backward
+from minae.parameters import Parameters
 
 PER_NAT = 1 / math.log(2)  # bits
 
@@ -31,14 +33,14 @@ class Bits(Layer):
     bit.
     """
 
-    def forward(self, a, u=None, c=None, mode=EVAL):
+    def forward(self, a: Any, u: Any = None, c: Any = None, mode: Any = EVAL) -> tuple[Any, Any]:
         """a (B, m) -> h (B, m), and the cache (p, c); without u, h = [a > 0]."""
         ws, p = self.ws, kernels.activations.phi(a, "sigmoid", self.arena.empty(*a.shape))
         if c is None:
             c = ws.subtract(ws.greater(p, 0.5) if u is None else ws.less(u, p), p)
         return ws.add(p, c), (p, c)
 
-    def backward(self, dh, cache):
+    def backward(self, dh: Any, cache: Any) -> Any:
         """da = dh p (1 − p)"""
         return kernels.activations.backward(dh, cache[0], "sigmoid", self.arena.empty(*dh.shape))
 
@@ -57,20 +59,20 @@ class Symbols(Layer):
     M, K: symbols and their kinds;  tau: temperature;  hard: whether h is one-hot
     """
 
-    def __init__(self, M, K, tau=1.0, hard=True):
+    def __init__(self, M: int, K: int, tau: float = 1.0, hard: bool = True):
         self.M, self.K, self.tau, self.hard = M, K, tau, hard
 
-    def noise(self, rng, B):
+    def noise(self, rng: np.random.Generator, B: int) -> Any:
         """g, (B, M K)."""
         return self.gumbel(kernels.noise.uniform(rng, self.arena.empty(B, self.M * self.K)))
 
-    def gumbel(self, u):
+    def gumbel(self, u: Any) -> Any:
         """g = −log(−log u) of uniform u, which is first moved from [0, 1) into the open interval (0, 1)."""
         ws = self.ws
         inside = ws.add(ws.multiply(u, 1 - 2**-23), 2**-24)
         return ws.negative(ws.log(ws.negative(ws.log(inside))))
 
-    def forward(self, a, g=None, c=None, mode=EVAL):
+    def forward(self, a: Any, g: Any = None, c: Any = None, mode: Any = EVAL) -> tuple[Any, Any]:
         """a (B, M K) -> h (B, M K), and the cache (y, c); without g, the most probable symbols."""
         ws, shape = self.ws, (len(a), self.M, self.K)
         v = ws.multiply(a if g is None else ws.add(a, g), 1 / self.tau).reshape(shape)
@@ -82,7 +84,7 @@ class Symbols(Layer):
         h = y if c is None else ws.add(y, c)
         return h.reshape(a.shape), (y, c)
 
-    def backward(self, dh, cache):
+    def backward(self, dh: Any, cache: Any) -> Any:
         """da = 1/τ y (dh − Σ dh y)"""
         ws, (y, _) = self.ws, cache
         dh = dh.reshape(y.shape)
@@ -116,26 +118,26 @@ class Rounded(Layer):
     m: width of z;  levels: of the tables;  mu, log_s: names of the parameters, each (m,)
     """
 
-    def __init__(self, m, levels, mu="mu", log_s="log_s"):
+    def __init__(self, m: int, levels: int, mu: str = "mu", log_s: str = "log_s"):
         self.m, self.levels, self.names = m, levels, (mu, log_s)
 
-    def shapes(self):
+    def shapes(self) -> dict[str, Any]:
         return dict.fromkeys(self.names, (self.m,))
 
-    def bind(self, parameters, state):
+    def bind(self, parameters: Parameters, state: dict[str, Any]) -> None:
         super().bind(parameters, state)
         self.mu, self.log_s = (parameters[name] for name in self.names)
         self.dmu, self.dlog_s = (parameters.gradient(name) for name in self.names)
         self.values = state
 
-    def initialize(self, rng):
+    def initialize(self, rng: np.random.Generator) -> None:
         self.mu[...] = 0
         self.log_s[...] = 0
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         return {"low": np.full(self.m, -(self.levels // 2)), "counts": np.zeros((self.m, self.levels + 1))}
 
-    def forward(self, z, u=None, mode=EVAL):
+    def forward(self, z: Any, u: Any = None, mode: Any = EVAL) -> tuple[Any, Any]:
         """z (B, m) -> z̃ (B, m), or without u the whole numbers k; and the cache (v⁺, v⁻, 1/s)."""
         ws = self.ws
         z = ws.rint(z) if u is None else ws.add(z, ws.subtract(u, 0.5))
@@ -144,19 +146,19 @@ class Rounded(Layer):
         half = ws.multiply(per_s, 0.5)
         return z, (ws.add(v, half), ws.subtract(v, half), per_s)
 
-    def bits(self, cache):
+    def bits(self, cache: Any) -> Any:
         """−log₂ P of each number, (B, m)."""
         ws, (above, below, per_s) = self.ws, cache
         zeta = [kernels.activations.phi(v, "softplus", self.arena.empty(*v.shape)) for v in (ws.negative(above), below)]
         nats = ws.subtract(ws.add(*zeta), ws.log(ws.negative(ws.expm1(ws.negative(per_s)))))
         return ws.multiply(nats, PER_NAT)
 
-    def rate(self, cache):
+    def rate(self, cache: Any) -> Any:
         """R."""
         bits = self.bits(cache)
         return bits.sum() / len(bits)
 
-    def backward(self, dz, cache, weight=1.0):
+    def backward(self, dz: Any, cache: Any, weight: float = 1.0) -> Any:
         """dz̃ += −weight/(B ln 2) ∂log P/∂z̃, and the same for μ and log s"""
         ws, (above, below, per_s) = self.ws, cache
         factor = -weight / len(dz)
@@ -169,12 +171,12 @@ class Rounded(Layer):
         return ws.add(dz, slope)
 
 
-def log_probability(a, b):
+def log_probability(a: Any, b: Any) -> Any:
     """log p(b) = Σ_j b_j a_j − softplus(a_j) of independent bits with logits a, both (…, m) -> (…)."""
     return (b * a - kernels.activations.phi(a, "softplus")).sum(axis=-1)
 
 
-def log_probability_backward(dlog_p, a, b):
+def log_probability_backward(dlog_p: Any, a: Any, b: Any) -> Any:
     """da = dlog_p (b − σ(a)).
 
     Derivation: softplus' = σ, and b is a draw that is held fixed. The mean over b ~ p of cost(b) ∇log p(b) is the
@@ -184,7 +186,7 @@ def log_probability_backward(dlog_p, a, b):
     return dlog_p[..., None] * (b - kernels.activations.phi(a, "sigmoid"))
 
 
-def leave_one_out(costs):
+def leave_one_out(costs: Any) -> Any:
     """Costs of K ≥ 2 draws less the mean of the other draws: (K, B) -> (K, B).
 
     A mean that includes the draw itself depends on it, and shrinks the gradient by exactly 1 − 1/K.
@@ -217,7 +219,17 @@ class VectorQuantized(Layer):
     never
     """
 
-    def __init__(self, name, K, m, M=1, *, own=False, decay=None, restart=0.0):
+    def __init__(
+        self,
+        name: str,
+        K: int,
+        m: int,
+        M: int = 1,
+        *,
+        own: bool = False,
+        decay: float | None = None,
+        restart: float = 0.0,
+    ):
         if m % M:
             raise InputError(f"M is {M} and z has {m} numbers: expected a divisor of {m}")
         self.name, self.K, self.M, self.d, self.decay, self.restart = name, K, M, m // M, decay, restart
@@ -225,33 +237,33 @@ class VectorQuantized(Layer):
         self.names = (name,) if decay is None else ()
         self.laws = {f"{name}.pick": "index"}
 
-    def shapes(self):
+    def shapes(self) -> dict[str, Any]:
         return {name: (self.books * self.K, self.d) for name in self.names}
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         if self.names:
             return {}
         E = np.random.default_rng(0).uniform(-1, 1, (self.books * self.K, self.d))
         return {f"{self.name}.e": E, f"{self.name}.m": E, f"{self.name}.n": np.ones(len(E))}
 
-    def constants(self, rng, B):
+    def constants(self, rng: np.random.Generator, B: int) -> dict[str, Any]:
         """Of which example of the batch a dead code becomes a z."""
         if not self.restart:
             return {}
         pick = rng.integers(B, size=self.books * self.K)
         return {f"{self.name}.pick": self.arena.backend.from_numpy(pick)}
 
-    def bind(self, parameters, state):
+    def bind(self, parameters: Parameters, state: dict[str, Any]) -> None:
         super().bind(parameters, state)
         self.E = parameters[self.name] if self.names else state[f"{self.name}.e"]
         self.dE, self.values = parameters.gradient(self.name) if self.names else None, state
 
-    def initialize(self, rng):
+    def initialize(self, rng: np.random.Generator) -> None:
         if self.names:
             E = rng.uniform(-1 / self.K, 1 / self.K, self.E.shape).astype(self.arena.dtype)
             self.E[...] = self.arena.backend.from_numpy(E)
 
-    def nearest(self, z):
+    def nearest(self, z: Any) -> Any:
         """Rows of the codebook, (B, M): argmin_k ‖z − e_k‖² = argmin_k ‖e_k‖² − 2 z·e_k."""
         z, k = z.reshape(len(z), self.M, self.d), self.arena.empty(len(z), self.M, dtype="int32")
         part, far = self.arena.empty(len(z), self.d), self.arena.empty(len(z), self.K)
@@ -266,7 +278,7 @@ class VectorQuantized(Layer):
             k[:, i] += first
         return k
 
-    def forward(self, z, held=None, mode=EVAL):
+    def forward(self, z: Any, held: Any = None, mode: Any = EVAL) -> tuple[Any, Any]:
         """z (B, m) -> q (B, m), and the cache (z, e, held); held: k, z⁰ and e⁰ of a former pass, or None."""
         ws, k = self.ws, self.nearest(z) if held is None else held[0]
         e = embed(k, self.E, self.arena).reshape(z.shape)
@@ -275,13 +287,13 @@ class VectorQuantized(Layer):
             self._average(z, k, mode)
         return ws.add(z, ws.subtract(held[2], held[1])), (z, e, held)
 
-    def terms(self, cache):
+    def terms(self, cache: Any) -> Any:
         """Q and C."""
         ws, (z, e, (_, z0, e0)) = self.ws, cache
         Q, C = ws.subtract(e, z0), ws.subtract(z, e0)
         return kernels.products.dot(Q, Q) / len(z), kernels.products.dot(C, C) / len(z)
 
-    def backward(self, dq, cache, beta, weight=1.0):
+    def backward(self, dq: Any, cache: Any, beta: Any, weight: float = 1.0) -> Any:
         """dz = dq + 2β/B (z − e⁰);  dE_k += 2 weight/B Σ (e_k − z⁰)"""
         ws, (z, e, (k, z0, e0)) = self.ws, cache
         if self.names:
@@ -324,20 +336,20 @@ class JumpReLU(Layer):
     kappa: name of the thresholds;  m: units;  width: w of the window
     """
 
-    def __init__(self, kappa, m, width=0.1):
+    def __init__(self, kappa: str, m: int, width: float = 0.1):
         self.names, self.m, self.width = (kappa,), m, width
 
-    def shapes(self):
+    def shapes(self) -> dict[str, Any]:
         return {self.names[0]: (self.m,)}
 
-    def bind(self, parameters, state):
+    def bind(self, parameters: Parameters, state: dict[str, Any]) -> None:
         super().bind(parameters, state)
         self.kappa, self.dkappa = parameters[self.names[0]], parameters.gradient(self.names[0])
 
-    def initialize(self, rng):
+    def initialize(self, rng: np.random.Generator) -> None:
         self.kappa[...] = 0.1
 
-    def forward(self, a, held=None, mode=EVAL):
+    def forward(self, a: Any, held: Any = None, mode: Any = EVAL) -> tuple[Any, Any]:
         """a (B, m) -> h (B, m), and the cache (on, W, κ⁰); held: that of a former pass, or None."""
         ws = self.ws
         if held is None:
@@ -346,12 +358,12 @@ class JumpReLU(Layer):
         on, W, kappa = held
         return ws.add(ws.multiply(a, on), ws.multiply(W, ws.multiply(kappa, ws.subtract(self.kappa, kappa)))), held
 
-    def count(self, held):
+    def count(self, held: Any) -> Any:
         """N, mean over the batch, with the surrogate's dependence on κ."""
         on, W, kappa = held
         return self.ws.add(on, self.ws.multiply(W, self.ws.subtract(self.kappa, kappa))).sum() / len(on)
 
-    def backward(self, dh, held, lam=0.0):
+    def backward(self, dh: Any, held: Any, lam: float = 0.0) -> Any:
         """da = dh [a > κ];  dκ += Σ_b (dh κ + λ/B) W"""
         ws, (on, W, kappa) = self.ws, held
         self.dkappa.add_rows(ws.multiply(ws.add(ws.multiply(dh, kappa), lam / len(on)), W))
@@ -369,17 +381,17 @@ class BatchTopK(Layer):
         dh_bj = ∂J/∂h_Γ,bj for (b, j) ∈ Γ, and 0 elsewhere
     """
 
-    def __init__(self, k, name="threshold", decay=0.99):
+    def __init__(self, k: int, name: str = "threshold", decay: float = 0.99):
         self.k, self.name, self.decay = k, name, decay
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         return {self.name: np.zeros(1)}
 
-    def bind(self, parameters, state):
+    def bind(self, parameters: Parameters, state: dict[str, Any]) -> None:
         super().bind(parameters, state)
         self.threshold = state[self.name]
 
-    def forward(self, h, support=None, mode=EVAL):
+    def forward(self, h: Any, support: Any = None, mode: Any = EVAL) -> tuple[Any, Any]:
         """h (B, m) -> h_Γ (B, m), and Γ as 0 and 1."""
         ws, xp = self.ws, namespace(h)
         if support is None and mode.train:
@@ -398,6 +410,6 @@ class BatchTopK(Layer):
             support = ws.greater(h, self.threshold)
         return ws.multiply(h, support), support
 
-    def backward(self, dh, support):
+    def backward(self, dh: Any, support: Any) -> Any:
         """dh on Γ"""
         return self.ws.multiply(dh, support)

@@ -16,6 +16,8 @@ the local formula, with ∂J/∂m taken at the joint mean, times the weight that
 """
 
 import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 
 class World:
@@ -25,66 +27,67 @@ class World:
     """
 
     rank, size = 0, 1
-    rows, own = None, None  # of the batch of this step: how many, and the slice of them that this rank has
+    rows: Any = None  # how many the batch of this step has
+    own: Any = None  # the slice of them that this rank has
 
-    def part(self, count):
+    def part(self, count: int) -> Any:
         """Begin a step with `count` rows. -> the slice of them that is this rank's."""
         self.rows, self.own = count, slice(0, count)
         return self.own
 
-    def all_have(self, count):
+    def all_have(self, count: int) -> Any:
         """Whether every rank has rows for the next step of a stream."""
         return count > 0
 
-    def own_batch(self, count):
+    def own_batch(self, count: int) -> Any:
         """Begin a step of a stream, in which this rank has so many rows of its own."""
         self.part(count)
 
     @property
-    def weight(self):
+    def weight(self) -> Any:
         """The rows that this rank stands for, B_r."""
         return self.rows
 
-    def mean(self, array):
+    def mean(self, array: Any) -> Any:
         """Σ_r B_r/B array_r, in place: a mean over the rows of all ranks from the means over their own."""
         return array
 
-    def total(self, array):
+    def total(self, array: Any) -> Any:
         """Σ_r array_r, in place."""
         return array
 
-    def gathered(self, array):
+    def gathered(self, array: Any) -> Any:
         """The rows of all ranks, in order."""
         return array
 
-    def from_first(self, array):
+    def from_first(self, array: Any) -> Any:
         """That of rank 0."""
         return array
 
-    def any(self, flag):
+    def any(self, flag: bool) -> bool:
         """Whether one of the ranks says so."""
         return bool(flag)
 
-    def first(self, function):
+    def first(self, function: Callable[[], Any]) -> Any:
         """What function() gives on rank 0, or raises there, on every rank."""
         return function()
 
-    def same(self, values, what):
+    def same(self, values: Any, what: str) -> Any:
         """Refuse to go on where ranks have different ones."""
 
-    def begin(self, model, batches):
+    def begin(self, model: Any, batches: Any) -> Any:
         """Before the first step: all ranks have the same data and begin at the same θ."""
 
-    def still_together(self, model):
+    def still_together(self, model: Any) -> Any:
         """Refuse to go on where the ranks have come to different θ."""
 
     @contextlib.contextmanager
-    def together(self):
+    def together(self) -> Iterator[Any]:
         """An error of one rank within the block is raised on all."""
         yield
 
     @contextlib.contextmanager
-    def ending(self):
+    def ending(self) -> Iterator[Any]:
         """An error that one rank has alone, within the block, ends all ranks."""
         yield
 

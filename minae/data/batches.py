@@ -4,12 +4,16 @@ import copy
 import hashlib
 import math
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from minae.arena import Arena
+from minae.backend import Backend
 from minae.data.readers import Lazy, Scaled, Shards
 from minae.errors import InputError
-from minae.fields import Labels, host_array, masked
+from minae.fields import Field, Labels, host_array, masked
 
 
 class Batches:
@@ -21,7 +25,14 @@ class Batches:
     labels: name -> what an error message calls the field, where it is another word;  owner: whose fields they are
     """
 
-    def __init__(self, fields, given, arena, labels=None, owner="this model"):
+    def __init__(
+        self,
+        fields: Mapping[str, Field],
+        given: Mapping[str, Any],
+        arena: Arena,
+        labels: Mapping[str, str] | None = None,
+        owner: str = "this model",
+    ):
         labels, learns = labels or {}, f"{owner} learns from {' and '.join(fields)}"
         for name in set(given) - set(fields):
             raise InputError(f"{name} was given, and {learns} alone: leave {name} out")
@@ -37,7 +48,7 @@ class Batches:
             for name, field in fields.items()
             if given.get(name) is not None
         }
-        rows = {}
+        rows: dict[str, Any] = {}
         for column in self.columns.values():
             first = rows.setdefault(column.field.domain, column)
             if len(column) != len(first):
@@ -45,17 +56,18 @@ class Batches:
                     f"{column.label} has {len(column)} rows and {first.label} {len(first)}: expected one for each"
                 )
         self.rows = {domain: len(column) for domain, column in rows.items()}
-        self.chosen, self.known = None, None  # rows of a part; the fingerprint
+        self.chosen: Any = None  # rows of a part
+        self.known: dict[str, Any] | None = None  # the fingerprint
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Rows of the first domain, which make an epoch."""
         return next(iter(self.rows.values()))
 
     @property
-    def on_device(self):
+    def on_device(self) -> bool:
         return next(iter(self.columns.values())).on_device
 
-    def order(self, backend, seed, epoch):
+    def order(self, backend: Backend, seed: int, epoch: int) -> dict[str, Any]:
         """The rows of one epoch in the order in which they are visited, an index array for each domain.
 
         The first domain is shuffled anew in each epoch. A domain that is not paired with it goes through its own rows
@@ -72,7 +84,7 @@ class Batches:
             orders[domain] = np.concatenate(passes)[start : start + n]
         return orders
 
-    def split(self, share, backend, seed):
+    def split(self, share: float, backend: Backend, seed: int) -> tuple["Batches", "Batches"]:
         """These rows in two parts, the second with this share of them: a random choice by `seed`, in the order of the
         rows."""
         if len(self.rows) > 1:
@@ -89,18 +101,18 @@ class Batches:
         part.chosen, part.rows = rows, dict.fromkeys(self.rows, len(rows))
         return part
 
-    def take(self, index):
+    def take(self, index: Any) -> dict[str, Any]:
         """The batch at `index`: integer arrays of the host by domain, or one array for all. -> name -> array"""
         if not isinstance(index, dict):
             index = {domain: index if k == 0 else index % rows for k, (domain, rows) in enumerate(self.rows.items())}
         if self.chosen is not None:
             index = {domain: self.chosen[rows] for domain, rows in index.items()}
-        batch = {}
+        batch: dict[str, Any] = {}
         for name, column in self.columns.items():
             batch |= column.take(name, index[column.field.domain])
         return batch
 
-    def fingerprint(self):
+    def fingerprint(self) -> Any:
         """Shape and a hash of all values of each field, by which a resume sees that its data are the same."""
         if self.known is None:
             self.known = {name: column.fingerprint() for name, column in self.columns.items()}
@@ -112,7 +124,7 @@ class Batches:
 class Column:
     """One field's array."""
 
-    def __init__(self, field, X, arena, label):
+    def __init__(self, field: Field, X: Any, arena: Arena, label: str):
         self.field, self.arena, self.label, self.backend = field, arena, label, arena.backend
         self.on_device = not isinstance(X, np.ndarray) and self.backend.owns(X)
         self.X = X if self.on_device or isinstance(X, Lazy) else self._from_host(X)
@@ -121,10 +133,10 @@ class Column:
         if not self.lazy:
             field.check_values(self.X, label, arena.dtype)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.X.shape[0]
 
-    def take(self, name, index):
+    def take(self, name: str, index: Any) -> dict[str, Any]:
         if self.lazy:
             _still_whole(self.X, self.label)
         if isinstance(self.field, Labels):
@@ -162,7 +174,7 @@ class Column:
         expected = f"an array ({rows}) of the host or of the model's backend, {self.backend.name!r}"
         return host_array(X, self.label, expected)
 
-    def fingerprint(self):
+    def fingerprint(self) -> Any:
         digest, X = hashlib.sha256(), self.X
         while isinstance(X, Scaled):  # what divides and is subtracted, and then the file itself
             digest.update(f"{X.scale} {X.shift}".encode())
@@ -172,7 +184,7 @@ class Column:
             if self.lazy:
                 _still_whole(X, self.label)
             part = X[start : start + rows]
-            digest.update(np.ascontiguousarray(self.backend.to_numpy(part) if self.on_device else part))
+            digest.update(np.ascontiguousarray(self.backend.to_numpy(part) if self.on_device else part).data)
         return [*self.X.shape, str(X.dtype), digest.hexdigest()[:16]]
 
 
@@ -205,7 +217,7 @@ class Ragged:
 
     on_device = False
 
-    def __init__(self, field, X, arena, label):
+    def __init__(self, field: Field, X: Any, arena: Arena, label: str):
         self.field, self.arena, self.label, self.backend = field, arena, label, arena.backend
         if not isinstance(X, list | tuple) or not len(X):
             raise InputError(
@@ -220,10 +232,10 @@ class Ragged:
                 raise InputError(f"{label}[{k}] has length 0: expected at least one; leave empty sequences out")
             field.check_values(x, f"{label}[{k}]", arena.dtype)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.X)
 
-    def take(self, name, index):
+    def take(self, name: str, index: Any) -> dict[str, Any]:
         some = [self.X[i] for i in index]
         length = np.array([len(x) for x in some], np.int32)
         dtype = np.dtype(self.field.dtype(self.arena.dtype))
@@ -234,15 +246,15 @@ class Ragged:
         padded = self.field.deliver(padded)
         return {name: self.backend.from_numpy(padded), f"{name}_length": self.backend.from_numpy(length)}
 
-    def fingerprint(self):
+    def fingerprint(self) -> Any:
         digest = hashlib.sha256()
         for x in self.X:
             digest.update(f"{x.dtype} {x.shape}".encode())
-            digest.update(np.ascontiguousarray(x))
+            digest.update(np.ascontiguousarray(x).data)
         return [len(self), sum(map(len, self.X)), digest.hexdigest()[:16]]
 
 
-def checked_batch(fields, inputs, backend, dtype):
+def checked_batch(fields: Any, inputs: Any, backend: Any, dtype: Any) -> dict[str, Any]:
     """The fields among the inputs of a step, checked: arrays of the model's backend, of a batch's shape and type."""
     batch = {}
     for name, field in fields.items():

@@ -12,8 +12,9 @@ import os
 import stat
 import zlib
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,23 +51,23 @@ class Byteplots(NamedTuple):
     length: np.ndarray
 
     @property
-    def file(self):
+    def file(self) -> np.ndarray:
         """ "package:file" of each picture: windows of one file share it."""
         return np.array([name.rpartition("@")[0] for name in self.source])
 
     @property
-    def package(self):
+    def package(self) -> np.ndarray:
         """The package of each picture."""
         return np.array([name.partition(":")[0] for name in self.source])
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any) -> "Byteplots":
         return Byteplots(self.images[rows], self.family[rows], self.families, self.source[rows], self.length[rows])
 
 
 # ---- from bytes to a picture
 
 
-def picture(data):
+def picture(data: bytes) -> np.ndarray:
     """64 rows of 64 bytes, evenly spread over the bytes `data`:  -> uint8 (64, 64)"""
     a = np.frombuffer(data, np.uint8)
     if len(a) < SIDE:
@@ -76,7 +77,7 @@ def picture(data):
 
 
 @options.door(length=options.Count(), most=options.Count())
-def windows(length, most=1):
+def windows(length: int, most: int = 1) -> list[tuple[int, int]]:
     """[(offset, size)] of the windows of a file of so many bytes, `most` of them where it is long."""
     if length <= WINDOW:
         return [(0, length)]
@@ -84,7 +85,7 @@ def windows(length, most=1):
     return [(k * (length - WINDOW) // max(1, count - 1), WINDOW) for k in range(count)]
 
 
-def resized(data):
+def resized(data: bytes) -> np.ndarray:
     """The whole file as one picture, as Nataraj et al. (2011) made it: its width goes by its size, and then it is
     shrunk or blown up to 64 × 64. Section A.5 shows what is wrong with it."""
     from PIL import Image
@@ -100,7 +101,7 @@ WIDTHS = [(10_000, 32), (30_000, 64), (60_000, 128), (100_000, 256), (200_000, 3
 
 
 @options.door(copies=options.Count(), share=options.Rate())
-def varied(images, copies, rng, share=0.05):
+def varied(images: np.ndarray, copies: int, rng: np.random.Generator, share: float = 0.05) -> np.ndarray:
     """So many copies of each picture that are of the same family, one set after the other: all rows are moved on by
     some bytes, round their ends, since where a row begins means nothing, and a share of the bytes is drawn anew."""
     images = np.tile(_images(images), (copies, 1, 1))
@@ -114,29 +115,31 @@ def varied(images, copies, rng, share=0.05):
 # ---- what a picture says without a network
 
 
-def histogram(images):
+def histogram(images: np.ndarray) -> np.ndarray:
     """The share of each byte, and the entropy in bits:  uint8 (n, 64, 64) -> (n, 257)"""
     images = _images(images)
     shares = np.stack([np.bincount(image.ravel(), minlength=256) for image in images]) / images[0].size
     return np.column_stack([shares, entropy_of(shares)])
 
 
-def entropy(images):
+def entropy(images: np.ndarray) -> np.ndarray:
     """H = −Σ_v p_v log₂ p_v over the bytes of each picture, 0 to 8 bits; near 8 it looks random."""
     return histogram(images)[:, -1]
 
 
-def entropy_of(shares):
+def entropy_of(shares: np.ndarray) -> np.ndarray:
     """H of rows of probabilities, in bits."""
     return -(shares * np.log2(np.where(shares > 0, shares, 1))).sum(axis=1)
 
 
-def is_machine_code(images):
+def is_machine_code(images: np.ndarray) -> np.ndarray:
     """Whether a picture begins as programs do on Linux, Windows or macOS; only that of a file's beginning can."""
     return np.array([image[0].tobytes().startswith(MACHINE) for image in _images(images)])
 
 
-def near_copies(images, others, share=0.9, places=256, seed=0):
+def near_copies(
+    images: np.ndarray, others: np.ndarray, share: float = 0.9, places: int = 256, seed: int = 0
+) -> np.ndarray:
     """Which images have, among the others, one with the same byte at such a share of the places (some are compared)."""
     at = np.random.default_rng(seed).permutation(SIDE * SIDE)[:places]
     a, b = (_images(each).reshape(-1, SIDE * SIDE)[:, at] for each in (images, others))
@@ -160,7 +163,7 @@ class Known:
     """
 
     @options.door(share=options.Number(low=0, high=1))
-    def __init__(self, plots, share=0.99):
+    def __init__(self, plots: "Byteplots", share: float = 0.99):
         self.plots, self.shares = plots, histogram(plots.images)
         apart = self._between(self.shares)
         apart[plots.file[:, None] == plots.file] = np.inf  # the windows of one file are alike
@@ -173,17 +176,18 @@ class Known:
 
         return cdist(shares[:, :-1], self.shares[:, :-1], "cityblock") / 2
 
-    def distance(self, images):
+    def distance(self, images: np.ndarray) -> Any:
         """d of each picture, (n,)."""
         return self._between(histogram(images)).min(axis=1)
 
-    def nearest(self, images):
+    def nearest(self, images: np.ndarray) -> Any:
         """The family of the known picture that is nearest, a place in `plots.families`, (n,)."""
         return self.plots.family[self._between(histogram(images)).argmin(axis=1)]
 
-    def reasons(self, images):
+    def reasons(self, images: np.ndarray) -> Any:
         """What is unusual about each picture, in words; [] where nothing is."""
-        shares, programs, words = histogram(images), is_machine_code(images), []
+        shares, programs = histogram(images), is_machine_code(images)
+        words: list[list[str]] = []
         d, family = self.distance(images), self.nearest(images)
         for k, H in enumerate(shares[:, -1]):
             words.append([])
@@ -199,7 +203,7 @@ class Known:
 
 
 @options.door(share=options.Rate())
-def apart(plots, share, rng, by="file"):
+def apart(plots: Byteplots, share: float, rng: np.random.Generator, by: str = "file") -> Any:
     """Which pictures are held out, bool (n,): in each family a share of its files, or packages, with all their windows.
 
     by: "file" or "package"; a family of one package is split by file, since a package cannot be in two parts
@@ -218,13 +222,13 @@ def apart(plots, share, rng, by="file"):
 # ---- where pictures come from
 
 
-def families():
+def families() -> Byteplots:
     """Files of twelve families, from Debian packages and CPython: programs of six compilers, byte code of three
     machines, text, images, archives. They come from the folder `$MINAE_DATA` and do not ship with minae."""
     return _of_file(FAMILIES, "byteplots of families")
 
 
-def odd_files():
+def odd_files() -> Byteplots:
     """Programs that were packed, and files that were tampered with, made from those of `families`; none can run."""
     return _of_file(ODD, "odd byteplots")
 
@@ -240,14 +244,14 @@ def _of_file(file, kind):
 
 
 @functools.cache
-def python_paths():
+def python_paths() -> dict[str, list[tuple[str, Path]]]:
     """kind -> [(package, path)] of the files of the Python that runs and of some of its packages."""
     import sysconfig
 
     roots, library = {"python": Path(sysconfig.get_path("stdlib"))}, Path(sysconfig.get_path("platlib"))
     for name in ("numpy", "scipy", "matplotlib", "numba", "PIL", "llvmlite", "sklearn"):
         roots |= {name: library / name} if (library / name).is_dir() else {}
-    paths = {kind: [] for kind in KINDS}
+    paths: dict[str, list[tuple[str, Path]]] = {kind: [] for kind in KINDS}
     for package, root in roots.items():
         for path, _ in walk(root, Counter(), leave_out=("site-packages", "dist-packages")):
             kind = next((kind for kind, ends in KINDS.items() if path.name.endswith(ends)), None)
@@ -258,7 +262,7 @@ def python_paths():
 
 
 @options.door(most=options.Count(), seed=options.Count(lowest=0), each=options.Count())
-def python_files(most=150, seed=0, each=3):
+def python_files(most: int = 150, seed: int = 0, each: int = 3) -> Byteplots:
     """Pictures of the files of the Python that runs: source, byte code, machine code and what else is there, by the
     ends of their names; a kind of which there are few is left out.     most: pictures of a kind;  each: of one file"""
     rng, parts = np.random.default_rng(seed), {}
@@ -274,12 +278,13 @@ def python_files(most=150, seed=0, each=3):
 
 
 @options.door(count=options.Count(), seed=options.Count(lowest=0))
-def odd_python_files(count=60, seed=0):
+def odd_python_files(count: int = 60, seed: int = 0) -> Byteplots:
     """Pictures of so many packed programs and so many files that were tampered with, of the Python that runs."""
     rng, paths = np.random.default_rng(seed), python_paths()
     programs = paths["machine code"]
     pools = {"packed": programs, "tampered": [row for rows in paths.values() for row in rows]}
-    images, family, source, length = [], [], [], []
+    images: list[np.ndarray] = []
+    family, source, length = [], [], []
     for k, (kind, pool) in enumerate(pools.items()):
         for n in rng.permutation(len(pool))[:count]:
             package, path = pool[n]
@@ -295,12 +300,12 @@ def odd_python_files(count=60, seed=0):
 
 
 @options.door(path=options.File(), each=options.Count(), most=options.Count())
-def read_folder(path, each=4, most=5000):
+def read_folder(path: str | os.PathLike[str], each: int = 4, most: int = 5000) -> tuple[Byteplots, Any]:
     """(Byteplots, Counter of what was skipped and why) of the files of a folder and of those below it, or of one file.
 
     Links are not followed. each: windows of one file at most;  most: pictures in all
     """
-    path, skipped = at_home(path), Counter()
+    path, skipped = at_home(path), Counter[str]()
     if not path.exists():
         raise InputError(f"no file or folder {str(path)!r}: give one whose files are to be looked at")
     found = [(path.name, file) for file, _ in walk(path, skipped)]
@@ -310,13 +315,13 @@ def read_folder(path, each=4, most=5000):
     return plots, skipped
 
 
-def in_words(skipped):
+def in_words(skipped: dict[str, int]) -> str:
     """What was skipped, in one line."""
     words = [f"{count} {reason}" for reason, count in sorted(skipped.items()) if count]
     return "skipped: " + ", ".join(words) if words else "nothing was skipped"
 
 
-def walk(root, skipped, leave_out=()):
+def walk(root: str | os.PathLike[str], skipped: dict[str, int], leave_out: Sequence[str] = ()) -> Iterator[Any]:
     """(path, size) of the regular files at or below `root`, in the order of their names; counts what is skipped."""
     folders = [Path(root)]
     while folders:
@@ -377,14 +382,14 @@ def _read_all(found, skipped, most, each, root=None):
 # ---- files that are odd on purpose: none of them can run
 
 
-def packed(data, stub, method="deflate"):
+def packed(data: bytes, stub: bytes, method: str = "deflate") -> bytes:
     """A program as a packer leaves it: its first 176 bytes, 2,048 bytes of other code, and the rest compressed."""
     if method not in ("deflate", "lzma"):
         raise InputError(f"method is {method!r}: choose 'deflate' or 'lzma'")
     return data[:176] + stub[:2048] + (zlib.compress(data, 6) if method == "deflate" else lzma.compress(data, preset=1))
 
 
-def tampered(data, payload, rng):
+def tampered(data: bytes, payload: bytes, rng: np.random.Generator) -> bytes:
     """A file with a payload put in or put behind it, 6 to 30 % of its length: random bytes, or real code under a mask.
 
     payload: bytes of real code, to be masked

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class Digits(NamedTuple):
 
 
 @options.door(full=options.Flag())
-def mnist(full=False):
+def mnist(full: bool = False) -> Digits:
     """MNIST's digits: every tenth row of each set, which ships with the package, or the full 60,000 and 10,000.
 
     The full set is looked for in the folder `$MINAE_DATA`, then in the cache (`$MINAE_CACHE`, or the system's cache
@@ -41,7 +41,7 @@ def mnist(full=False):
     return Digits(scaled(train, 255), train_labels, scaled(test, 255), test_labels)
 
 
-def raw_array(key, full):
+def raw_array(key: str, full: bool) -> np.ndarray:
     """One of the four arrays, a field's name of `Digits`, as the uint8 it is stored in: (n, 784) or (n,)."""
     if full:
         name, digest = FILES[key]
@@ -54,7 +54,7 @@ def raw_array(key, full):
         raise InputError(f"the sample {str(SAMPLE)!r} is missing or damaged: install minae again") from e
 
 
-def cache_status():
+def cache_status() -> dict[str, Any]:
     """Where the digits are: for each of the four files its path (None: not found) and whether its checksum fits."""
     files = {}
     for name, digest in FILES.values():

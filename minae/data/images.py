@@ -1,7 +1,7 @@
 """Photographs, digits and characters from the user's folder, and small square patches of any grey images, whitened."""
 
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,20 +27,20 @@ class Drawings(NamedTuple):
     alphabets: list[str]
 
 
-def natural_images():
+def natural_images() -> np.ndarray:
     """24 grey photographs (Kodak), uint8 (24, 512, 768), from the folder `$MINAE_DATA`; they do not ship with minae."""
     advice = f"put them, an array (images, height, width), into MINAE_DATA/{NATURAL}, or use patches of digits"
     return _arrays(NATURAL, "X", "natural images", advice)[0]
 
 
-def kodak():
+def kodak() -> np.ndarray:
     """24 colour photographs (Kodak), uint8 (24, 256, 384, 3), from the folder `$MINAE_DATA`; they do not ship with
     minae."""
     advice = f"put them, an array images (24, 256, 384, 3), into MINAE_DATA/{KODAK}"
     return _arrays(KODAK, "images", "colour photographs", advice)[0]
 
 
-def kannada_digits():
+def kannada_digits() -> tuple[np.ndarray, np.ndarray]:
     """Handwritten digits of the Kannada script (Prabhu 2019), in the order of their writers: float32 (n, 784) in [0, 1]
     with ink bright as in MNIST, and labels (n,). They come from the folder `$MINAE_DATA` and do not ship with minae.
     """
@@ -49,7 +49,7 @@ def kannada_digits():
     return scaled(_rows(images, labels, KANNADA), 255), labels.astype(int)
 
 
-def omniglot():
+def omniglot() -> "Drawings":
     """Drawings of the characters of several alphabets, each by the same 20 persons (Lake et al. 2015), as `Drawings`.
     They come from the folder `$MINAE_DATA` and do not ship with minae."""
     advice = f"put arrays images28, char, drawer, char_alphabet, alphabet_names into MINAE_DATA/{OMNIGLOT}"
@@ -91,7 +91,7 @@ def _rows(images, labels, file):
 
 
 @options.door(size=options.Count(), count=options.Count(), contrast=options.Number(low=0))
-def patches(images, size, count, rng, contrast=0.0):
+def patches(images: Any, size: int, count: int, rng: np.random.Generator, contrast: float = 0.0) -> np.ndarray:
     """`count` patches of size × size at random places of images (k, height, width):  -> float32 (count, size²).
 
     rng: a NumPy generator;  contrast: least standard deviation of a patch, to leave out blank ones
@@ -124,14 +124,14 @@ class Whitening:
     """
 
     @options.door(X=options.Array(2), epsilon=options.Positive())
-    def __init__(self, X, epsilon=1.0):
+    def __init__(self, X: Any, epsilon: float = 1.0):
         p = self._normalised(X)
         self.mu, (E, U) = p.mean(axis=0), np.linalg.eigh(np.cov(p.T))
         whiten = U / np.sqrt(np.maximum(E, 0) + epsilon) @ U.T
         self.matrix = (whiten / ((p - self.mu) @ whiten).std()).astype(np.float32)
 
     @options.door(X=options.Array(2))
-    def __call__(self, X):
+    def __call__(self, X: Any) -> np.ndarray:
         if X.shape[1] != len(self.mu):
             raise InputError(f"X has shape {X.shape}: expected (rows, {len(self.mu)}), as the patches it was made from")
         return (self._normalised(X) - self.mu) @ self.matrix

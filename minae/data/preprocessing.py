@@ -1,5 +1,9 @@
 """What is done to the values of a table before a model reads them; it is kept in the model's file."""
 
+import os
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from minae.data.readers import SCALE, Lazy, Scaled, divided, raw
@@ -19,7 +23,16 @@ class Preprocessing:
     table:     how the columns of a table of words became numbers, a `TableEncoding`, or None; likewise
     """
 
-    def __init__(self, scale=None, mean=None, deviation=None, by_kind=False, drop=(), vocabulary=None, table=None):
+    def __init__(
+        self,
+        scale: float | None = None,
+        mean: Any = None,
+        deviation: Any = None,
+        by_kind: bool = False,
+        drop: Sequence[str] = (),
+        vocabulary: Any = None,
+        table: Any = None,
+    ):
         self.table = TableEncoding(**table) if isinstance(table, dict) else table
         self.vocabulary = Vocabulary(**vocabulary) if isinstance(vocabulary, dict) else vocabulary
         self.scale, self.by_kind, self.drop = scale, by_kind, list(drop)
@@ -35,7 +48,7 @@ class Preprocessing:
         parts += [f"without column {', '.join(map(str, self.drop))}"] if self.drop else []
         return ", ".join(parts) or "as they are"
 
-    def described(self):
+    def described(self) -> dict[str, Any]:
         """The arguments, as JSON keeps them."""
         arrays = {name: getattr(self, name) for name in ("mean", "deviation") if getattr(self, name) is not None}
         words = {name: array.tolist() for name, array in arrays.items()}
@@ -46,7 +59,7 @@ class Preprocessing:
         return words | {"scale": self.scale, "by_kind": self.by_kind, "drop": self.drop}
 
     @classmethod
-    def of_text(cls, path, size, most):
+    def of_text(cls, path: str | os.PathLike[str], size: int, most: int) -> tuple[Any, "Preprocessing"]:
         """Read a text to learn from: (rows of tokens, the preprocessing with its vocabulary)."""
         if not is_text(path):
             raise InputError(f"{path} is no text: this model learns from the lines of a .txt file (.gz too)")
@@ -55,7 +68,16 @@ class Preprocessing:
         return vocabulary.tokens(lines), cls(vocabulary=vocabulary)
 
     @classmethod
-    def of(cls, path, scale=None, standardise=False, images=False, array=None, drop=(), recordings=False):
+    def of(
+        cls,
+        path: str | os.PathLike[str],
+        scale: float | None = None,
+        standardise: bool = False,
+        images: bool = False,
+        array: str | None = None,
+        drop: Sequence[str] = (),
+        recordings: bool = False,
+    ) -> tuple[Any, "Preprocessing"]:
         """Read data to learn from: (X, the preprocessing that X went through). With `recordings`, X is a list of the
         frames (T, 32) of each .wav."""
         if recordings:
@@ -70,7 +92,15 @@ class Preprocessing:
             X = chosen.standardise(X)
         return X, chosen
 
-    def read(self, path, scale=None, images=False, array=None, drop=(), recordings=False):
+    def read(
+        self,
+        path: str | os.PathLike[str],
+        scale: float | None = None,
+        images: bool = False,
+        array: str | None = None,
+        drop: Sequence[str] = (),
+        recordings: bool = False,
+    ) -> Any:
         """Read data as those were read that the model learned from. What is asked for again has to be the same."""
         if recordings:
             return [self.standardise(x) for x in _recordings(path, scale, array, drop)]
@@ -102,7 +132,7 @@ class Preprocessing:
             own = None if scale in (None, 1) else scale
         return self.standardise(divided(X, own))
 
-    def standardised(self, X):
+    def standardised(self, X: Any) -> "Preprocessing":
         """The preprocessing that gives the columns of X, which this one was applied to, mean 0 and deviation 1.
 
         A column that is constant has mean 0 afterwards, and keeps its deviation of 0."""
@@ -118,16 +148,16 @@ class Preprocessing:
         constant = deviation <= 1e-12 * np.abs(mean)  # what rounding makes of a column that does not vary
         return Preprocessing(self.scale, mean, np.where(constant, 1.0, deviation), self.by_kind, self.drop)
 
-    def standardise(self, X):
+    def standardise(self, X: Any) -> Any:
         """(X − mean) / deviation, float32; X itself where there is no mean."""
-        if self.mean is None:
+        if self.mean is None or self.deviation is None:
             return X
         shift, factor = (a.reshape(X.shape[1:]) for a in (self.mean, self.deviation))  # float64: a mean may be large
         if isinstance(X, np.memmap | Lazy):
             return Scaled(X, factor, shift)
         return ((X - shift) / factor).astype(np.float32)
 
-    def original(self, X):
+    def original(self, X: Any) -> Any:
         """The way back of `standardise`, for a model's reconstructions: x · deviation + mean."""
         return X if self.mean is None else (X * self.deviation + self.mean).astype(np.float32)
 

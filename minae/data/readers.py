@@ -7,7 +7,9 @@ import math
 import os
 import reprlib
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +33,14 @@ SCALE.name = "scale"
 
 
 @options.door(images=options.Flag(), array=options.Word(optional=True))
-def read(path, scale=None, images=False, *, array=None, drop=()):
+def read(
+    path: str | os.PathLike[str],
+    scale: float | None = None,
+    images: bool = False,
+    *,
+    array: str | None = None,
+    drop: Any = (),
+) -> Any:
     """A 2-D array, rows are examples, from a table (.npy, .npz, .csv, .tsv, .mat), IDX, an image or a folder of images,
     a .wav or a folder of .wav, or a folder of .npy, see `Shards`.
 
@@ -53,7 +62,9 @@ def read(path, scale=None, images=False, *, array=None, drop=()):
     return divided(X, usual if scale is None else SCALE.checked(scale))
 
 
-def raw(path, images=False, array=None, drop=()):
+def raw(
+    path: str | os.PathLike[str], images: bool = False, array: str | None = None, drop: Any = ()
+) -> tuple[Any, float | None]:
     """What `read` gives, undivided, and the scale that is usual for its kind, or None."""
     if not isinstance(path, (str, os.PathLike)):
         raise InputError(f"path is {reprlib.repr(path)}: expected a file's name, {KNOWN}")
@@ -66,7 +77,7 @@ def raw(path, images=False, array=None, drop=()):
     return _planes(X, path) if images else _rows(X), usual
 
 
-def divided(X, scale):
+def divided(X: Any, scale: float | None) -> Any:
     """X / scale; what lies on disk is divided when it is read."""
     if isinstance(X, np.memmap | Lazy):
         return X if scale is None and X.dtype.isnative else Scaled(X, scale or 1)
@@ -76,15 +87,18 @@ def divided(X, scale):
 class Lazy:
     """An array (rows, …) of which only those rows are read that are asked for; what they lie in stays on disk."""
 
-    def __len__(self):
+    shape: tuple[int, ...]
+    dtype: Any
+
+    def __len__(self) -> int:
         return self.shape[0]
 
     @property
-    def ndim(self):
+    def ndim(self) -> int:
         return len(self.shape)
 
     @property
-    def size(self):
+    def size(self) -> int:
         return math.prod(self.shape)
 
     def __array__(self, dtype=None, copy=None):
@@ -96,10 +110,10 @@ class Scaled(Lazy):
 
     dtype = np.dtype(np.float32)
 
-    def __init__(self, X, scale, shift=None):
+    def __init__(self, X: Any, scale: Any, shift: Any = None):
         self.X, self.scale, self.shift, self.shape = X, scale, shift, X.shape
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any) -> np.ndarray:
         if self.shift is None:
             return scaled(self.X[rows], self.scale)
         return ((self.X[rows] - self.shift) / self.scale).astype(np.float32)
@@ -114,7 +128,7 @@ class Shards(Lazy):
     Raises InputError for a folder without .npy files, and for files whose rows are of different shapes or types.
     """
 
-    def __init__(self, folder, parts=None):
+    def __init__(self, folder: str | os.PathLike[str], parts: Any = None):
         self.folder = at_home(folder)
         if parts is None:
             parts = [_numbers(_whole(path, _npy), path) for path in self._paths()]
@@ -137,7 +151,7 @@ class Shards(Lazy):
             raise InputError(f"{str(self.folder)!r} has no .npy files: expected one or more, of rows of one kind")
         return paths
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any) -> Any:
         rows = np.arange(len(self))[
             rows
         ]  # negative ones, masks, and an error for those out of range, as NumPy has them
@@ -150,11 +164,13 @@ class Shards(Lazy):
             out[mine] = self.parts[k][rows[mine] - (self.ends[k] - len(self.parts[k]))]
         return out
 
-    def each(self, function):
+    def each(self, function: Callable[..., Any]) -> Any:
         """The shards of function(part)."""
         return Shards(self.folder, [function(part) for part in self.parts])
 
-    def stream(self, batch_size=128, seed=0, rank=0, size=1, passes=None):
+    def stream(
+        self, batch_size: int = 128, seed: int = 0, rank: int = 0, size: int = 1, passes: int | None = None
+    ) -> Iterator[Any]:
         """Batches of rows, one file after the other, for `fit_stream`; without an end, or for so many passes.
 
         The files come in an order that is drawn anew for each pass, and so do the rows of a file. Rank r of `size` has

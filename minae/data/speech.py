@@ -21,7 +21,7 @@ has becomes smaller at each round.
 import os
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class Speech(NamedTuple):
 
 
 @options.door(full=options.Flag())
-def spoken_digits(full=False):
+def spoken_digits(full: bool = False) -> Speech:
     """Ten digits, spoken by six men (Free Spoken Digit Dataset), as `Speech`: 240 recordings, which ship with minae,
     takes 0, 5, 6 and 7 of each; or with `full` the 2,400 of takes 0 to 39 from the folder `$MINAE_DATA`. Takes 0 to 4
     are for tests."""
@@ -58,7 +58,9 @@ def spoken_digits(full=False):
         if missing:
             raise InputError(f"there is no full set of spoken digits ({missing}): put {' and '.join(FULL)} into the "
                              "folder MINAE_DATA, or use the sample, full=False")  # fmt: skip
-    waves, labels, speakers = [], [], []
+    waves: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    speakers: list[str] = []
     for path in paths:
         try:
             with np.load(path, allow_pickle=False) as a:
@@ -69,11 +71,12 @@ def spoken_digits(full=False):
         except Exception as e:  # NumPy raises anything on a damaged file
             raise InputError(f"cannot read {str(path)!r}: {one_line(e)}; copy it again") from e
         waves += [part.astype(np.float32) / 32768 for part in parts]
-    return Speech(waves, *np.concatenate(labels, axis=1), speakers)
+    digit, speaker, take = np.concatenate(labels, axis=1)
+    return Speech(waves, digit, speaker, take, speakers)
 
 
 @options.door(path=options.File())
-def read_wav(path):
+def read_wav(path: str | os.PathLike[str]) -> np.ndarray:
     """The wave of a .wav file: float32 in [−1, 1], one channel, 8,000 numbers a second, whatever the file has."""
     import warnings
 
@@ -95,7 +98,7 @@ def read_wav(path):
 
 
 @options.door(path=options.File())
-def recordings(path):
+def recordings(path: str | os.PathLike[str]) -> list[np.ndarray]:
     """The log-mel frames of a .wav, or of each of the .wav of a folder in the order of their names: a list of (T,
     32)."""
     path = at_home(path)
@@ -110,7 +113,7 @@ def recordings(path):
 
 
 @options.door(path=options.File())
-def write_wav(path, wave):
+def write_wav(path: str | os.PathLike[str], wave: Any) -> None:
     """Write a wave of 8,000 numbers a second in [−1, 1] as a .wav file of 16 bits; what lies outside is clipped."""
     from io import BytesIO
 
@@ -121,7 +124,7 @@ def write_wav(path, wave):
     files.replace(Path(path), out.getvalue())
 
 
-def log_mel(wave):
+def log_mel(wave: Any) -> np.ndarray:
     """The frames of a wave, see the head of this module:  (samples,) -> (T, 32) float32, one every 10 ms, ≥ 0."""
     wave, _ = _loud(_wave(wave, "wave"))
     power = np.abs(_stft(wave)) ** 2 / _unit()
@@ -129,7 +132,7 @@ def log_mel(wave):
 
 
 @options.door(rounds=options.Count(), seed=options.Count(lowest=0))
-def griffin_lim(x, rounds=60, rms=0.1, seed=0):
+def griffin_lim(x: Any, rounds: int = 60, rms: float = 0.1, seed: int = 0) -> np.ndarray:
     """A wave whose frames are about x: (T, 32) -> (80 (T − 1),), with this rms. Griffin and Lim's algorithm; the first
     phase is random."""
     x = host_array(x, "x").astype(np.float64)
@@ -147,9 +150,10 @@ def griffin_lim(x, rounds=60, rms=0.1, seed=0):
     return (rms * wave).astype(np.float32)
 
 
-def mel_bands():
+def mel_bands() -> np.ndarray:
     """M, (129, 32): the triangles of the mel scale from 60 Hz to 4 kHz, the weights of a band with the sum 1."""
-    mel = np.linspace(*(2595 * np.log10(1 + np.array([60, RATE / 2]) / 700)), BANDS + 2)
+    lowest, highest = 2595 * np.log10(1 + np.array([60, RATE / 2]) / 700)
+    mel = np.linspace(lowest, highest, BANDS + 2)
     f, edges = np.arange(WINDOW // 2 + 1) * RATE / WINDOW, 700 * (10 ** (mel / 2595) - 1)
     rising = (f[:, None] - edges[:-2]) / np.diff(edges)[:-1]
     falling = (edges[2:] - f[:, None]) / np.diff(edges)[1:]
@@ -157,9 +161,10 @@ def mel_bands():
     return M / M.sum(axis=0)
 
 
-def band_centres():
+def band_centres() -> np.ndarray:
     """The frequencies in Hz at which the bands are strongest, (32,)."""
-    mel = np.linspace(*(2595 * np.log10(1 + np.array([60, RATE / 2]) / 700)), BANDS + 2)
+    lowest, highest = 2595 * np.log10(1 + np.array([60, RATE / 2]) / 700)
+    mel = np.linspace(lowest, highest, BANDS + 2)
     return 700 * (10 ** (mel[1:-1] / 2595) - 1)
 
 
@@ -179,7 +184,7 @@ def _loud(wave):
     return wave / (rms if rms > 1e-8 else 1.0), rms
 
 
-def loudness(wave):
+def loudness(wave: Any) -> float:
     """The rms of a wave without its mean."""
     return float(_loud(_wave(wave, "wave"))[1])
 

@@ -88,7 +88,7 @@ def responses(name: str, full: bool = False) -> Columns:
 
 def has(name: str) -> bool:
     """Whether all of a table of `responses` is in the folder `$MINAE_DATA`."""
-    folder = os.environ.get("MINAE_DATA")
+    folder = os.environ.get("MINAE_DATA") or ""
     return bool(folder) and name in TABLES and (at_home(folder) / TABLES[name][0]).is_file()
 
 

@@ -41,7 +41,7 @@ class Vocabulary:
         self.words, self.most = words, most
         self.number = {word: k for k, word in enumerate(words)}
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.words)
 
     def __repr__(self):
@@ -130,7 +130,7 @@ def descriptions(full: bool = False) -> Descriptions:
 
 def has(name: str) -> bool:
     """Whether all of a collection is in the folder `$MINAE_DATA`.     name: "glosses" or "descriptions\""""
-    folder = os.environ.get("MINAE_DATA")
+    folder = os.environ.get("MINAE_DATA") or ""
     return bool(folder) and (at_home(folder) / {"glosses": GLOSSES, "descriptions": DESCRIPTIONS}[name]).is_file()
 
 

@@ -15,6 +15,8 @@ of a machine has a GPU of its own (`own_device`), and through the host's memory 
 import contextlib
 import sys
 import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +24,7 @@ from minae.errors import InputError
 from minae.world import World
 
 
-def mpi():
+def mpi() -> Any:
     """The module mpi4py.MPI, which starts MPI in this process."""
     try:
         from mpi4py import MPI
@@ -31,7 +33,7 @@ def mpi():
     return MPI
 
 
-def own_device(comm=None):
+def own_device(comm: Any = None) -> None:
     """Let this rank use a GPU of its own, as far as the machine has enough. To be called before a model is built."""
     import cupy
 
@@ -46,16 +48,18 @@ class Ranks(World):
     Raises InputError where mpi4py is missing, or `comm` is no communicator.
     """
 
-    def __init__(self, comm=None):
+    def __init__(self, comm: Any = None):
         self.comm = mpi().COMM_WORLD if comm is None else comm
         if not all(hasattr(self.comm, name) for name in ("Get_rank", "Get_size", "Allreduce")):
             raise InputError(f"world is a {type(comm).__name__}: expected a communicator such as mpi4py.MPI.COMM_WORLD")
         self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
-        self.backend, self.nccl, self.whole = None, None, False
+        self.backend: Any = None
+        self.nccl: Any = None
+        self.whole = False
 
     # ---- the rows of a step
 
-    def part(self, count):
+    def part(self, count: int) -> Any:
         """A batch of fewer than two rows a rank is not cut: all ranks compute all of it, each for its share."""
         self.rows, self.whole = count, count < 2 * self.size
         first, last = (count * k // self.size for k in (self.rank, self.rank + 1))
@@ -63,37 +67,37 @@ class Ranks(World):
         return self.own
 
     @property
-    def weight(self):
+    def weight(self) -> Any:
         return self.rows / self.size if self.whole else self.own.stop - self.own.start
 
-    def all_have(self, count):
+    def all_have(self, count: int) -> Any:
         self.counts = self.comm.allgather(count)
         return min(self.counts) > 0
 
-    def own_batch(self, count):
+    def own_batch(self, count: int) -> Any:
         first = sum(self.counts[: self.rank])
         self.rows, self.whole, self.own = sum(self.counts), False, slice(first, first + count)
 
     # ---- sums over the ranks
 
-    def mean(self, array):
+    def mean(self, array: Any) -> Any:
         array = self._writable(array)
         array *= self.weight / self.rows
         return self._summed(array)
 
-    def total(self, array):
+    def total(self, array: Any) -> Any:
         array = self._writable(array)
         if self.whole:
             array /= self.size
         return self._summed(array)
 
-    def gathered(self, array):
+    def gathered(self, array: Any) -> Any:
         if self.whole:
             return array
         host = self.comm.allgather(self._host(array))
         return self.backend.from_numpy(np.concatenate(host))
 
-    def from_first(self, array):
+    def from_first(self, array: Any) -> Any:
         return self.backend.from_numpy(self.comm.bcast(self._host(array)))
 
     def _writable(self, array):
@@ -118,10 +122,10 @@ class Ranks(World):
 
     # ---- what all agree on
 
-    def any(self, flag):
+    def any(self, flag: bool) -> bool:
         return any(self.comm.allgather(bool(flag)))
 
-    def first(self, function):
+    def first(self, function: Callable[[], Any]) -> Any:
         result = error = None
         if self.rank == 0:
             try:
@@ -133,13 +137,13 @@ class Ranks(World):
             raise _known(error or InputError(f"rank 0: {text[1] or text[0]}"))
         return result
 
-    def same(self, values, what):
+    def same(self, values: Any, what: str) -> Any:
         every = self.comm.allgather(values)
         for rank, other in enumerate(every):
             if other != every[0]:
                 raise _known(InputError(f"rank {rank} has other {what} than rank 0: give every rank the same"))
 
-    def begin(self, model, batches):
+    def begin(self, model: Any, batches: Any) -> Any:
         self.backend = model.backend
         if model.backend.name == "cupy":
             self.nccl = _nccl(self.comm)
@@ -149,12 +153,12 @@ class Ranks(World):
         for array in (model.parameters.flat, *model.state.values()):
             array[...] = self.backend.from_numpy(self.comm.bcast(self._host(array)))
 
-    def still_together(self, model):
+    def still_together(self, model: Any) -> Any:
         """All ranks have the same θ, bit for bit; where a machine rounds otherwise, they would drift apart."""
         self.same(zlib.crc32(self._host(model.parameters.flat)), "parameters after the same steps")
 
     @contextlib.contextmanager
-    def together(self):
+    def together(self) -> Iterator[Any]:
         error = None
         try:
             yield
@@ -168,7 +172,7 @@ class Ranks(World):
             raise _known(InputError(f"rank {rank}: {texts[rank]}"))
 
     @contextlib.contextmanager
-    def ending(self):
+    def ending(self) -> Iterator[Any]:
         try:
             yield
         except BaseException as error:

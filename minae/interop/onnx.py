@@ -261,7 +261,7 @@ def export(model: Model, path: Any, part: str = "all") -> dict[str, Any]:
     proto = graph(model, part)
     data = proto.SerializeToString(deterministic=True)
     files.replace(path, data)
-    found = {"bytes": len(data), "opset": OPSET}
+    found: dict[str, Any] = {"bytes": len(data), "opset": OPSET}
     for what, tensors in (("inputs", proto.graph.input), ("outputs", proto.graph.output)):
         found[what] = {each.name: _described(each.type.tensor_type) for each in tensors}
     return found

@@ -5,6 +5,7 @@ formula that the page of its layer derives. `minae.interop.onnx` makes models of
 """
 
 import json
+from typing import Any
 
 import numpy as np
 
@@ -452,7 +453,9 @@ def cells_mean(g, loss, s):
     return g("Concat", g.cut(s, 0, loss.numbers), *(g.floats(k) for k in best), axis=1)
 
 
-MEANS = dict.fromkeys((losses.Gaussian, losses.Laplace, losses.Huber, losses.StudentT), lambda g, loss, s: s)
+MEANS: dict[Any, Any] = dict.fromkeys(
+    (losses.Gaussian, losses.Laplace, losses.Huber, losses.StudentT), lambda g, loss, s: s
+)
 MEANS |= dict.fromkeys((losses.Hinge, losses.SquaredHinge), lambda g, loss, s: s)  # margins, which have no p
 MEANS |= {
     losses.Bernoulli: lambda g, loss, s: g("Sigmoid", s),

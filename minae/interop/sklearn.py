@@ -19,6 +19,7 @@ The attribute `model_` is the model of minae inside: `estimator.model_.save("mod
 import contextlib
 import dataclasses
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -308,19 +309,19 @@ class AutoencoderDetector(OutlierMixin, _Autoencoder):
 
     def __init__(
         self,
-        code_size=None,
-        hidden=(),
+        code_size: int | None = None,
+        hidden: Sequence[int] = (),
         *,
-        contamination=0.1,
-        variant="undercomplete",
-        options=None,
-        epochs=50,
-        batch_size=32,
-        optimizer="adam",
-        lr=None,
-        warm_start=False,
-        random_state=None,
-        backend=None,
+        contamination: float = 0.1,
+        variant: str = "undercomplete",
+        options: dict[str, Any] | None = None,
+        epochs: int = 50,
+        batch_size: int = 32,
+        optimizer: Any = "adam",
+        lr: float | None = None,
+        warm_start: bool = False,
+        random_state: Any = None,
+        backend: str | None = None,
     ):
         super().__init__(
             code_size,
@@ -381,22 +382,25 @@ class StackedClassifier(ClassifierMixin, _Estimator):
     Raises InputError for parameters and data out of range, and Diverged when a cost becomes NaN or infinite.
     """
 
+    classes_: Any
+    pretraining_: Any
+
     def __init__(
         self,
-        hidden=(32,),
+        hidden: Sequence[int] = (32,),
         *,
-        variant="denoising",
-        options=None,
-        activation="sigmoid",
-        lam=0.0,
-        pretrain_epochs=10,
-        epochs=50,
-        batch_size=32,
-        optimizer="adam",
-        lr=None,
-        warm_start=False,
-        random_state=None,
-        backend=None,
+        variant: str = "denoising",
+        options: dict[str, Any] | None = None,
+        activation: str = "sigmoid",
+        lam: float = 0.0,
+        pretrain_epochs: int = 10,
+        epochs: int = 50,
+        batch_size: int = 32,
+        optimizer: Any = "adam",
+        lr: float | None = None,
+        warm_start: bool = False,
+        random_state: Any = None,
+        backend: str | None = None,
     ):
         self.hidden = hidden
         self.variant = variant

@@ -1,6 +1,7 @@
 """Attention with one and many heads, over sequences (B, T, n)."""
 
 import math
+from typing import Any
 
 from minae.errors import InputError
 from minae.layers.base import EVAL, Composite
@@ -26,7 +27,7 @@ class Attention(Composite):
 
     reads_output = False
 
-    def __init__(self, k, n, heads=1, causal=False, source=None):
+    def __init__(self, k: str, n: int, heads: int = 1, causal: bool = False, source: Any = None):
         if n % heads or (causal and source):
             raise InputError(
                 f"attention of {heads} heads over {n} columns, causal={causal}, source={source}: expected heads that "
@@ -38,7 +39,7 @@ class Attention(Composite):
         self.out = Affine(f"V{k}", f"c{k}", n, n)
         self.layers = [*self.maps, self.out]
 
-    def split(self, *arrays):
+    def split(self, *arrays: Any) -> Any:
         """(B, T, k n) -> k views (B, heads, T, d), of all arrays."""
         views = []
         for a in arrays:
@@ -46,7 +47,7 @@ class Attention(Composite):
             views += [parts[:, :, k].transpose(0, 2, 1, 3) for k in range(parts.shape[2])]
         return views
 
-    def mask(self, T, S, B, length, visible):
+    def mask(self, T: Any, S: Any, B: int, length: Any, visible: Any) -> Any:
         """0 where query i may read key j, −∞ elsewhere.     visible: (B, T, T′) of bool, or None"""
         xp, length = self.arena.backend.xp, checked_length(length, B, S)
         key, mask = xp.arange(S), self.arena.empty(1 if length is visible is None else B, T, S)
@@ -62,7 +63,9 @@ class Attention(Composite):
         mask[...] = xp.where(reads, 0, -math.inf)
         return mask
 
-    def forward(self, x, mode=EVAL, source=None, length=None, visible=None):
+    def forward(
+        self, x: Any, mode: Any = EVAL, source: Any = None, length: Any = None, visible: Any = None
+    ) -> tuple[Any, Any]:
         """length: of the source's sequences;  visible: (B, T, T′) of bool, whether query i may read key j"""
         if (source is None) != (len(self.maps) == 1):
             raise InputError(
@@ -77,11 +80,12 @@ class Attention(Composite):
         A = attention(q, k, v, mask, self.split(o)[0], self.arena)[1]
         return self.out.forward(o, mode)[0], (inputs, mapped, A, o)
 
-    def backward(self, dy, cache, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, cache: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         inputs, mapped, A, o = cache
         do = self.out.backward(dy, o, True, need_dW)
         dmapped = [self.arena.empty(*a.shape) for a in mapped]
-        attention_backward(self.split(do)[0], *self.split(*mapped), A, *self.split(*dmapped), self.arena)
+        (q, k, v), (dq, dk, dv) = self.split(*mapped), self.split(*dmapped)
+        attention_backward(self.split(do)[0], q, k, v, A, dq, dk, dv, self.arena)
         steps = zip(self.maps, dmapped, inputs, strict=True)
         dx = [layer.backward(d, a, need_dx, need_dW) for layer, d, a in steps]
         return tuple(dx) if len(dx) > 1 else dx[0]

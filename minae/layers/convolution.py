@@ -12,12 +12,16 @@ put together from x up:
 """
 
 import math
+from typing import Any
+
+import numpy as np
 
 from minae.errors import InputError
 from minae.layers.base import EVAL, Layer
 from minae.ops import convolution as ops
 from minae.ops import pooling
 from minae.ops.convolution import Window
+from minae.parameters import Parameters
 
 
 class Shaped(Layer):
@@ -26,16 +30,16 @@ class Shaped(Layer):
 
     reads_output = False
 
-    def __init__(self, shape, shape_out):
+    def __init__(self, shape: Any, shape_out: Any):
         self.shape, self.shape_out = tuple(shape), tuple(shape_out)
 
-    def chain(self, Jy, cache):
+    def chain(self, Jy: Any, cache: Any) -> Any:
         """Jx_k = (∂y/∂x)ᵀ Jy_k for each row k of J: what backward does to a gradient dy, the layer being linear."""
         Jx = self.backward(Jy.reshape(-1, *Jy.shape[2:]), cache, need_dW=False)
         return Jx.reshape(*Jy.shape[:2], *Jx.shape[1:])
 
 
-def space(shape, channels=None):
+def space(shape: Any, channels: Any = None) -> Any:
     """(H, W) of an image (H, W, C), (T,) of a signal; refuse other shapes."""
     if len(shape) not in (2, 3) or min(shape) < 1 or (channels is not None and channels < 1):
         made = "" if channels is None else f", and channels {channels}"
@@ -45,7 +49,7 @@ def space(shape, channels=None):
     return tuple(shape[:-1])
 
 
-def numbers(axes, *given):
+def numbers(axes: Any, *given: Any) -> Any:
     """The window of these settings; refuse numbers that are out of range, or too many of them."""
     window = Window.of(axes, *given)
     for (name, values), value in zip(vars(window).items(), given, strict=False):
@@ -55,7 +59,7 @@ def numbers(axes, *given):
     return window
 
 
-def fitting(window, space):
+def fitting(window: Any, space: Any) -> Any:
     """The window; refuse one that is larger than the padded image, and windows that leave rows of the image unread."""
     sides = zip(space, window.extent, window.windows(space), window.kernel, *window.steps, strict=True)
     for n, extent, windows, kernel, stride, padding, dilation in sides:
@@ -80,7 +84,19 @@ class Convolution(Shaped):
     Refused: a kernel that is larger than the padded image, and a stride that never reads some row of it.
     """
 
-    def __init__(self, W, b, shape, channels, kernel, stride=1, padding=0, dilation=1, *, gain=None):
+    def __init__(
+        self,
+        W: str,
+        b: str,
+        shape: Any,
+        channels: int,
+        kernel: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        *,
+        gain: float | None = None,
+    ):
         self.space, self.names, self.gain = space(shape, channels), (W, b), gain
         self.window = fitting(numbers(len(self.space), kernel, stride, padding, dilation), self.space)
         super().__init__(shape, (*self.window.windows(self.space), channels))
@@ -88,27 +104,27 @@ class Convolution(Shaped):
         self.matrix = taps * shape[-1], channels
         self.fans = taps * shape[-1], taps * channels / math.prod(self.window.stride)
 
-    def shapes(self):
+    def shapes(self) -> dict[str, Any]:
         W, b = self.names
         return {W: self.matrix, b: self.shape_out[-1:]}
 
-    def bind(self, parameters, state):
+    def bind(self, parameters: Parameters, state: dict[str, Any]) -> None:
         super().bind(parameters, state)
         W, b = self.names
         self.W, self.b = parameters[W], parameters[b]
         self.dW, self.db = parameters.gradient(W), parameters.gradient(b)
 
-    def initialize(self, rng):
+    def initialize(self, rng: np.random.Generator) -> None:
         """W uniform, b = 0."""
         fan_in, fan_out = self.fans
         limit = math.sqrt(3 * (self.gain / fan_in if self.gain else 2 / (fan_in + fan_out)))
         self.W[...] = self.arena.backend.from_numpy(rng.uniform(-limit, limit, self.matrix).astype(self.arena.dtype))
         self.b[...] = 0
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         return ops.conv(x, self.W, self.b, self.window, self.arena), x
 
-    def backward(self, dy, x, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, x: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         dW, db = (self.dW, self.db) if need_dW else (None, None)
         return ops.conv_backward(dy, x, self.W, dW, db, self.window, self.arena, need_dx)
 
@@ -125,7 +141,20 @@ class UpConvolution(Convolution):
     gain:     as in `Convolution`: a y_c reads k_H k_W O/stride² numbers, and an x_o is read by k_H k_W C
     """
 
-    def __init__(self, W, b, shape, channels, kernel, stride=1, padding=0, dilation=1, *, output_padding=0, gain=None):
+    def __init__(
+        self,
+        W: str,
+        b: str,
+        shape: Any,
+        channels: int,
+        kernel: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        *,
+        output_padding: Any = 0,
+        gain: float | None = None,
+    ):
         windows = space(shape, channels)
         window = numbers(len(windows), kernel, stride, padding, dilation)
         more = numbers(len(windows), 1, 1, output_padding).padding
@@ -136,10 +165,10 @@ class UpConvolution(Convolution):
         super().__init__(W, b, (*image, channels), shape[-1], kernel, stride, padding, dilation, gain=gain)
         self.shape, self.shape_out, self.fans = self.shape_out, self.shape, self.fans[::-1]
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         return ops.upconv(x, self.W, self.b, self.window, self.space, self.arena), x
 
-    def backward(self, dy, x, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, x: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         dW, db = (self.dW, self.db) if need_dW else (None, None)
         return ops.upconv_backward(dy, x, self.W, dW, db, self.window, self.arena, need_dx)
 
@@ -147,7 +176,7 @@ class UpConvolution(Convolution):
 class Pool(Shaped):
     """shape: (H, W, C) or (T, C);  stride: by default the kernel, so that windows do not overlap"""
 
-    def __init__(self, shape, kernel, stride=None):
+    def __init__(self, shape: Any, kernel: Any, stride: Any = None):
         self.space = space(shape)
         self.window = fitting(numbers(len(self.space), kernel, kernel if stride is None else stride), self.space)
         super().__init__(shape, (*self.window.windows(self.space), shape[-1]))
@@ -156,13 +185,13 @@ class Pool(Shaped):
 class MaxPool(Pool):
     """The largest of each window, the first of equal ones; derived in `ops.pooling.max_pool`"""
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         return pooling.max_pool(x, self.window, self.arena)
 
-    def backward(self, dy, t, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, t: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         return pooling.max_pool_backward(dy, t, self.window, self.space, self.arena) if need_dx else None
 
-    def chain(self, Jy, t):
+    def chain(self, Jy: Any, t: Any) -> Any:
         """The tap t of an example holds for each row of its J."""
         xp, (B, m) = self.arena.backend.xp, Jy.shape[:2]
         t = t.reshape(B, 1, -1)
@@ -172,25 +201,25 @@ class MaxPool(Pool):
 class MeanPool(Pool):
     """The mean of each window; derived in `ops.pooling.mean_pool`"""
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         return pooling.mean_pool(x, self.window, self.arena), None
 
-    def backward(self, dy, cache, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, cache: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         return pooling.mean_pool_backward(dy, self.window, self.space, self.arena) if need_dx else None
 
 
 class UpSample(Shaped):
     """An image `factor` times as large, each pixel the nearest of x; derived in `ops.pooling.upsample`"""
 
-    def __init__(self, shape, factor):
+    def __init__(self, shape: Any, factor: Any):
         before = space(shape)
         self.window = numbers(len(before), factor, factor)
         super().__init__(shape, (*self.window.space(before), shape[-1]))
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         return pooling.upsample(x, self.window, self.arena), None
 
-    def backward(self, dy, cache, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, cache: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         return pooling.upsample_backward(dy, self.window, self.arena) if need_dx else None
 
 
@@ -201,23 +230,23 @@ class Reshape(Shaped):
         ∂J/∂x_k = ∂J/∂y_k,    k the place in memory
     """
 
-    def __init__(self, shape, shape_out):
+    def __init__(self, shape: Any, shape_out: Any):
         super().__init__(shape, shape_out)
         if math.prod(self.shape) != math.prod(self.shape_out):
             one, other = math.prod(self.shape), math.prod(self.shape_out)
             raise InputError(f"{self.shape} has {one} numbers and {self.shape_out} {other}: give two shapes of as many")
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         return x.reshape(len(x), *self.shape_out), None
 
-    def backward(self, dy, cache, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, cache: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         return dy.reshape(len(dy), *self.shape)
 
 
 class Flatten(Reshape):
     """(B, H, W, C) -> (B, H·W·C), which an affine layer can read; derived in `layers.convolution.Reshape`"""
 
-    def __init__(self, shape):
+    def __init__(self, shape: Any):
         super().__init__(shape, (math.prod(shape),))
 
 
@@ -230,16 +259,16 @@ class ChannelsLast(Shaped):
 
     axes = 1, -1  # the channels of x, and of y
 
-    def __init__(self, shape):
+    def __init__(self, shape: Any):
         super().__init__(shape, (*shape[1:], shape[0]))
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         return self.moved(x, *self.axes), None
 
-    def backward(self, dy, cache, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, cache: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         return self.moved(dy, *self.axes[::-1])
 
-    def moved(self, x, source, target):
+    def moved(self, x: Any, source: Any, target: Any) -> Any:
         """A copy in which axis `source` has become `target`; where there is one channel, the same memory."""
         order = list(range(x.ndim))
         order.insert(target % x.ndim, order.pop(source))
@@ -259,5 +288,5 @@ class ChannelsFirst(ChannelsLast):
 
     axes = -1, 1
 
-    def __init__(self, shape):
+    def __init__(self, shape: Any):
         Shaped.__init__(self, shape, (shape[-1], *shape[:-1]))

@@ -1,13 +1,16 @@
 """Affine maps, activations, and the two layers of sparse inference."""
 
 import math
+from typing import Any
+
+import numpy as np
 
 from minae import kernels
 from minae.backend import namespace
 from minae.errors import InputError
 from minae.layers.base import EVAL, Layer
 from minae.ops import ACTIVATIONS, OF_A, affine, affine_backward, phi, phi_backward, rows
-from minae.parameters import Columns
+from minae.parameters import Columns, Parameters
 
 
 class Affine(Layer):
@@ -25,23 +28,35 @@ class Affine(Layer):
 
     reads_output = False
 
-    def __init__(self, W, b, n, m, *, transposed=False, gain=None, columns=False):
+    def __init__(
+        self,
+        W: str,
+        b: str | None,
+        n: int,
+        m: int,
+        *,
+        transposed: bool = False,
+        gain: float | None = None,
+        columns: bool = False,
+    ):
         self.names, self.n, self.m = (W,) if b is None else (W, b), n, m
         self.shape, self.shape_out = (n,), (m,)
         self.transposed, self.gain, self.columns = transposed, gain, columns
 
-    def shapes(self):
+    def shapes(self) -> dict[str, Any]:
         shape = (self.m, self.n) if self.transposed else (self.n, self.m)
         return {self.names[0]: Columns(shape) if self.columns else shape} | dict.fromkeys(self.names[1:], (self.m,))
 
-    def bind(self, parameters, state):
+    def bind(self, parameters: Parameters, state: dict[str, Any]) -> None:
         super().bind(parameters, state)
+        self.W: Any
+        self.dW: Any
         self.W, self.b = (*(parameters[name] for name in self.names), None)[:2]
         self.dW, self.db = (*(parameters.gradient(name) for name in self.names), None)[:2]
         if self.transposed:
             self.W, self.dW = self.W.T, self.dW.T
 
-    def initialize(self, rng):
+    def initialize(self, rng: np.random.Generator) -> None:
         """W uniform, b = 0. A tied layer leaves W to its owner."""
         if not self.transposed:
             variance = self.gain / self.n if self.gain else 2 / (self.n + self.m)
@@ -53,14 +68,14 @@ class Affine(Layer):
         if self.b is not None:
             self.b[...] = 0
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         if isinstance(x, rows.Sparse):
             return rows.affine(x, self.W, self.b, self.arena.empty(len(x), self.m)), x
         a = self.arena.empty(*x.shape[:-1], self.m)
         affine(_rows(x), self.W, self.b, _rows(a))
         return a, x
 
-    def backward(self, da, x, need_dx=True, need_dW=True):
+    def backward(self, da: Any, x: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         dW, db = (self.dW, self.db) if need_dW else (None, None)
         if isinstance(x, rows.Sparse):
             return rows.affine_backward(da, x, self.W, dW, db, self.arena, need_dx)
@@ -70,7 +85,7 @@ class Affine(Layer):
         affine_backward(_rows(da), _rows(x), self.W, dW, db, _rows(dx) if need_dx else None, need_dx)
         return dx
 
-    def chain(self, Ja, x):
+    def chain(self, Ja: Any, x: Any) -> Any:
         """∂a/∂x = Wᵀ"""
         return namespace(Ja).matmul(Ja, self.W.T)
 
@@ -83,22 +98,22 @@ def _rows(x):
 class Activation(Layer):
     """h = φ(a), number by number; derived in `ops.phi_backward` and `minae.kernels.activations`.     name: of φ"""
 
-    def __init__(self, name):
+    def __init__(self, name: str):
         if name not in ACTIVATIONS:
             raise InputError(f"unknown activation {name!r}: choose one of {', '.join(ACTIVATIONS)}")
         self.name = name
 
-    def forward(self, a, mode=EVAL):
+    def forward(self, a: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         of_a = self.name in OF_A
         h = phi(a, self.name, out=a if self.may_overwrite and not of_a else self.arena.empty(*a.shape))
         return h, a if of_a else h
 
-    def backward(self, dh, h, need_dx=True, need_dW=True):
+    def backward(self, dh: Any, h: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         if isinstance(dh, rows.Sparse):
             return rows.phi_backward(dh, h, self.name, self.arena)
         return dh if self.name == "identity" else phi_backward(dh, h, self.name, self.arena.empty(*h.shape))
 
-    def chain(self, Jh, h):
+    def chain(self, Jh: Any, h: Any) -> Any:
         """∂h/∂a = diag φ'(a)"""
         return Jh * kernels.activations.prime(h, self.name, self.arena.empty(*h.shape))[:, None, :]
 
@@ -113,28 +128,28 @@ class Gain(Layer):
         dx_bj = ∂J/∂h_bj ∂h_bj/∂x_bj    = dh_bj G_j
     """
 
-    def __init__(self, G, m):
+    def __init__(self, G: str, m: int):
         self.names, self.m = (G,), m
 
-    def shapes(self):
+    def shapes(self) -> dict[str, Any]:
         return {self.names[0]: (self.m,)}
 
-    def bind(self, parameters, state):
+    def bind(self, parameters: Parameters, state: dict[str, Any]) -> None:
         super().bind(parameters, state)
         self.G, self.dG = parameters[self.names[0]], parameters.gradient(self.names[0])
 
-    def initialize(self, rng):
+    def initialize(self, rng: np.random.Generator) -> None:
         self.G[...] = 1
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         return self.ws.multiply(x, self.G), x
 
-    def backward(self, dh, x, need_dx=True, need_dW=True):
+    def backward(self, dh: Any, x: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         if need_dW:
             self.dG.add_rows(self.ws.multiply(dh, x))
         return self.ws.multiply(dh, self.G) if need_dx else None
 
-    def chain(self, Jh, x):
+    def chain(self, Jh: Any, x: Any) -> Any:
         """∂h/∂x = diag G"""
         return Jh * self.G
 
@@ -146,28 +161,28 @@ class Shrink(Layer):
     kappa: name of the parameter
     """
 
-    def __init__(self, kappa, m):
+    def __init__(self, kappa: str, m: int):
         self.names, self.m = (kappa,), m
 
-    def shapes(self):
+    def shapes(self) -> dict[str, Any]:
         return {self.names[0]: (self.m,)}
 
-    def bind(self, parameters, state):
+    def bind(self, parameters: Parameters, state: dict[str, Any]) -> None:
         super().bind(parameters, state)
         self.kappa, self.dkappa = parameters[self.names[0]], parameters.gradient(self.names[0])
 
-    def initialize(self, rng):
+    def initialize(self, rng: np.random.Generator) -> None:
         self.kappa[...] = 0.1
 
-    def forward(self, a, mode=EVAL):
+    def forward(self, a: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         h = kernels.shrinkage.shrink(a, self.kappa, out=self.arena.empty(*a.shape))
         return h, h
 
-    def backward(self, dh, h, need_dx=True, need_dW=True):
+    def backward(self, dh: Any, h: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         dkappa = self.dkappa if need_dW else None
         da, work = self.arena.empty(*h.shape), self.arena.empty(*h.shape)
         return kernels.shrinkage.shrink_backward(dh, h, dkappa, out=da, work=work)
 
-    def chain(self, Jh, h):
+    def chain(self, Jh: Any, h: Any) -> Any:
         """∂h/∂a = diag [h ≠ 0]"""
         return Jh * abs(namespace(h).sign(h))[:, None, :]

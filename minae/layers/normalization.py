@@ -6,6 +6,7 @@ Of padded sequences, the means over positions take the steps before `mode.length
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from minae.errors import InputError
 from minae.layers.base import EVAL, Layer
 from minae.layers.sequence import live_steps
 from minae.ops.normalization import normalize, normalize_backward
+from minae.parameters import Parameters
 
 
 class Normalization(Layer):
@@ -26,43 +28,43 @@ class Normalization(Layer):
 
     delta = 1e-5
 
-    def __init__(self, m, G=None, b=None, axis=1):
+    def __init__(self, m: int, G: Any = None, b: Any = None, axis: int = 1):
         if axis not in (1, -1) or (G is None) != (b is None):
             raise InputError(f"axis is {axis}: choose 1 or -1, and give both G and b or none")
         self.m, self.names = m, () if G is None else (G, b)
         self.channel, self.position = (1, 2) if axis == 1 else (2, 1)
         self.reads_output = G is None  # then y is x̂ itself
 
-    def axes(self):
+    def axes(self) -> Any:
         """Over which the means go, of (B, m, positions) or (B, positions, m)."""
         raise NotImplementedError(type(self).__name__)
 
-    def shapes(self):
+    def shapes(self) -> dict[str, Any]:
         return {name: (self.m,) for name in self.names}
 
-    def bind(self, parameters, state):
+    def bind(self, parameters: Parameters, state: dict[str, Any]) -> None:
         super().bind(parameters, state)
         self.states = state
         if self.names:
             self.G, self.b = (self.by_channel(parameters[name]) for name in self.names)
             self.dG, self.db = (parameters.gradient(name) for name in self.names)
 
-    def initialize(self, rng):
+    def initialize(self, rng: np.random.Generator) -> None:
         if self.names:
             self.G[...] = 1
             self.b[...] = 0
 
-    def by_channel(self, values):
+    def by_channel(self, values: Any) -> Any:
         """(…, m) so that it broadcasts over the positions."""
         return values[..., None] if self.channel == 1 else values
 
-    def places(self, x):
+    def places(self, x: Any) -> Any:
         """x with all positions along one axis."""
         if x.shape[1 if self.channel == 1 else -1] != self.m:
             raise InputError(f"normalisation of {self.m} channels was given an array {tuple(x.shape)}")
         return x.reshape(len(x), self.m, -1) if self.channel == 1 else x.reshape(len(x), -1, self.m)
 
-    def normalized(self, x, mode):
+    def normalized(self, x: Any, mode: Any) -> Any:
         """x̂, and σ where it depends on x; or the σ of a constant; and which steps count, None for all."""
         axes = self.axes()
         live = live_steps(mode.length, x, self.arena) if self.position in axes else None
@@ -71,7 +73,7 @@ class Normalization(Layer):
         x_hat, _, sigma = normalize(x, axes, self.arena, self.delta, live)
         return x_hat, sigma, True, live
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         self.refuse_padding(mode)
         x_hat, *cache = self.normalized(self.places(x), mode)
         y = x_hat
@@ -80,14 +82,14 @@ class Normalization(Layer):
             y += self.b
         return y.reshape(x.shape), (x_hat, *cache)
 
-    def refuse_padding(self, mode):
+    def refuse_padding(self, mode: Any) -> None:
         if mode.length is not None and self.position in self.axes() and (0 in self.axes() or self.channel == 1):
             raise InputError(
                 f"{type(self).__name__} takes means over all steps, and padded ones would be among them: cut the "
                 "sequences to one length, or use LayerNorm or InstanceNorm with axis=-1"
             )
 
-    def backward(self, dy, cache, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, cache: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         x_hat, shape, dy = cache[0], dy.shape, self.places(dy)
         if self.names and need_dW:
             with self.arena:
@@ -98,7 +100,7 @@ class Normalization(Layer):
             return None
         return self.through(self.ws.multiply(dy, self.G) if self.names else dy, *cache).reshape(shape)
 
-    def through(self, dx_hat, x_hat, sigma, varies, live=None):
+    def through(self, dx_hat: Any, x_hat: Any, sigma: Any, varies: Any, live: Any = None) -> Any:
         if varies:
             return normalize_backward(dx_hat, x_hat, sigma, self.axes(), self.arena, live)
         return self.ws.divide(dx_hat, sigma)
@@ -114,16 +116,16 @@ class BatchNorm(Normalization):
 
     rate = 0.1
 
-    def __init__(self, m, G, b, axis=1):
+    def __init__(self, m: int, G: str, b: str, axis: int = 1):
         super().__init__(m, G, b, axis)
 
-    def axes(self):
+    def axes(self) -> Any:
         return (0, self.position)
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         return {f"{self.names[0]}.mean": np.zeros(self.m), f"{self.names[0]}.variance": np.ones(self.m)}
 
-    def normalized(self, x, mode):
+    def normalized(self, x: Any, mode: Any) -> Any:
         ws, (mean, variance) = self.ws, self.state_names()
         if not mode.train:
             sigma = self.by_channel(ws.sqrt(ws.add(self.states[variance], self.delta)))
@@ -140,10 +142,10 @@ class BatchNorm(Normalization):
             mode.statistics[name] = ws.add(running, move)
         return x_hat, sigma, True, None
 
-    def state_names(self):
+    def state_names(self) -> Any:
         return [f"{self.names[0]}.{what}" for what in ("mean", "variance")]
 
-    def chain(self, Jy, cache):
+    def chain(self, Jy: Any, cache: Any) -> Any:
         """∂y/∂x = diag G/σ, in evaluation"""
         return Jy * (self.G / cache[1]).reshape(self.m)
 
@@ -151,12 +153,12 @@ class BatchNorm(Normalization):
 class LayerNorm(Normalization):
     """Over the channels, at each position of each example by itself.     (Ba et al. 2016)"""
 
-    def __init__(self, m, G, b, axis=-1):
+    def __init__(self, m: int, G: str, b: str, axis: int = -1):
         if m < 2:
             raise InputError(f"LayerNorm over {m} channel: expected 2 or more, since one number has no deviation")
         super().__init__(m, G, b, axis)
 
-    def axes(self):
+    def axes(self) -> Any:
         return (self.channel,)
 
 
@@ -166,7 +168,7 @@ class InstanceNorm(Normalization):
     At the padded steps of sequences x̂ is 0, whatever stands there.
     """
 
-    def axes(self):
+    def axes(self) -> Any:
         return (self.position,)
 
 
@@ -178,17 +180,17 @@ class AdaIN(InstanceNorm):
     At a padded step x̂ is 0, and y is b: put `EndOfSequence` above, if a layer there looks at neighbouring steps.
     """
 
-    def __init__(self, m, axis=1):
+    def __init__(self, m: int, axis: int = 1):
         super().__init__(m, axis=axis)
 
-    def forward(self, x, style, mode=EVAL):
+    def forward(self, x: Any, style: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         self.refuse_padding(mode)
         G, b = (self.by_positions(part) for part in (style[:, : self.m], style[:, self.m :]))
         x_hat, sigma, _, live = self.normalized(self.places(x), mode)
         factor = self.ws.add(G, 1)
         return self.ws.add(self.ws.multiply(x_hat, factor), b).reshape(x.shape), (x_hat, sigma, factor, live)
 
-    def backward(self, dy, cache):
+    def backward(self, dy: Any, cache: Any) -> Any:
         """dx and dstyle"""
         (x_hat, sigma, factor, live), shape, dy = cache, dy.shape, self.places(dy)
         dstyle = self.arena.empty(len(dy), 2 * self.m)
@@ -196,5 +198,5 @@ class AdaIN(InstanceNorm):
         dstyle[:, self.m :] = dy.sum(axis=self.position)
         return self.through(self.ws.multiply(dy, factor), x_hat, sigma, True, live).reshape(shape), dstyle
 
-    def by_positions(self, values):
+    def by_positions(self, values: Any) -> Any:
         return values[:, :, None] if self.channel == 1 else values[:, None, :]

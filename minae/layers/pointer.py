@@ -1,6 +1,7 @@
 """A sequence that is written while another one is read, word by word, with words that may be copied from it."""
 
 import math
+from typing import Any
 
 from minae import kernels, ops
 from minae.data.text import END
@@ -39,12 +40,16 @@ class PointerGenerator(Composite):
        ck, vk, dk;  vocabulary: different tokens;  n: numbers for each place, two or more
     """
 
-    def __init__(self, k, vocabulary, n):
+    def __init__(self, k: str, vocabulary: int, n: int):
         self.n = n
         self.E = Embedding(f"E{k}", vocabulary, n)
-        gru = [[f"{letter}{k}{of}" for letter in "WUbu"] for of in ("", "r", "y")]
-        self.reads = Bidirectional(GRU(*gru[0], n, n // 2), GRU(*gru[1], n, n - n // 2, reverse=True))
-        self.mean, self.writes = TimeMean(), GRU(*gru[2], n, n)
+
+        def gru(of, m, reverse=False):
+            W, U, b, u = (f"{letter}{k}{of}" for letter in "WUbu")
+            return GRU(W, U, b, u, n, m, reverse)
+
+        self.reads = Bidirectional(gru("", n // 2), gru("r", n - n // 2, reverse=True))
+        self.mean, self.writes = TimeMean(), gru("y", n)
         self.query, self.out = Affine(f"Q{k}", f"q{k}", n, n), Affine(f"O{k}", f"o{k}", 2 * n, n)
         self.tanh = Activation("tanh")
         self.words = Affine(f"E{k}", f"c{k}", n, vocabulary, transposed=True)
@@ -53,10 +58,10 @@ class PointerGenerator(Composite):
         self.layers.append(self.copies)
 
     @property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(super().names))  # E stands in two layers
 
-    def forward(self, x, y, mode=EVAL):
+    def forward(self, x: Any, y: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         """log p (B, K, S) of x (B, T), with `mode.length` the lengths of x, and y (B, K, S): K sequences for each x."""
         (B, K, S), ws, xp = y.shape, self.ws, self.arena.backend.xp
         before = self.arena.empty(B * K, S, dtype="int32")
@@ -75,7 +80,7 @@ class PointerGenerator(Composite):
         log_p = ws.log(ws.maximum(p, 1e-37))
         return log_p.reshape(B, K, S), (read, e_cache, z_cache, cache, step, at, pi, same, kappa, p)
 
-    def backward(self, dlog_p, cache, need_dx=True, need_dW=True):
+    def backward(self, dlog_p: Any, cache: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         """Adds to the gradients of the parameters; there is no dx, since tokens are no numbers."""
         read, e_cache, z_cache, cache, (log_softmax, gamma, _), at, pi, same, kappa, p = cache
         (B, K, S), ws = dlog_p.shape, self.ws
@@ -95,7 +100,7 @@ class PointerGenerator(Composite):
 
     # ---- its three parts
 
-    def read(self, x, K, mode):
+    def read(self, x: Any, K: Any, mode: Any) -> Any:
         """H, and its mean over the places for each of K sequences:  -> (B, T, n), (B K, n), cache."""
         e, e_cache = self.E.forward(x)
         H, H_cache = self.reads.forward(e, mode)
@@ -104,13 +109,13 @@ class PointerGenerator(Composite):
         first.reshape(len(x), K, -1)[...] = mean[:, None]
         return H, first, (e_cache, H_cache, mean_cache, len(x))
 
-    def read_backward(self, dH, dfirst, cache, need_dW):
+    def read_backward(self, dH: Any, dfirst: Any, cache: Any, need_dW: bool) -> None:
         e_cache, H_cache, mean_cache, B = cache
         dmean = dfirst.reshape(B, -1, self.n).sum(axis=1, out=self.arena.empty(B, self.n))
         dH = self.ws.add(dH, self.mean.backward(dmean, mean_cache))
         self.E.backward(self.reads.backward(dH, H_cache, True, need_dW), e_cache, need_dW=need_dW)
 
-    def step(self, z, H, mode):
+    def step(self, z: Any, H: Any, mode: Any) -> Any:
         """(log softmax of the words, γ, α) at each place, of the states z (B, S, n):  (B S, vocabulary), (B S,), …"""
         (B, S, _), T, empty = z.shape, H.shape[1], self.arena.empty
         q, q_cache = self.query.forward(z, mode)
@@ -128,14 +133,14 @@ class PointerGenerator(Composite):
         cache = q, q_cache, H, alpha, out_cache, o_cache, words_cache, copies_cache
         return (log_softmax, gamma, alpha[:, 0]), cache
 
-    def mask(self, length, B, T):
+    def mask(self, length: Any, B: int, T: Any) -> Any:
         """0 where x has a word, −∞ behind it: (B, 1, T)."""
         xp, mask = self.arena.backend.xp, self.arena.empty(B, 1, T)
         length = checked_length(length, B, T)
         mask[...] = 0 if length is None else xp.where(xp.arange(T) < length[:, None, None], 0, -math.inf)
         return mask
 
-    def step_backward(self, ds, dcopies, dalpha, cache, need_dW):
+    def step_backward(self, ds: Any, dcopies: Any, dalpha: Any, cache: Any, need_dW: bool) -> Any:
         """dz (B, S, n) and dH (B, T, n)"""
         q, q_cache, H, alpha, out_cache, o_cache, words_cache, copies_cache = cache
         (B, S, n), empty = q.shape, self.arena.empty
@@ -153,11 +158,12 @@ class PointerGenerator(Composite):
 
     # ---- what it writes
 
-    def draw(self, x, u, mode=EVAL):
+    def draw(self, x: Any, u: Any, mode: Any = EVAL) -> Any:
         """y for u ~ U[0, 1), (B, K, S, 2): tokens int32 (B, K, S) drawn from p, with ‹end› behind the first ‹end›."""
-        return self._written(x, *u.shape[:3], mode, u)
+        B, K, S = u.shape[:3]
+        return self._written(x, B, K, S, mode, u)
 
-    def write(self, x, S, mode=EVAL):
+    def write(self, x: Any, S: Any, mode: Any = EVAL) -> Any:
         """y (B, 1, S) with the most probable token at each place."""
         return self._written(x, len(x), 1, S, mode)
 
@@ -178,13 +184,13 @@ class PointerGenerator(Composite):
             y[:, :, i] = token.reshape(B, K)
         return y
 
-    def drawn(self, x, log_softmax, gamma, alpha, u):
+    def drawn(self, x: Any, log_softmax: Any, gamma: Any, alpha: Any, u: Any) -> Any:
         """A token for each row of u (N, 2): u_1 chooses the way, u_2 the place or the word.     x (N, T)"""
         xp, alpha = self.arena.backend.xp, alpha.reshape(x.shape)
         copied = xp.take_along_axis(x, inverse(xp, alpha, u[:, 1])[:, None], axis=1)[:, 0]
         return xp.where(u[:, 0] < gamma, copied, inverse(xp, xp.exp(log_softmax), u[:, 1]))
 
-    def likeliest(self, x, log_softmax, gamma, alpha):
+    def likeliest(self, x: Any, log_softmax: Any, gamma: Any, alpha: Any) -> Any:
         """argmax p."""
         xp, alpha = self.arena.backend.xp, alpha.reshape(x.shape)
         p = xp.exp(log_softmax) * (1 - gamma)[:, None]
@@ -194,7 +200,7 @@ class PointerGenerator(Composite):
         return p.argmax(axis=1)
 
 
-def inverse(xp, p, u):
+def inverse(xp: Any, p: Any, u: Any) -> Any:
     """The index at which the cumulated p, (N, M), passes u (N,)."""
     cumulated = p.cumsum(axis=1)
     return (cumulated > u[:, None] * cumulated[:, -1:]).argmax(axis=1)

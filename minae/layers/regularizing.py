@@ -1,5 +1,9 @@
 """Layers that change training and not the function that is used afterwards."""
 
+from typing import Any
+
+import numpy as np
+
 from minae import kernels
 from minae.errors import InputError
 from minae.layers.base import EVAL, Layer
@@ -21,24 +25,24 @@ class Dropout(Layer):
 
     rate = Number(low=0, high=1, doc="share of the units that are dropped")
 
-    def __init__(self, name, m, rate):
+    def __init__(self, name: str, m: int, rate: float):
         self.mask, self.m, self.rate = f"{name}.mask", m, type(self).rate.checked(rate)
         if self.rate == 1:
             raise InputError("rate is 1: dropout would leave nothing; expected a share in [0, 1)")
         self.laws = {self.mask: (1.0, self.rate / (1 - self.rate))}
 
-    def constants(self, rng, B):
+    def constants(self, rng: np.random.Generator, B: int) -> dict[str, Any]:
         u = kernels.noise.uniform(rng, self.arena.empty(B, self.m))
         return {self.mask: self.ws.multiply(self.ws.greater_equal(u, self.rate), 1 / (1 - self.rate))}
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         mask = mode.constants[self.mask] if mode.train else None
         return (x if mask is None else self.ws.multiply(x, mask)), mask
 
-    def backward(self, dy, mask, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, mask: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         return dy if mask is None else self.ws.multiply(dy, mask)
 
-    def chain(self, Jy, mask):
+    def chain(self, Jy: Any, mask: Any) -> Any:
         """∂y/∂x = I: a Jacobian is that of the function that is used."""
         return Jy
 
@@ -53,15 +57,15 @@ class GradientReversal(Layer):
         above: dW = ∂J/∂W,    below: dW = −weight ∂J/∂W
     """
 
-    def __init__(self, weight=1.0):
+    def __init__(self, weight: float = 1.0):
         self.weight = weight
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         return x, None
 
-    def backward(self, dy, cache, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, cache: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         return self.ws.multiply(dy, -self.weight) if need_dx else None
 
-    def chain(self, Jy, cache):
+    def chain(self, Jy: Any, cache: Any) -> Any:
         """∂y/∂x = I, of the function"""
         return Jy

@@ -3,17 +3,21 @@ steps. `Cells` embeds the categories of a row of a table, which is a sequence of
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from minae import kernels
+from minae.arena import Arena
 from minae.backend import namespace
 from minae.errors import InputError
 from minae.layers.base import EVAL, Composite, Layer
 from minae.ops import sequence
+from minae.parameters import Parameters
 
 
-def checked_length(length, B, T):
+def checked_length(length: Any, B: int, T: Any) -> Any:
     """Lengths (B,) in 1 … T, or None. Those on a device were checked where they came in: no step waits to read them."""
     if length is None:
         return None
@@ -24,7 +28,7 @@ def checked_length(length, B, T):
     return length
 
 
-def live_steps(length, x, arena):
+def live_steps(length: Any, x: Any, arena: Arena) -> Any:
     """(B, T, 1), 1 for the steps before the length of each sequence and 0 behind; None where all have one length."""
     length = checked_length(length, *x.shape[:2])
     if length is None or (isinstance(length, np.ndarray) and length.min() == x.shape[1]):  # no step waits for a device
@@ -43,11 +47,11 @@ class EndOfSequence(Layer):
 
     reads_output = False
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         live = live_steps(mode.length, x, self.arena)
         return x if live is None else self.ws.multiply(x, live), live
 
-    def backward(self, dy, live, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, live: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         return dy if live is None or not need_dx else self.ws.multiply(dy, live)
 
 
@@ -60,7 +64,7 @@ class TimeMean(Layer):
 
     reads_output = False
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         live = live_steps(mode.length, x, self.arena)
         if live is None:
             share = self.arena.empty(*x.shape[:2], 1)
@@ -69,7 +73,7 @@ class TimeMean(Layer):
             share = self.ws.divide(live, live.sum(axis=1, keepdims=True, out=self.arena.empty(len(x), 1, 1)))
         return self.ws.multiply(x, share).sum(axis=1, out=self.arena.empty(len(x), x.shape[2])), share
 
-    def backward(self, dy, share, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, share: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         return self.ws.multiply(dy[:, None], share) if need_dx else None
 
 
@@ -81,24 +85,24 @@ class Embedding(Layer):
 
     reads_output = False
 
-    def __init__(self, E, vocabulary, n):
+    def __init__(self, E: str, vocabulary: int, n: int):
         self.names, self.vocabulary, self.n = (E,), vocabulary, n
 
-    def shapes(self):
+    def shapes(self) -> dict[str, Any]:
         return {self.names[0]: (self.vocabulary, self.n)}
 
-    def bind(self, parameters, state):
+    def bind(self, parameters: Parameters, state: dict[str, Any]) -> None:
         super().bind(parameters, state)
         self.E, self.dE = parameters[self.names[0]], parameters.gradient(self.names[0])
 
-    def initialize(self, rng):
+    def initialize(self, rng: np.random.Generator) -> None:
         """Rows of length about 1."""
         self.keep(self.E, rng.standard_normal(self.E.shape) / math.sqrt(self.n))
 
-    def forward(self, tokens, mode=EVAL):
+    def forward(self, tokens: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         return sequence.embed(tokens, self.E, self.arena), tokens
 
-    def backward(self, dy, tokens, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, tokens: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         """There is no dx: tokens are no numbers."""
         if need_dW:
             sequence.embed_backward(dy, tokens, self.dE, self.arena)
@@ -122,20 +126,20 @@ class Cells(Embedding):
     categories: K_c, how many each column has, the unseen one included
     """
 
-    def __init__(self, E, name, numbers, categories, n, unseen=0.02):
+    def __init__(self, E: str, name: str, numbers: int, categories: Sequence[int], n: int, unseen: float = 0.02):
         super().__init__(E, sum(categories), n)
         self.numbers, self.categories, self.unseen, self.u = numbers, list(categories), unseen, f"{name}.u"
         self.m, self.laws = len(self.categories) * n + numbers, {self.u: "uniform"}
         self.first = np.cumsum([0, *self.categories[:-1]]).astype("int32")  # o_c
 
-    def bind(self, parameters, state):
+    def bind(self, parameters: Parameters, state: dict[str, Any]) -> None:
         super().bind(parameters, state)
         self.o = self.arena.backend.from_numpy(self.first)
 
-    def constants(self, rng, B):
+    def constants(self, rng: np.random.Generator, B: int) -> dict[str, Any]:
         return {self.u: kernels.noise.uniform(rng, self.arena.empty(B, len(self.categories)))}
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         C = len(self.categories)
         tokens = self.arena.empty(len(x), C, dtype="int32")
         tokens[...] = x[:, self.numbers :]
@@ -147,7 +151,7 @@ class Cells(Embedding):
         y[:, C * self.n :] = x[:, : self.numbers]
         return y, tokens
 
-    def backward(self, dy, tokens, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, tokens: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         C = len(self.categories)
         drows = self.arena.empty(len(dy), C, self.n)
         drows[...] = dy[:, : C * self.n].reshape(len(dy), C, self.n)
@@ -167,13 +171,13 @@ class Positions(Layer):
 
     reads_output = False
 
-    def __init__(self, most, n, P=None):
+    def __init__(self, most: int, n: int, P: str | None = None):
         self.most, self.n, self.names = most, n, () if P is None else (P,)
 
-    def shapes(self):
+    def shapes(self) -> dict[str, Any]:
         return {name: (self.most, self.n) for name in self.names}
 
-    def bind(self, parameters, state):
+    def bind(self, parameters: Parameters, state: dict[str, Any]) -> None:
         super().bind(parameters, state)
         if self.names:
             self.P, self.dP = parameters[self.names[0]], parameters.gradient(self.names[0])
@@ -182,17 +186,17 @@ class Positions(Layer):
         P = np.where(np.arange(self.n) % 2, np.cos(angle), np.sin(angle))
         self.P = self.arena.backend.from_numpy(P.astype(self.arena.dtype))
 
-    def initialize(self, rng):
+    def initialize(self, rng: np.random.Generator) -> None:
         if self.names:
             self.keep(self.P, 0.02 * rng.standard_normal(self.P.shape))
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         T = x.shape[1]
         if T > self.most:
             raise InputError(f"a sequence has {T} steps: these positions go to {self.most}; build them with most={T}")
         return self.ws.add(x, self.P[:T]), None
 
-    def backward(self, dy, cache, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, cache: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         if self.names and need_dW:
             T = dy.shape[1]
             self.dP.array[:T] += dy.sum(axis=0, out=self.arena.empty(T, self.n))
@@ -212,24 +216,24 @@ class Times(Layer):
     n: even;  scale: t is multiplied by it first, 1000 where times lie in [0, 1]
     """
 
-    def __init__(self, n, scale=1.0):
+    def __init__(self, n: int, scale: float = 1.0):
         if n < 2 or n % 2:
             raise InputError(f"n is {n}: expected an even number, half of it sines")
         self.n, self.shape, self.shape_out = n, (1,), (n,)
         self.waves = scale / 10_000 ** (np.arange(n // 2) * 2 / n)
 
-    def bind(self, parameters, state):
+    def bind(self, parameters: Parameters, state: dict[str, Any]) -> None:
         super().bind(parameters, state)
         self.omega = self.arena.backend.from_numpy(self.waves.astype(self.arena.dtype))
 
-    def forward(self, t, mode=EVAL):
+    def forward(self, t: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         y, half = self.arena.empty(len(t), self.n), self.n // 2
         angle, xp = self.ws.multiply(t, self.omega), namespace(t)
         xp.sin(angle, out=y[:, :half])
         xp.cos(angle, out=y[:, half:])
         return y, y
 
-    def backward(self, dy, y, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, y: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         if need_dx:
             half = self.n // 2
             d_angle = self.ws.multiply(dy[:, :half], y[:, half:])
@@ -249,38 +253,41 @@ class Recurrent(Layer):
     """
 
     reads_output = False
+    gates: int
+    op: Callable[..., Any]
+    op_backward: Callable[..., Any]
 
-    def __init__(self, W, U, *biases, n, m, reverse=False):
+    def __init__(self, W: str, U: str, *biases: Any, n: int, m: int, reverse: bool = False):
         self.names, self.n, self.m, self.reverse = (W, U, *biases), n, m, reverse
 
-    def shapes(self):
+    def shapes(self) -> dict[str, Any]:
         W, U, *biases = self.names
         width = self.gates * self.m
         return {W: (self.n, width), U: (self.m, width)} | {b: (width,) for b in biases}
 
-    def bind(self, parameters, state):
+    def bind(self, parameters: Parameters, state: dict[str, Any]) -> None:
         super().bind(parameters, state)
         self.parameters = [parameters[name] for name in self.names]
         self.gradients = [parameters.gradient(name) for name in self.names]
 
-    def initialize(self, rng):
+    def initialize(self, rng: np.random.Generator) -> None:
         """All uniform in ±1/√m, as in PyTorch."""
         for parameter in self.parameters:
             self.keep(parameter, rng.uniform(-1, 1, parameter.shape) / math.sqrt(self.m))
 
-    def in_time(self, x):
+    def in_time(self, x: Any) -> Any:
         """(B, T, …) as (T, B, …), in the order in which the steps are taken."""
         out = self.arena.empty(x.shape[1], x.shape[0], x.shape[2])
         out[...] = x.transpose(1, 0, 2)[:: -1 if self.reverse else 1]
         return out
 
-    def of_batch(self, y):
+    def of_batch(self, y: Any) -> Any:
         """The way back, (T, B, …) as (B, T, …)."""
         out = self.arena.empty(y.shape[1], y.shape[0], y.shape[2])
         out[...] = y[:: -1 if self.reverse else 1].transpose(1, 0, 2)
         return out
 
-    def live(self, length, B, T):
+    def live(self, length: Any, B: int, T: Any) -> Any:
         """For each step, in time: (B, m), 1 where a sequence has it."""
         length = checked_length(length, B, T)
         live = self.arena.empty(1 if length is None else T, B, self.m)
@@ -291,12 +298,12 @@ class Recurrent(Layer):
         live[...] = (steps[:, None] < length)[:, :, None]
         return [live[t] for t in range(T)]
 
-    def forward(self, x, mode=EVAL, first=None):
+    def forward(self, x: Any, mode: Any = EVAL, first: Any = None) -> tuple[Any, Any]:
         x_time, live = self.in_time(x), self.live(mode.length, *x.shape[:2])
         cache = self.op(x_time, first, live, *self.parameters, self.arena)
         return self.of_batch(cache[0][1:]), (x_time, live, cache, first is not None)
 
-    def backward(self, dy, cache, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, cache: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         x_time, live, cache, has_first = cache
         gradients = self.gradients if need_dW else [None] * len(self.names)
         given = self.in_time(dy), x_time, live, cache, *self.parameters[:2], *gradients
@@ -313,7 +320,7 @@ class GRU(Recurrent):
 
     gates, op, op_backward = 3, staticmethod(sequence.gru), staticmethod(sequence.gru_backward)
 
-    def __init__(self, W, U, b, u, n, m, reverse=False):
+    def __init__(self, W: str, U: str, b: str | None, u: str, n: int, m: int, reverse: bool = False):
         super().__init__(W, U, b, u, n=n, m=m, reverse=reverse)
 
 
@@ -325,7 +332,7 @@ class LSTM(Recurrent):
 
     gates, op, op_backward = 4, staticmethod(sequence.lstm), staticmethod(sequence.lstm_backward)
 
-    def __init__(self, W, U, b, n, m, reverse=False):
+    def __init__(self, W: str, U: str, b: str | None, n: int, m: int, reverse: bool = False):
         super().__init__(W, U, b, n=n, m=m, reverse=reverse)
 
 
@@ -340,24 +347,24 @@ class Bidirectional(Composite):
 
     reads_output = False
 
-    def __init__(self, there, back):
+    def __init__(self, there: Any, back: Any):
         if there.n != back.n or there.reverse or not back.reverse:
             raise InputError("Bidirectional: expected two layers over the same x, the second one with reverse=True")
         self.layers = [there, back]
 
-    def columns(self, y):
+    def columns(self, y: Any) -> Any:
         """The columns of each part."""
         ends = itertools.pairwise([0, self.layers[0].m, y.shape[2]])
         return [y[:, :, start:stop] for start, stop in ends]
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         y, caches = self.arena.empty(*x.shape[:2], sum(part.m for part in self.layers)), []
         for part, columns in zip(self.layers, self.columns(y), strict=True):
             columns[...], cache = part.forward(x, mode)
             caches.append(cache)
         return y, caches
 
-    def backward(self, dy, caches, need_dx=True, need_dW=True):
+    def backward(self, dy: Any, caches: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         parts = zip(self.layers, self.columns(dy), caches, strict=True)
         there, back = (part.backward(columns, cache, need_dx, need_dW) for part, columns, cache in parts)
         return self.ws.add(there, back) if need_dx else None

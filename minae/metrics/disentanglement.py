@@ -128,7 +128,8 @@ def disentanglement_completeness_informativeness(h: Any, factors: Any, trees: in
     train, tune, test = np.split(order, [len(h) // 2, 3 * len(h) // 4])
     table, informed = np.zeros((m, K)), []
     for k in range(K):
-        v, best = factors[:, k], None
+        v: Any = factors[:, k]
+        best: Any = None
         if not len(np.unique(v[train])) == len(np.unique(v[test])) == len(np.unique(v)):
             raise InputError(f"factor {k} has a value on too few rows: expected each value on several rows")
         for depth in (4, 8, None):

@@ -94,7 +94,7 @@ def load(path: str | Path, *, backend: str | Backend | None = None, dtype: str |
     model = kind.__new__(kind)
     model._in_file = {key: array.shape for key, array in tensors.items()}
     try:
-        model.__init__(**metadata["config"], backend=backend, dtype=dtype or metadata["dtype"])
+        kind.__init__(model, **metadata["config"], backend=backend, dtype=dtype or metadata["dtype"])
         model.weights.update(metadata["weights"])
         model.preprocessing = Preprocessing(**metadata["preprocessing"])
         usual = metadata.get("usual")

@@ -8,7 +8,7 @@ from minae.errors import InputError
 from minae.fields import Tokens, host_array
 from minae.games import Game
 from minae.layers import GRU, Affine, Embedding, Mode, PointerGenerator, TimeMean
-from minae.models.model import Model
+from minae.models.model import Cost, Model
 from minae.networks import Network
 from minae.options import Choice, Count, Number, door
 from minae.symbols import leave_one_out
@@ -39,6 +39,8 @@ class AbstractiveAutoencoder(Model):
     them, by maximum likelihood, and R to read them. It is a place from which both can begin.
     """
 
+    w: Any
+    R: Any
     name = "abstractive"
     section = "20.9.1"
     terms = ("L", "S", "L_D")
@@ -56,36 +58,46 @@ class AbstractiveAutoencoder(Model):
         "the first words": dict(vocabulary=5, k=2, width=2, choice="first"),
     }
 
-    def settle(self):
+    def settle(self) -> None:
         if self.readable and self.choice == "first":
             raise InputError(
                 "choice is 'first' with readable > 0: the discriminator judges what is drawn; set one only"
             )
         self.turns = {"G": ("w", "R"), "D": ("d",)} if self.readable else {}
 
-    def inputs(self):
+    def inputs(self) -> dict[str, Any]:
         x = {"x": Tokens(self.vocabulary, None)}
         return x | {"human": Tokens(self.vocabulary, None)} if self.readable else x
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         n, v = self.width, self.vocabulary
         nets = {"w": PointerGenerator("w", v, n), "R": PointerGenerator("R", v, n)}
         d = [Embedding("Ed", v, n), GRU("Wd", "Ud", "bd", "ud", n, n), TimeMean(), Affine("V", "c", n, 1)]
         return nets | ({"d": Network(d)} if self.readable else {})
 
-    def build(self):
+    def build(self) -> None:
         if not self.readable:
             self.weights["L_D"] = 0.0
         self.game = Game("non_saturating", self.arena, self.weights)
 
-    def constants(self, rng, x, x_length, **human):
+    def constants(self, rng: np.random.Generator, x: Any, x_length: Any, **human: Any) -> dict[str, Any]:
         if self.choice == "first":
             return {}
         return {"u": kernels.noise.uniform(rng, self.arena.empty(len(x), self.draws, self.k, 2))}
 
     def cost_and_grad(
-        self, x, x_length, human=None, human_length=None, u=None, y=None, A=None, turn="G", mode="train", need_grad=True
-    ):
+        self,
+        x: Any,
+        x_length: Any,
+        human: Any = None,
+        human_length: Any = None,
+        u: Any = None,
+        y: Any = None,
+        A: Any = None,
+        turn: str = "G",
+        mode: Any = "train",
+        need_grad: bool = True,
+    ) -> Cost:
         """The cost of one turn at the texts x (B, T), with u ~ U[0, 1), (B, draws, k, 2); ∂J/∂θ goes to
         `parameters.grad`. y, A: the codes and the advantages held fixed; without them they are those of θ and u."""
         ws, reads = self.arena.ws, Mode(length=x_length)
@@ -118,7 +130,7 @@ class AbstractiveAutoencoder(Model):
             self.w.backward(dlog_q, w_cache)
         return cost
 
-    def advantage(self, L_of, code, length):
+    def advantage(self, L_of: Any, code: Any, length: Any) -> Any:
         """A_bj = C_bj − the mean C of the other draws of text b, (B, K)."""
         C = L_of
         if self.readable:
@@ -126,7 +138,7 @@ class AbstractiveAutoencoder(Model):
             C = self.arena.ws.add(L_of, self.readable * self.game.made(self.arena.ws, t)[0].reshape(L_of.shape))
         return self.arena.ws.multiply(leave_one_out(C.T).T, 1)
 
-    def lead(self, x, x_length):
+    def lead(self, x: Any, x_length: Any) -> Any:
         """The first k − 1 words of each text and ‹end›, (B, 1, k)."""
         y, xp = self.arena.empty(len(x), 1, self.k, dtype="int32"), self.backend.xp
         y[...] = END
@@ -134,21 +146,21 @@ class AbstractiveAutoencoder(Model):
         y[:, 0, :most] = xp.where(xp.arange(most) < x_length[:, None], x[:, :most], END)
         return y
 
-    def length(self, y):
+    def length(self, y: Any) -> Any:
         """Words of each code up to the first ‹end›, itself included, (B K,)."""
         ended = y.reshape(-1, y.shape[2]) == END
         return self.backend.xp.where(ended.any(axis=1), ended.argmax(axis=1) + 1, y.shape[2])
 
-    def live(self, length, most):
+    def live(self, length: Any, most: Any) -> Any:
         """1 before the length of each row, (rows, most)."""
         return self.arena.ws.less(self.backend.xp.arange(most), length[:, None])
 
-    def share(self, x, x_length, K):
+    def share(self, x: Any, x_length: Any, K: Any) -> Any:
         """1/T at the T words of each text and 0 behind, (B K, 1, T)."""
         share = self.arena.ws.divide(self.live(x_length, x.shape[1]), x_length[:, None])
         return self.repeated(share, K)
 
-    def repeated(self, rows, K):
+    def repeated(self, rows: Any, K: Any) -> Any:
         """Each row K times, (B, T) -> (B K, 1, T)."""
         out = self.arena.empty(len(rows) * K, 1, rows.shape[1], dtype=rows.dtype)
         out.reshape(len(rows), K, -1)[...] = rows[:, None]
@@ -190,7 +202,7 @@ class AbstractiveAutoencoder(Model):
 
         return float(self.apply(rows, X, batch_size=100).mean())
 
-    def checked_codes(self, Y):
+    def checked_codes(self, Y: Any) -> Any:
         """Y as int32 (rows, k), tokens of the vocabulary."""
         Y = host_array(Y, "Y", f"tokens (rows, {self.k}), as `encode` gives them")
         if Y.dtype.kind not in "iu" or Y.shape[1:] != (self.k,) or not len(Y):
@@ -203,4 +215,4 @@ class AbstractiveAutoencoder(Model):
         """The codes of `encode` as words, where the model has the text's vocabulary."""
         if self.preprocessing.vocabulary is None:
             raise InputError("this model has no vocabulary: give it model.preprocessing = Preprocessing(vocabulary=…)")
-        return self.preprocessing.vocabulary.lines([[*row, END][: [*row, END].index(END)] for row in self.encode(X)])
+        return self.preprocessing.vocabulary.lines([row[: [*row, END].index(END)] for row in self.encode(X)])

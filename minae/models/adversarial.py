@@ -1,8 +1,11 @@
 from typing import Any
 
+import numpy as np
+
 from minae.contraction import Contraction
 from minae.games import GAMES, Game
 from minae.models.autoencoder import Autoencoder
+from minae.models.model import Cost
 from minae.networks import dense
 from minae.options import Choice, Count, Settled, Weight, Widths, door
 
@@ -33,7 +36,7 @@ class AdversarialAutoencoder(Autoencoder):
     terms = ("L", "L_D", "L_G")
     objective = ("L",)
     turns = {"R": ("f", "g"), "D": ("d",), "G": ("f",)}
-    game = Choice("non_saturating", "costs of the game between d and f", among=tuple(GAMES))
+    game: Any = Choice("non_saturating", "costs of the game between d and f", among=tuple(GAMES))
     discriminator = Widths((100,), "widths of the hidden layers of d")
     penalty = Weight("R1", 0.0, "weight λ of R1, the slope of d at the draws of the prior")
     code = Choice("identity", "φ of the code layer: linear, since the prior is N(0, I)", among=Autoencoder.code.among)
@@ -48,21 +51,21 @@ class AdversarialAutoencoder(Autoencoder):
         "hinge": dict(activation="tanh", discriminator=(4,), game="hinge", loss="gaussian"),
     }
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         widths = [self.code_size, *self.discriminator, 1]
         d = dense(widths, [self.activation] * len(self.discriminator) + ["identity"], "D", "e")
         return {"f": self.encoder(), "g": self.decoder(), "d": d}
 
-    def build(self):
+    def build(self) -> None:
         super().build()
         self.contraction = Contraction(self.d, self.weights, "R1")
         self.game = Game(self.options["game"], self.arena, self.weights)
 
-    def constants(self, rng, x):
+    def constants(self, rng: np.random.Generator, x: Any) -> dict[str, Any]:
         """z ~ N(0, I), (B, m): draws of the prior."""
         return {"z": self.normal(rng, len(x), self.code_size)}
 
-    def cost_and_grad(self, x, z, turn="R", mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, z: Any, turn: str = "R", mode: Any = "train", need_grad: bool = True) -> Cost:
         """The cost of one turn at the rows of x, with draws z (B, m) of the prior; ∂J/∂θ goes to `parameters.grad`."""
         h, f_cache = self.f.forward(x, mode)  # h = f(x)                     (B, m)
         if turn == "R":

@@ -8,12 +8,11 @@ from minae import options
 from minae.backend import namespace
 from minae.errors import InputError
 from minae.fields import Code, Field
-from minae.layers import Layer
 from minae.losses import LOSSES
 from minae.models.model import Model
 from minae.networks import Network, contracting, dense, expanding, mirrored
 from minae.ops import ACTIVATIONS
-from minae.options import Choice, Flag, Sizes, Widths
+from minae.options import Choice, Flag, Option, Sizes, Widths
 
 
 class Autoencoder(Model):
@@ -29,16 +28,22 @@ class Autoencoder(Model):
     A code between f and g, such as `minae.codes.TopK`, is one of the `networks`, under the name "between".
     """
 
-    between: Layer | None = None
+    f: Network
+    g: Network
+    between: Any = None
     code_parts = 1  # widths of the code that the encoder's last layer gives
 
     sizes = Sizes("widths from x to h, at least two")
-    activation = Choice("sigmoid", "φ of the hidden layers", among=ACTIVATIONS)
-    code = Choice(None, "φ of the code layer h; by default that of the hidden layers", among=ACTIVATIONS, optional=True)
-    loss = Choice("bernoulli", "L = −log p(x | h), see minae.losses", among=tuple(LOSSES))
+    activation: Choice = Choice("sigmoid", "φ of the hidden layers", among=ACTIVATIONS)
+    code: Choice = Choice(
+        None, "φ of the code layer h; by default that of the hidden layers", among=ACTIVATIONS, optional=True
+    )
+    loss: Any = Choice("bernoulli", "L = −log p(x | h), see minae.losses", among=tuple(LOSSES))
     tied = Flag(False, "V = Wᵀ in every layer, one array for both")
-    image = Widths(None, "(C, H, W) of x, for `channels`", fewest=3, most=3, optional=True)
-    channels = Widths(None, "of the convolutions that f begins with, such as (16, 32)", optional=True)
+    image: Option[list[int] | None] = Widths(None, "(C, H, W) of x, for `channels`", fewest=3, most=3, optional=True)
+    channels: Option[list[int] | None] = Widths(
+        None, "of the convolutions that f begins with, such as (16, 32)", optional=True
+    )
 
     def settle(self) -> None:
         if self.options["code"] is None:
@@ -67,7 +72,7 @@ class Autoencoder(Model):
         activations = [self.activation] * (len(widths) - 2) + [code or self.options["code"]]
         if self.image is None:
             return dense(widths, activations, "W", "b", **last)
-        below = contracting(self.image, self.channels, self.activation)
+        below = contracting(self.image, self.channels or (), self.activation)
         return Network([*below, *dense([*below[-1].shape_out, *widths[1:]], activations, "W", "b", **last).layers])
 
     def decoder(self) -> Network:
@@ -75,7 +80,7 @@ class Autoencoder(Model):
         activations = [self.activation] * (len(self.sizes) - 2)
         if self.image is None:
             return mirrored(self.sizes, [*activations, "identity"], self.tied)
-        above = expanding(self.image, self.channels, self.activation)
+        above = expanding(self.image, self.channels or (), self.activation)
         first = mirrored([*above[0].shape, *self.sizes[1:]], [*activations, self.activation], False)
         return Network([*first.layers, *above])
 

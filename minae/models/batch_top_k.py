@@ -1,6 +1,9 @@
+from typing import Any
+
 from minae.errors import InputError
 from minae.models.autoencoder import Autoencoder
-from minae.options import Choice, Count, Settled, Widths
+from minae.models.model import Cost
+from minae.options import Choice, Count, Option, Settled, Widths
 from minae.symbols import BatchTopK
 
 
@@ -24,7 +27,9 @@ class BatchTopKAutoencoder(Autoencoder):
     name = "batch_top_k"
     section = "14.2.1"
     k = Count(doc="units that are kept in the mean, 1 ≤ k ≤ code size", example=2)
-    prefixes = Widths(None, "widths p_1 < p_2 < … of the nested codes, the last one the code size", optional=True)
+    prefixes: Option[list[int] | None] = Widths(
+        None, "widths p_1 < p_2 < … of the nested codes, the last one the code size", optional=True
+    )
     code = Choice("relu", "φ of the code layer", among=Autoencoder.code.among)
     tied = Settled(False, "the decoder's rows are free, as in the paper")
     coupled = ("L",)
@@ -34,7 +39,7 @@ class BatchTopKAutoencoder(Autoencoder):
         "nested": dict(sizes=(7, 8), k=3, prefixes=(2, 5, 8), code="softplus"),
     }
 
-    def settle(self):
+    def settle(self) -> None:
         super().settle()
         if self.k > self.code_size:
             raise InputError(f"k is {self.k} and the code has {self.code_size} units: expected 1 ≤ k ≤ code size")
@@ -44,10 +49,10 @@ class BatchTopKAutoencoder(Autoencoder):
                 f"prefixes is {p}: expected growing widths of which the last is {self.code_size}, the code's"
             )
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         return {"f": self.encoder(), "between": BatchTopK(self.k), "g": self.decoder()}
 
-    def cost_and_grad(self, x, support=None, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, support: Any = None, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J at the rows of x, (B, n); support: Γ held fixed, as 0 and 1; ∂J/∂θ goes to `parameters.grad`."""
         h, f_cache = self.f.forward(x, mode)  # h = f(x)                     (B, m)
         h_k, support = self.between.forward(h, support, mode)  # h_Γ, and Γ  (B, m)
@@ -66,7 +71,7 @@ class BatchTopKAutoencoder(Autoencoder):
             self.f.backward(self.between.backward(dh_k, support), f_cache, need_dx=False)
         return cost
 
-    def first(self, h, p):
+    def first(self, h: Any, p: Any) -> Any:
         """The first p units, and 0 for the others."""
         if p == self.code_size:
             return h

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 from minae.errors import InputError
 from minae.fields import Labels, Tokens
@@ -39,13 +40,13 @@ class ByteClassifier(Classifier):
         "two blocks, weight decay": dict(sizes=(64, 8, 16), activation="tanh", width=2, classes=3, lam=0.1),
     }
 
-    def settle(self):
+    def settle(self) -> None:
         self.side = picture_side(self.sizes[0], len(self.sizes) - 1)
 
-    def inputs(self):
+    def inputs(self) -> dict[str, Any]:
         return {"x": Tokens(BYTES, self.side, self.side), "y": Labels(self.classes)}
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         table, blocks, shape = read_bytes(self.side, self.width, self.sizes[1:], self.activation)
         m = self.width + self.sizes[-1]
         means = Branches(place_mean((self.side, self.side, self.width)), [*blocks, *place_mean(shape)])
@@ -54,7 +55,7 @@ class ByteClassifier(Classifier):
         return {"f": f, "g": g}
 
 
-def picture_side(n, halvings):
+def picture_side(n: Any, halvings: Any) -> Any:
     """The side of a square picture of n bytes that can be halved so often."""
     side = math.isqrt(n)
     if side * side != n or side % 2**halvings:
@@ -62,7 +63,7 @@ def picture_side(n, halvings):
     return side
 
 
-def read_bytes(side, width, channels, activation):
+def read_bytes(side: Any, width: Any, channels: Any, activation: Any) -> Any:
     """(table of the bytes, blocks, shape of what they make), of a picture of side × side bytes."""
     blocks, shape = [], (side, side, width)
     for k, wide in enumerate(channels, 1):

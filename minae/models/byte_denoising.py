@@ -1,4 +1,7 @@
+import math
 from typing import Any
+
+import numpy as np
 
 from minae import kernels
 from minae.fields import Tokens
@@ -6,7 +9,7 @@ from minae.layers import Activation, Affine, Flatten
 from minae.losses import LOSSES
 from minae.models.byte_classifier import BYTES, picture_side, read_bytes
 from minae.models.classifier import Classifier
-from minae.models.model import Model
+from minae.models.model import Cost, Model
 from minae.networks import Network, expanding, mirrored
 from minae.options import Choice, Count, Rate, Sizes
 
@@ -31,7 +34,7 @@ class ByteDenoising(Model):
     coupled = ("L",)  # batch normalisation
     sizes = Sizes("bytes of a picture, a square number, channels of each block, numbers of h", example=(64, 8, 3))
     activation = Choice("relu", "φ of the hidden layers", among=Classifier.activation.among)
-    loss = Choice("bernoulli", "L = −log p(x | h), see minae.losses", among=("bernoulli", "gaussian", "laplace"))
+    loss: Any = Choice("bernoulli", "L = −log p(x | h), see minae.losses", among=("bernoulli", "gaussian", "laplace"))
     width = Count(8, "n, numbers for each byte")
     level = Rate(0.25, "share of the bytes that are drawn anew")
     laws = {"u": "uniform"}
@@ -40,27 +43,27 @@ class ByteDenoising(Model):
         "two blocks": dict(sizes=(64, 8, 16, 4), activation="tanh", width=2, loss="gaussian"),
     }
 
-    def settle(self):
+    def settle(self) -> None:
         self.side = picture_side(self.sizes[0], len(self.sizes) - 2)
 
-    def inputs(self):
+    def inputs(self) -> dict[str, Any]:
         return {"x": Tokens(BYTES, self.side, self.side)}
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         channels, m = self.sizes[1:-1], self.sizes[-1]
         table, blocks, shape = read_bytes(self.side, self.width, channels, self.activation)
         flat = Flatten(shape)
-        f = Network([table, *blocks, flat, Affine("W1", "b1", *flat.shape_out, m), Activation("identity")])
+        f = Network([table, *blocks, flat, Affine("W1", "b1", math.prod(flat.shape_out), m), Activation("identity")])
         above = expanding((1, self.side, self.side), channels, self.activation)
         return {"f": f, "g": Network([*mirrored([*flat.shape_out, m], [self.activation], False).layers, *above])}
 
-    def build(self):
+    def build(self) -> None:
         self.loss = LOSSES[self.options["loss"]](self.arena, self.weights)
 
-    def constants(self, rng, x):
+    def constants(self, rng: np.random.Generator, x: Any) -> dict[str, Any]:
         return {"u": kernels.noise.uniform(rng, self.arena.empty(*x.shape))}
 
-    def cost_and_grad(self, x, u, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, u: Any, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the pictures x (B, side, side), with u of the same shape; ∂J/∂θ goes to
         `parameters.grad`."""
         h, f_cache = self.f.forward(self.spoiled(x, u), mode)  # h = f(x̃)   (B, m)
@@ -75,7 +78,7 @@ class ByteDenoising(Model):
         self.f.backward(dh, f_cache, need_dx=False)
         return cost
 
-    def spoiled(self, x, u):
+    def spoiled(self, x: Any, u: Any) -> Any:
         """x̃: ⌊256 u/ν⌋ where u < ν, else x."""
         ws, x_tilde, kept = self.arena.ws, *(self.arena.empty(*x.shape, dtype="int32") for _ in range(2))
         drawn = ws.minimum(ws.multiply(u, BYTES / self.level), BYTES - 1)  # u just below ν may round to 256
@@ -84,7 +87,7 @@ class ByteDenoising(Model):
         x_tilde += kept
         return x_tilde
 
-    def grey(self, x):
+    def grey(self, x: Any) -> Any:
         """x/255, (B, n)"""
         return self.arena.ws.divide(x.reshape(len(x), -1), BYTES - 1)
 

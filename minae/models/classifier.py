@@ -5,7 +5,7 @@ from minae.fields import Labels, Real
 from minae.layers import Activation, Affine
 from minae.losses import HEADS
 from minae.models.autoencoder import Autoencoder
-from minae.models.model import Model
+from minae.models.model import Cost, Model
 from minae.networks import Network, dense
 from minae.options import Choice, Count, Sizes, Weight
 from minae.penalties import WeightDecay
@@ -28,9 +28,9 @@ class Classifier(Model):
     name = "classifier"
     section = "14.3"
     sizes = Sizes("widths from x to h; (n,) for softmax regression", fewest=1)
-    activation = Autoencoder.activation
-    code = Autoencoder.code
-    loss = Choice("categorical", "−log p(y | x), or a margin for each class", among=tuple(HEADS))
+    activation: Choice = Autoencoder.activation
+    code: Choice = Autoencoder.code
+    loss: Any = Choice("categorical", "−log p(y | x), or a margin for each class", among=tuple(HEADS))
     classes = Count(10, "number of classes", lowest=2)
     lam = Weight("Omega", 0.0, "weight λ of weight decay")
     cases = {
@@ -40,23 +40,23 @@ class Classifier(Model):
         "squared hinge": dict(classes=3, loss="squared_hinge"),
     }
 
-    def settle(self):
+    def settle(self) -> None:
         if self.options["code"] is None:
             self.options["code"] = self.activation
 
-    def inputs(self):
+    def inputs(self) -> dict[str, Any]:
         return {"x": Real(self.sizes[0]), "y": Labels(self.classes)}
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         activations = [self.activation] * (len(self.sizes) - 2) + [self.code] if len(self.sizes) > 1 else []
         g = Network([Affine("V1", "c1", self.sizes[-1], self.classes), Activation("identity")])
         return {"f": dense(self.sizes, activations, "W", "b"), "g": g}
 
-    def build(self):
+    def build(self) -> None:
         self.loss = HEADS[self.options["loss"]](self.arena, self.weights)
         self.penalty = WeightDecay(self.parameters, self.weights)
 
-    def cost_and_grad(self, x, y, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, y: Any, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, (B, n), with one-hot y (B, classes); ∂J/∂θ goes to `parameters.grad`."""
         h, f_cache = self.f.forward(x, mode)  # h = f(x)                     (B, m)
         s, g_cache = self.g.forward(h, mode)  # p(y | x), as logits s        (B, classes)

@@ -1,8 +1,11 @@
 from typing import Any
 
+import numpy as np
+
 from minae import kernels
 from minae.coder import Tables
 from minae.models.autoencoder import Autoencoder
+from minae.models.model import Cost
 from minae.options import Count, Settled, Weight
 from minae.symbols import Rounded
 
@@ -39,13 +42,13 @@ class CompressiveAutoencoder(Autoencoder):
         "convolutional": dict(sizes=(84, 5, 3), image=(2, 7, 6), channels=(3, 4), activation="tanh", beta=0.5),
     }
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         return {"f": self.encoder(), "between": Rounded(self.code_size, self.levels), "g": self.decoder()}
 
-    def constants(self, rng, x):
+    def constants(self, rng: np.random.Generator, x: Any) -> dict[str, Any]:
         return {"u": kernels.noise.uniform(rng, self.arena.empty(len(x), self.code_size))}
 
-    def cost_and_grad(self, x, u=None, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, u: Any = None, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, with u (B, m); ∂J/∂θ goes to `parameters.grad`. Without u, or in mode
         "eval", J is that of the whole numbers k."""
         z, f_cache = self.f.forward(x, mode)  # z = f(x)                     (B, m)

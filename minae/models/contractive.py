@@ -1,6 +1,11 @@
+from typing import Any
+
+import numpy as np
+
 from minae.contraction import Contraction
 from minae.models.autoencoder import Autoencoder
-from minae.options import Count, Flag, Weight
+from minae.models.model import Cost
+from minae.options import Count, Flag, Option, Weight
 
 
 class ContractiveAutoencoder(Autoencoder):
@@ -23,7 +28,9 @@ class ContractiveAutoencoder(Autoencoder):
     section = "14.7"
     lam = Weight("Omega", 0.1, "weight λ of Ω")
     tied = Flag(True)
-    probes = Count(None, "None for the exact Ω; K for the mean of K random projections", optional=True)
+    probes: Option[int | None] = Count(
+        None, "None for the exact Ω; K for the mean of K random projections", optional=True
+    )
     laws = {"xi": "normal"}
     cases = {
         "one layer": dict(sizes=(7, 5)),
@@ -36,16 +43,16 @@ class ContractiveAutoencoder(Autoencoder):
         "deep, two probes": dict(sizes=(7, 6, 3), probes=2),
     }
 
-    def build(self):
+    def build(self) -> None:
         super().build()
         self.penalty = Contraction(self.f, self.weights)
         self.warn_of_a_copy(self.lam)
 
-    def constants(self, rng, x):
+    def constants(self, rng: np.random.Generator, x: Any) -> dict[str, Any]:
         """ξ, (B, K, m): normal directions in the code, of which E[ξ ξᵀ] = I; none where Ω is exact."""
         return {} if self.probes is None else {"xi": self.normal(rng, len(x), self.probes, self.code_size)}
 
-    def cost_and_grad(self, x, xi=None, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, xi: Any = None, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, (B, n), with ξ as `constants` draws it; ∂J/∂θ goes to `parameters.grad`."""
         h, f_cache = self.f.forward(x, mode)  # h = f(x)                     (B, m)
         s, g_cache = self.g.forward(h, mode)  # r = g(h), as logits s        (B, n)

@@ -1,5 +1,10 @@
+from typing import Any
+
+import numpy as np
+
 from minae.contraction import Contraction
 from minae.models.autoencoder import Autoencoder
+from minae.models.model import Cost
 from minae.options import Count, Flag, Positive, Weight
 
 
@@ -32,19 +37,19 @@ class HigherOrderContractiveAutoencoder(Autoencoder):
         "deep, softplus": dict(sizes=(7, 6, 4), activation="softplus", tied=False),
     }
 
-    def build(self):
+    def build(self) -> None:
         super().build()
         self.penalty, self.change = Contraction(self.f, self.weights), Contraction(self.f, self.weights, "H")
         self.warn_of_a_copy(self.lam, self.gamma)
 
-    def constants(self, rng, x):
+    def constants(self, rng: np.random.Generator, x: Any) -> dict[str, Any]:
         """x_near = x + σ ε, (K, B, n)."""
         eps = self.normal(rng, self.draws, *x.shape)
         eps *= self.sigma
         eps += x
         return {"x_near": eps}
 
-    def cost_and_grad(self, x, x_near, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, x_near: Any, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, (B, n), with x_near (K, B, n); ∂J/∂θ goes to `parameters.grad`."""
         h, f_cache = self.f.forward(x, mode)  # h = f(x)                     (B, m)
         s, g_cache = self.g.forward(h, mode)  # r = g(h), as logits s        (B, n)

@@ -8,9 +8,9 @@ from minae.games import GAMES, Game
 from minae.layers import Activation, ChannelsFirst, ChannelsLast, Convolution, Flatten, Reshape
 from minae.losses import LOSSES
 from minae.models.autoencoder import Autoencoder
-from minae.models.model import Model
+from minae.models.model import Cost, Model
 from minae.networks import RECTIFIED, Network, dense
-from minae.options import Choice, Sizes, Weight, Widths
+from minae.options import Choice, Option, Sizes, Weight, Widths
 
 
 class CycleConsistent(Model):
@@ -37,6 +37,10 @@ class CycleConsistent(Model):
     In turn D the translations are held fixed, and nothing goes on to G and F.
     """
 
+    G: Any
+    F: Any
+    d_a: Any
+    d_b: Any
     name = "cycle"
     short = ("cyclegan",)
     section = "20.10.4"
@@ -47,15 +51,19 @@ class CycleConsistent(Model):
     activation = Choice("relu", "φ of the hidden layers of all four", among=Autoencoder.activation.among)
     last = Choice("identity", "φ of the last layer of G and F", among=("identity", "sigmoid", "tanh"))
     discriminator = Widths((100,), "widths of the hidden layers of d_a and d_b")
-    game = Choice("non_saturating", "costs of the games", among=tuple(GAMES))
-    loss = Choice("laplace", "the distance in Cycle and Identity", among=("laplace", "gaussian"))
+    game: Any = Choice("non_saturating", "costs of the games", among=tuple(GAMES))
+    loss: Any = Choice("laplace", "the distance in Cycle and Identity", among=("laplace", "gaussian"))
     cycle = Weight("Cycle", 10.0, "weight λ_C of the cycle")
     identity = Weight(
         "Identity", 0.0, "weight λ_I of the identity on the target domain, left out where a and b have two widths"
     )
     penalty = Weight("R1", 0.0, "weight λ of R1, the slope of d_a and d_b at the data")
-    image = Widths(None, "(C, H, W) of a and of b, for `channels`", fewest=3, most=3, optional=True)
-    channels = Widths(None, "makes G and F local: 3 × 3 convolutions with these channels between", optional=True)
+    image: Option[list[int] | None] = Widths(
+        None, "(C, H, W) of a and of b, for `channels`", fewest=3, most=3, optional=True
+    )
+    channels: Option[list[int] | None] = Widths(
+        None, "makes G and F local: 3 × 3 convolutions with these channels between", optional=True
+    )
     cases = {
         "two widths": dict(sizes=(5, 4, 3), activation="tanh", discriminator=(4,), loss="gaussian"),
         "identity, R1": dict(sizes=(5, 4, 5), activation="tanh", discriminator=(4,), identity=0.5, penalty=0.1),
@@ -66,7 +74,7 @@ class CycleConsistent(Model):
         ),
     }  # fmt: skip
 
-    def settle(self):
+    def settle(self) -> None:
         if (self.image is None) != (self.channels is None):
             raise InputError(f"image is {self.image} and channels {self.channels}: expected both, or none")
         if self.image is not None and self.sizes != [math.prod(self.image)] * 2:
@@ -74,10 +82,10 @@ class CycleConsistent(Model):
                 f"image is {self.image} and sizes {self.sizes}: expected C·H·W twice, {[math.prod(self.image)] * 2}"
             )
 
-    def inputs(self):
+    def inputs(self) -> dict[str, Any]:
         return {"a": Code(self.sizes[0]), "b": Code(self.sizes[-1], domain="b")}
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         hidden = [self.activation] * len(self.discriminator)
         d_a, d_b = (
             dense([n, *self.discriminator, 1], [*hidden, "identity"], f"D{of}", f"e{of}")
@@ -86,27 +94,29 @@ class CycleConsistent(Model):
         G, F = self.translator(self.sizes, "W", "b"), self.translator(self.sizes[::-1], "V", "c")
         return {"G": G, "F": F, "d_a": d_a, "d_b": d_b}
 
-    def translator(self, widths, W, b):
+    def translator(self, widths: Any, W: Any, b: Any) -> Any:
         """G or F: affine layers, or where there are `channels` convolutions, each of which sees 3 × 3 pixels."""
         if self.channels is None:
             return dense(widths, [self.activation] * (len(widths) - 2) + [self.last], W, b)
-        layers, shape = [Reshape(widths[:1], self.image), ChannelsLast(self.image)], (*self.image[1:], self.image[0])
+        image: Any = self.image
+        layers: list[Any] = [Reshape(widths[:1], image), ChannelsLast(image)]
+        shape = (*image[1:], image[0])
         activations = [self.activation] * len(self.channels) + [self.last]
-        for k, (width, phi) in enumerate(zip([*self.channels, self.image[0]], activations, strict=True)):
+        for k, (width, phi) in enumerate(zip([*self.channels, image[0]], activations, strict=True)):
             gain = RECTIFIED.get(phi)
             layers.append(Convolution(f"{W}{k + 1}", f"{b}{k + 1}", shape, width, 3, padding=1, gain=gain))
             layers.append(Activation(phi))
             shape = layers[-2].shape_out
-        return Network([*layers, ChannelsFirst(shape), Flatten(self.image)])
+        return Network([*layers, ChannelsFirst(shape), Flatten(image)])
 
-    def build(self):
+    def build(self) -> None:
         self.contractions = [Contraction(d, self.weights, "R1") for d in (self.d_a, self.d_b)]
         self.game = Game(self.options["game"], self.arena, self.weights)
         self.back, self.same = (
             LOSSES[self.options["loss"]](self.arena, self.weights, term) for term in ("Cycle", "Identity")
         )
 
-    def cost_and_grad(self, a, b, turn="D", mode="train", need_grad=True):
+    def cost_and_grad(self, a: Any, b: Any, turn: str = "D", mode: Any = "train", need_grad: bool = True) -> Cost:
         """The cost of one turn at rows of both domains, which are not paired; ∂J/∂θ goes to `parameters.grad`."""
         b_made, G_cache = self.G.forward(a, mode)  # b̂ = G(a)                (B, m)
         a_made, F_cache = self.F.forward(b, mode)  # â = F(b)                (B, n)
@@ -136,7 +146,7 @@ class CycleConsistent(Model):
         self.G.backward(db_made, G_cache, need_dx=False)
         return cost
 
-    def judge(self, d, contraction, x, made, mode, need_grad):
+    def judge(self, d: Any, contraction: Any, x: Any, made: Any, mode: Any, need_grad: bool) -> Any:
         """L_D and R1 of one game, and their gradients in d: x is to be told from what was made."""
         t_real, real_cache = d.forward(x, mode)
         t_fake, fake_cache = d.forward(made, mode)
@@ -148,7 +158,7 @@ class CycleConsistent(Model):
             d.backward(dt_real, real_cache, need_dx=False, joins=joins)
         return L_D, R1
 
-    def leave_alone(self, a, b, mode, need_grad):
+    def leave_alone(self, a: Any, b: Any, mode: Any, need_grad: bool) -> Any:
         """Identity, and its gradients in G and F. G makes a b, so it is to leave b alone, and not a."""
         (s_b, G_cache), (s_a, F_cache) = self.G.forward(b, mode), self.F.forward(a, mode)
         (of_b, ds_b), (of_a, ds_a) = self.same(s_b, b), self.same(s_a, a)

@@ -5,7 +5,7 @@ import numpy as np
 from minae import kernels
 from minae.fields import Real
 from minae.layers import Activation, Affine
-from minae.models.model import Model
+from minae.models.model import Cost, Model
 from minae.networks import RECTIFIED, Network
 from minae.options import Choice, Sizes, Weight
 from minae.penalties import WeightDecay
@@ -42,21 +42,21 @@ class DeepSVDD(Model):
         "three layers": dict(sizes=(7, 6, 5, 3), activation="gelu"),
     }
 
-    def inputs(self):
+    def inputs(self) -> dict[str, Any]:
         return {"x": Real(self.sizes[0])}
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         layers = []
         for k, (n, m) in enumerate(zip(self.sizes[:-1], self.sizes[1:], strict=True), 1):
             phi = self.activation if k + 1 < len(self.sizes) else "identity"
             layers += [Affine(f"W{k}", None, n, m, gain=RECTIFIED.get(phi)), Activation(phi)]
         return {"f": Network(layers)}
 
-    def build(self):
+    def build(self) -> None:
         self.penalty = WeightDecay(self.parameters, self.weights)
         self.state["c"] = self.backend.xp.zeros(self.sizes[-1], self.dtype)
 
-    def cost_and_grad(self, x, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, (B, n); ∂J/∂θ goes to `parameters.grad`."""
         h, f_cache = self.f.forward(x, mode)  # h = f(x)                     (B, m)
         dh = self.arena.ws.subtract(h, self.state["c"])  # h − c             (B, m)

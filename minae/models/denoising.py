@@ -7,6 +7,7 @@ from minae.corruptions import CORRUPTIONS
 from minae.errors import InputError
 from minae.losses import LOSSES
 from minae.models.autoencoder import Autoencoder
+from minae.models.model import Cost
 from minae.options import Choice, Count, Number, Positive, door
 
 
@@ -41,7 +42,7 @@ class DenoisingAutoencoder(Autoencoder):
         "convolutional": dict(sizes=(84, 5, 3), image=(2, 7, 6), channels=(3, 4), activation="tanh"),
     }
 
-    def settle(self):
+    def settle(self) -> None:
         super().settle()
         if self.walks and not hasattr(LOSSES[self.options["loss"]], "sample"):
             raise InputError(
@@ -49,14 +50,14 @@ class DenoisingAutoencoder(Autoencoder):
             )
         self.corrupt = CORRUPTIONS[self.corruption](self.level)
 
-    def constants(self, rng, x):
+    def constants(self, rng: np.random.Generator, x: Any) -> dict[str, Any]:
         x_tilde = self.corrupt(x, rng, self.arena)
         for _ in range(self.walks):
             x = self.shaped(self.loss.sample(self.g.forward(self.code_of(x_tilde))[0], rng))
             x_tilde = self.corrupt(x, rng, self.arena)
         return {"x_tilde": x_tilde}
 
-    def cost_and_grad(self, x, x_tilde, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, x_tilde: Any, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, with x_tilde of the same shape; ∂J/∂θ goes to `parameters.grad`."""
         h, f_cache = self.f.forward(x_tilde, mode)  # h = f(x̃)               (B, m)
         s, g_cache = self.g.forward(h, mode)  # r = g(h), as logits s        (B, n)

@@ -1,12 +1,14 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from minae import kernels
 from minae.fields import Code
 from minae.layers import Times
 from minae.losses import LOSSES
 from minae.models.autoencoder import Autoencoder
-from minae.models.model import Model
+from minae.models.model import Cost, Model
 from minae.networks import dense, mirrored
 from minae.options import Choice, Count, Number, Sizes, door
 
@@ -39,12 +41,13 @@ class DiffusionModel(Model):
     and r stands in the place of x, which is not known: x_u = m(r, x_t) + √v ε.
     """
 
+    times: Any
     name = "diffusion"
     short = ("ddpm",)
     section = "14.5.1"
     sizes = Sizes("widths from x to h; f reads the waves of t beside x")
     activation = Choice("swish", "φ of the hidden layers and of h", among=Autoencoder.activation.among)
-    loss = Choice("gaussian", "L = −log p(x | h); bernoulli keeps r in [0, 1]", among=("gaussian", "bernoulli"))
+    loss: Any = Choice("gaussian", "L = −log p(x | h); bernoulli keeps r in [0, 1]", among=("gaussian", "bernoulli"))
     waves = Count(8, "of τ(t): so many sines and as many cosines")
     laws = {"t": "uniform", "eps": "normal"}
     cases = {
@@ -52,22 +55,22 @@ class DiffusionModel(Model):
         "bernoulli": dict(activation="softplus", waves=1, loss="bernoulli"),
     }
 
-    def inputs(self):
+    def inputs(self) -> dict[str, Any]:
         return {"x": self.loss.field(*self.sizes[:1])}
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         widths = [self.sizes[0] + 2 * self.waves, *self.sizes[1:]]
         hidden = [self.activation] * (len(widths) - 1)
         g = mirrored(self.sizes, [*hidden[1:], "identity"], False)
         return {"times": Times(2 * self.waves, scale=100.0), "f": dense(widths, hidden, "W", "b"), "g": g}
 
-    def build(self):
+    def build(self) -> None:
         self.loss = LOSSES[self.options["loss"]](self.arena, self.weights)
 
-    def constants(self, rng, x):
+    def constants(self, rng: np.random.Generator, x: Any) -> dict[str, Any]:
         return {"t": kernels.noise.uniform(rng, self.arena.empty(len(x), 1)), "eps": self.normal(rng, *x.shape)}
 
-    def cost_and_grad(self, x, t, eps, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, t: Any, eps: Any, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J at the rows of x, with times t (B, 1) in (0, 1) and noise eps (B, n); ∂J/∂θ goes to `parameters.grad`."""
         x_t = self.noised(x, t, eps)  # √ᾱ x + √(1 − ᾱ) ε                    (B, n)
         h, f_cache = self.f.forward(self.beside(x_t, t), mode)  # f(x_t, τ)  (B, m)
@@ -82,13 +85,13 @@ class DiffusionModel(Model):
         self.f.backward(dh, f_cache, need_dx=False)
         return cost
 
-    def noised(self, x, t, eps):
+    def noised(self, x: Any, t: Any, eps: Any) -> Any:
         """x_t = √ᾱ_t x + √(1 − ᾱ_t) ε:  (B, n), (B, 1), (B, n) -> (B, n)."""
         ws = self.arena.ws
         angle = ws.multiply(t, math.pi / 2)
         return ws.add(ws.multiply(ws.cos(angle), x), ws.multiply(ws.sin(angle), eps))
 
-    def beside(self, x_t, t):
+    def beside(self, x_t: Any, t: Any) -> Any:
         """(x_t, τ(t)), (B, n + 2 waves)."""
         both, n = self.arena.empty(len(x_t), self.sizes[0] + 2 * self.waves), self.sizes[0]
         both[:, :n] = x_t
@@ -129,7 +132,7 @@ class DiffusionModel(Model):
             x = m + self.dtype.type(math.sqrt(v)) * rng.standard_normal(x.shape, dtype=self.dtype)
         return x
 
-    def back(self, x_t, x, t, u):
+    def back(self, x_t: Any, x: Any, t: Any, u: Any) -> Any:
         """Mean and variance of x_u, given x_t and x, for u < t; derived above."""
         (root_t, noise_t), (root_u, noise_u) = self.levels(t), self.levels(u)
         alpha = (root_t / root_u) ** 2

@@ -1,8 +1,12 @@
 import math
+from typing import Any
+
+import numpy as np
 
 from minae import kernels, ops
 from minae.errors import InputError
 from minae.models.autoencoder import Autoencoder
+from minae.models.model import Cost
 from minae.options import Choice, Count, Positive, Settled, Weight
 from minae.symbols import Bits, Symbols, leave_one_out, log_probability
 
@@ -61,7 +65,7 @@ class DiscreteAutoencoder(Autoencoder):
         "symbols, reinforce": dict(sizes=(7, 6), kinds=3, estimator="reinforce", draws=2),
     }
 
-    def settle(self):
+    def settle(self) -> None:
         super().settle()
         bits, estimator = self.kinds == 2, self.options["estimator"]
         if estimator is None:
@@ -76,21 +80,23 @@ class DiscreteAutoencoder(Autoencoder):
                 f"the code has {self.code_size} units and kinds is {self.kinds}: expected a multiple of it"
             )
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         M = self.code_size // self.kinds
         between = Bits() if self.kinds == 2 else Symbols(M, self.kinds, self.tau, self.estimator != "relaxed")
         return {"f": self.encoder(), "between": between, "g": self.decoder()}
 
-    def build(self):
+    def build(self) -> None:
         super().build()
         if self.estimator != "reinforce":
             self.weights["S"] = 0.0
 
-    def constants(self, rng, x):
+    def constants(self, rng: np.random.Generator, x: Any) -> dict[str, Any]:
         shape = (self.draws, self.code_size) if self.estimator == "reinforce" else (self.code_size,)
         return {"u": kernels.noise.uniform(rng, self.arena.empty(len(x), *shape))}
 
-    def cost_and_grad(self, x, u, b=None, A=None, mode="train", need_grad=True):
+    def cost_and_grad(
+        self, x: Any, u: Any, b: Any = None, A: Any = None, mode: Any = "train", need_grad: bool = True
+    ) -> Cost:
         """J and its terms at the rows of x (B, n), with u ~ U[0, 1), (B, m) or (B, draws, m); ∂J/∂θ goes
         to `parameters.grad`. b, A: the choice and the advantages held fixed; without them they are those of θ and u."""
         a, f_cache = self.f.forward(x, mode)  # logits a = f(x)              (B, m)
@@ -113,7 +119,9 @@ class DiscreteAutoencoder(Autoencoder):
         self.f.backward(da, f_cache, need_dx=False)
         return cost
 
-    def reinforced(self, x, a, f_cache, u, b, A, KL, dKL, mode, need_grad):
+    def reinforced(
+        self, x: Any, a: Any, f_cache: Any, u: Any, b: Any, A: Any, KL: Any, dKL: Any, mode: Any, need_grad: bool
+    ) -> Any:
         """The same with several draws for each x, (B, draws, m), whose rows lie one behind the other for f and g."""
         K, B = self.draws, len(x)
         x, p, a = self.repeated(x), self.repeated(self.q(a)), self.repeated(a)
@@ -134,29 +142,29 @@ class DiscreteAutoencoder(Autoencoder):
         self.f.backward(da if KL is None else da + dKL, f_cache, need_dx=False)
         return cost
 
-    def repeated(self, array):
+    def repeated(self, array: Any) -> Any:
         """Each row `draws` times."""
         out = self.arena.empty(len(array) * self.draws, *array.shape[1:])
         out.reshape(len(array), self.draws, *array.shape[1:])[...] = array[:, None]
         return out
 
-    def q(self, a):
+    def q(self, a: Any) -> Any:
         """q(b | x): σ(a), or the softmax of each symbol's logits; (B, m)."""
         if self.kinds == 2:
             return kernels.activations.phi(a, "sigmoid", self.arena.empty(*a.shape))
         return self.arena.ws.exp(self.log_softmax(a))
 
-    def log_softmax(self, a):
+    def log_softmax(self, a: Any) -> Any:
         """The log softmax of each symbol's logits, (B, m)."""
         return ops.log_softmax(a.reshape(-1, self.kinds)).reshape(a.shape)
 
-    def log_q(self, a, b):
+    def log_q(self, a: Any, b: Any) -> Any:
         """log q(b | x) of each row."""
         if self.kinds == 2:
             return log_probability(a, b)
         return (b * self.log_softmax(a)).sum(axis=1)
 
-    def divergence(self, a):
+    def divergence(self, a: Any) -> Any:
         """KL(q ‖ uniform), a mean over the rows, and β/B ∂KL/∂a. None for a weight of 0."""
         if not self.beta:
             return None, None

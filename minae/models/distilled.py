@@ -1,7 +1,10 @@
+from typing import Any
+
 from minae import kernels, ops
 from minae.fields import Code, Real
 from minae.losses import HEADS
 from minae.models.classifier import Classifier
+from minae.models.model import Cost
 from minae.options import Choice, Flag, Positive, Settled
 
 
@@ -29,7 +32,7 @@ class DistilledClassifier(Classifier):
     objective = ("KL",)
     temperature = Positive(4.0, "T, which both softmaxes are softened by")
     squared = Flag(True, "whether KL has the weight T²; without it the weight is 1")
-    loss = Choice("categorical", "KL(q ‖ p)", among=("categorical",))
+    loss: Any = Choice("categorical", "KL(q ‖ p)", among=("categorical",))
     lam = Settled(0.0, "no weight decay")
     cases = {
         "two layers": dict(classes=3, activation="tanh"),
@@ -37,14 +40,14 @@ class DistilledClassifier(Classifier):
         "without T²": dict(sizes=(7,), classes=3, temperature=3.0, squared=False),
     }
 
-    def inputs(self):
+    def inputs(self) -> dict[str, Any]:
         return {"x": Real(self.sizes[0]), "v": Code(self.classes)}
 
-    def build(self):
+    def build(self) -> None:
         self.loss = HEADS["categorical"](self.arena, self.weights, "KL")
         self.weights["KL"] = self.temperature**2 if self.squared else 1.0
 
-    def cost_and_grad(self, x, v, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, v: Any, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, (B, n), with the teacher's logits v (B, classes); ∂J/∂θ goes to
         `parameters.grad`."""
         ws, T = self.arena.ws, self.temperature

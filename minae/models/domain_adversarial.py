@@ -1,6 +1,9 @@
+from typing import Any
+
 from minae.fields import Mask
 from minae.losses import LOSSES
 from minae.models.classifier import Classifier
+from minae.models.model import Cost
 from minae.networks import dense
 from minae.options import Choice, Settled, Sizes, Weight, Widths
 
@@ -37,26 +40,28 @@ class DomainAdversarialClassifier(Classifier):
     sizes = Sizes("widths from x to h, at least two")
     adversary = Weight("Adv", 1.0, "weight λ of the other player's loss, with which f is to raise it")
     discriminator = Widths((100,), "widths of the hidden layers of d")
-    loss = Choice("categorical", "−log p(y | x)", among=("categorical",))
+    loss: Any = Choice("categorical", "−log p(y | x)", among=("categorical",))
     lam = Settled(0.0, "no weight decay beside the game")
     cases = {
         "two layers": dict(classes=3, activation="tanh", discriminator=(4,)),
         "weak adversary": dict(classes=3, activation="softplus", discriminator=(5, 3), adversary=0.3),
     }
 
-    def inputs(self):
+    def inputs(self) -> dict[str, Any]:
         return super().inputs() | {"target": Mask()}
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         widths = [self.sizes[-1], *self.discriminator, 1]
         d = dense(widths, [self.activation] * len(self.discriminator) + ["identity"], "D", "e")
         return super().networks() | {"d": d}
 
-    def build(self):
+    def build(self) -> None:
         super().build()
         self.losses = {turn: LOSSES["bernoulli"](self.arena, self.weights, term) for turn, term in self.seen_as.items()}
 
-    def cost_and_grad(self, x, y, target, turn="D", mode="train", need_grad=True):
+    def cost_and_grad(
+        self, x: Any, y: Any, target: Any, turn: str = "D", mode: Any = "train", need_grad: bool = True
+    ) -> Cost:
         """The cost of one turn at the rows of x (B, n), with one-hot y (B, classes) and target (B,), 1 for a row of
         the target domain; ∂J/∂θ goes to `parameters.grad`."""
         h, f_cache = self.f.forward(x, mode)  # h = f(x)                     (B, m)

@@ -7,7 +7,7 @@ from minae.errors import InputError
 from minae.fields import Tokens
 from minae.layers import Affine, Embedding, LayerNorm, Mode, Positions
 from minae.losses import LOSSES
-from minae.models.model import Model
+from minae.models.model import Cost, Model
 from minae.networks import Network, transformer_block
 from minae.options import Choice, Count, Flag
 from minae.symbols import leave_one_out
@@ -37,6 +37,7 @@ class ExtractiveAutoencoder(Model):
     put the words first that the rule chooses.
     """
 
+    R: Any
     name = "extractive"
     section = "20.9.1"
     terms = ("L", "S")
@@ -57,13 +58,13 @@ class ExtractiveAutoencoder(Model):
     }
 
     @property
-    def learned(self):
+    def learned(self) -> Any:
         return self.choice == "learned"
 
-    def inputs(self):
+    def inputs(self) -> dict[str, Any]:
         return {"x": Tokens(self.vocabulary, None)}
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         n = self.width
         layers = [Embedding("E", self.vocabulary, n), Positions(self.most, n, "P")]
         layers += transformer_block("1", n, self.heads, 2 * n, activation="gelu") if self.context else []
@@ -71,17 +72,26 @@ class ExtractiveAutoencoder(Model):
         reader = {"R": Embedding("R", self.vocabulary, n), "g": Affine("V", "c", n, self.vocabulary)}
         return (f if self.learned else {}) | reader
 
-    def build(self):
+    def build(self) -> None:
         self.loss = LOSSES["categorical"](self.arena, self.weights)
         if not self.learned:
             self.weights["S"] = 0.0
 
-    def constants(self, rng, x, x_length):
+    def constants(self, rng: np.random.Generator, x: Any, x_length: Any) -> dict[str, Any]:
         if not self.learned:
             return {}
         return {"u": kernels.noise.uniform(rng, self.arena.empty(len(x), self.draws, self.k))}
 
-    def cost_and_grad(self, x, x_length, u=None, y=None, A=None, mode="train", need_grad=True):
+    def cost_and_grad(
+        self,
+        x: Any,
+        x_length: Any,
+        u: Any = None,
+        y: Any = None,
+        A: Any = None,
+        mode: Any = "train",
+        need_grad: bool = True,
+    ) -> Cost:
         """J at the texts x (B, T) with u ~ U[0, 1), (B, draws, k); ∂J/∂θ goes to `parameters.grad`. y, A: the places
         and the advantages held fixed; without them they are those of θ and u."""
         xp, mode.length = self.backend.xp, x_length
@@ -118,13 +128,13 @@ class ExtractiveAutoencoder(Model):
             self.f.backward(da[:, :, None], f_cache, need_dx=False)
         return cost
 
-    def log_q(self, a, length):
+    def log_q(self, a: Any, length: Any) -> Any:
         """log softmax of the pointer's logits over the words that are no padding, (B, T)."""
         xp, masked = self.backend.xp, self.arena.empty(*a.shape)
         masked[...] = xp.where(xp.arange(a.shape[1]) < length[:, None], a, -np.inf)
         return ops.log_softmax(masked)
 
-    def places(self, log_q, length, u):
+    def places(self, log_q: Any, length: Any, u: Any) -> Any:
         """y of u, by the cumulated softmax: int32 (B, draws, k)."""
         xp = self.backend.xp
         cumulated = xp.exp(log_q).cumsum(axis=1)
@@ -132,23 +142,23 @@ class ExtractiveAutoencoder(Model):
         y = (cumulated[:, None, None] <= u[..., None]).sum(axis=3)
         return xp.minimum(y, length[:, None, None] - 1).astype("int32")
 
-    def counts(self, y, T):
+    def counts(self, y: Any, T: Any) -> Any:
         """#{i : y_i = t}, (B, K, T)."""
         return self.arena.ws.equal(y[..., None], self.backend.xp.arange(T)).sum(axis=2)
 
-    def read(self, x, y, mode):
+    def read(self, x: Any, y: Any, mode: Any) -> Any:
         """h of the words at the places y (B, K, k)."""
         words = self.backend.xp.take_along_axis(x, y.reshape(len(x), -1).astype("int64"), axis=1)
         rows, cache = self.R.forward(words, mode)
         return rows.reshape(-1, self.k, self.width).mean(axis=1), cache
 
-    def bag(self, x, length):
+    def bag(self, x: Any, length: Any) -> Any:
         """The share of each token among the words of a text, (B, vocabulary)."""
         xp, ws = self.backend.xp, self.arena.ws
         share = ws.divide(ws.less(xp.arange(x.shape[1]), length[:, None]), length[:, None])
         return xp.einsum("bt,btv->bv", share, ws.equal(x[:, :, None], xp.arange(self.vocabulary)))
 
-    def repeated(self, rows, K):
+    def repeated(self, rows: Any, K: Any) -> Any:
         """Each row K times."""
         out = self.arena.empty(len(rows) * K, *rows.shape[1:])
         out.reshape(len(rows), K, *rows.shape[1:])[...] = rows[:, None]

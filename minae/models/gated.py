@@ -3,6 +3,7 @@ from typing import Any
 from minae import kernels
 from minae.layers import EVAL
 from minae.models.autoencoder import Autoencoder
+from minae.models.model import Cost
 from minae.networks import dense, mirrored
 from minae.options import Settled, Sizes, Weight
 
@@ -37,13 +38,13 @@ class GatedAutoencoder(Autoencoder):
     image = channels = Settled(None, "the derivation is for one layer")
     cases = {"gaussian": dict(lam=0.1, loss="gaussian"), "bernoulli": dict(lam=0.2, sizes=(7, 5))}
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         return {"f": dense(self.sizes, ["identity"], "W", "b"), "g": mirrored(self.sizes, ["identity"], False)}
 
-    def shapes(self):
+    def shapes(self) -> dict[str, Any]:
         return {"r": (self.code_size,), "b_m": (self.code_size,)}
 
-    def parts(self, x, mode):
+    def parts(self, x: Any, mode: Any) -> Any:
         """π, its cache, the open gates, u, e^r and the magnitudes."""
         ws, p = self.arena.ws, self.parameters
         pi, cache = self.f.forward(x, mode)  # π = x W + b                   (B, m)
@@ -51,7 +52,7 @@ class GatedAutoencoder(Autoencoder):
         m = ws.maximum(ws.add(ws.multiply(u, scale), p["b_m"]), 0)
         return pi, cache, on, u, scale, m
 
-    def code_of(self, x):
+    def code_of(self, x: Any) -> Any:
         _, _, on, _, _, m = self.parts(x, EVAL)
         return self.arena.ws.multiply(on, m)
 
@@ -66,7 +67,7 @@ class GatedAutoencoder(Autoencoder):
 
         return self.apply(of, X, batch_size=100)
 
-    def cost_and_grad(self, x, V=None, c=None, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, V: Any = None, c: Any = None, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, (B, n); V, c: the decoder that A holds fixed, that of θ where they are not
         given; ∂J/∂θ goes to `parameters.grad`."""
         ws, p = self.arena.ws, self.parameters
@@ -95,6 +96,6 @@ class GatedAutoencoder(Autoencoder):
         self.parameters.gradient("W1").add_product(x.T, du)  # and W, by the magnitudes
         return cost
 
-    def build(self):
+    def build(self) -> None:
         super().build()
         self.of_gates = type(self.loss)(self.arena, self.weights, "A")

@@ -7,7 +7,7 @@ from minae.errors import InputError
 from minae.fields import Real, host_array
 from minae.games import GAMES, Game
 from minae.models.autoencoder import Autoencoder
-from minae.models.model import Model
+from minae.models.model import Cost, Model
 from minae.networks import dense, mirrored
 from minae.options import Choice, Count, Sizes, Weight, Widths, door
 
@@ -40,7 +40,7 @@ class GenerativeAdversarial(Model):
     activation = Choice("relu", "φ of the hidden layers of both", among=Autoencoder.activation.among)
     last = Choice("sigmoid", "φ of the last layer of g, which gives x̂", among=("sigmoid", "identity", "tanh"))
     discriminator = Widths((100,), "widths of the hidden layers of d")
-    game = Choice("non_saturating", "costs of the game between g and d", among=tuple(GAMES))
+    game: Any = Choice("non_saturating", "costs of the game between g and d", among=tuple(GAMES))
     penalty = Weight("R1", 0.0, "weight λ of R1, the slope of d at the data")
     condition = Count(0, "width of the condition c; 0 for none", lowest=0)
     laws = {"z": "normal"}
@@ -51,25 +51,27 @@ class GenerativeAdversarial(Model):
         "least squares": dict(activation="softplus", discriminator=(4,), game="least_squares", last="tanh"),
     }
 
-    def inputs(self):
+    def inputs(self) -> dict[str, Any]:
         return {"x": Real(self.sizes[0])} | ({"c": Real(self.condition)} if self.condition else {})
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         n, k = self.sizes[0], self.condition
         widths = [n, *self.sizes[1:-1], self.sizes[-1] + k]  # mirrored below: g reads (z, c)
         g = mirrored(widths, [self.activation] * (len(widths) - 2) + [self.last], False)
         hidden = [self.activation] * len(self.discriminator)
         return {"g": g, "d": dense([n + k, *self.discriminator, 1], [*hidden, "identity"], "D", "e")}
 
-    def build(self):
+    def build(self) -> None:
         self.contraction = Contraction(self.d, self.weights, "R1")
         self.game = Game(self.options["game"], self.arena, self.weights)
 
-    def constants(self, rng, x, c=None):
+    def constants(self, rng: np.random.Generator, x: Any, c: Any = None) -> dict[str, Any]:
         """z ~ N(0, I), (B, m)."""
         return {"z": self.normal(rng, len(x), self.sizes[-1])}
 
-    def cost_and_grad(self, x, z, c=None, turn="D", mode="train", need_grad=True):
+    def cost_and_grad(
+        self, x: Any, z: Any, c: Any = None, turn: str = "D", mode: Any = "train", need_grad: bool = True
+    ) -> Cost:
         """The cost of one turn at the rows of x, with noise z (B, m); ∂J/∂θ goes to `parameters.grad`."""
         made, g_cache = self.g.forward(self.joined(z, c), mode)  # x̂ = g(z, c)           (B, n)
         if turn == "D":
@@ -91,7 +93,7 @@ class GenerativeAdversarial(Model):
                 self.g.backward(self.arena.ws.multiply(dx[:, : self.sizes[0]], 1), g_cache, need_dx=False)
         return cost
 
-    def joined(self, a, c):
+    def joined(self, a: Any, c: Any) -> Any:
         """(a, c) beside each other, (B, width of a + width of c)."""
         if c is None:
             return a

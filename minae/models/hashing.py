@@ -5,6 +5,7 @@ import numpy as np
 from minae.codes import NoisyLogits
 from minae.metrics.retrieval import pack
 from minae.models.autoencoder import Autoencoder
+from minae.models.model import Cost
 from minae.options import Positive, Settled
 
 
@@ -36,13 +37,13 @@ class SemanticHashingAutoencoder(Autoencoder):
         "categorical": dict(level=0.5, loss="categorical"),
     }
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         return {"f": self.encoder(code="identity"), "between": NoisyLogits(self.level), "g": self.decoder()}
 
-    def constants(self, rng, x):
+    def constants(self, rng: np.random.Generator, x: Any) -> dict[str, Any]:
         return {"eps": self.normal(rng, len(x), self.code_size)}
 
-    def cost_and_grad(self, x, eps, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, eps: Any, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, with eps (B, m); ∂J/∂θ goes to `parameters.grad`."""
         a, f_cache = self.f.forward(x, mode)  # a = f(x)                     (B, m)
         h, h_cache = self.between.forward(a, eps)  # h = σ(a + level ε)      (B, m)

@@ -1,4 +1,7 @@
+from typing import Any
+
 from minae.models.autoencoder import Autoencoder
+from minae.models.model import Cost
 from minae.options import Positive, Settled, Weight
 from minae.symbols import JumpReLU
 
@@ -31,10 +34,10 @@ class JumpReLUAutoencoder(Autoencoder):
         "deep": dict(sizes=(7, 5, 6), activation="tanh", width=1.0, lam=0.1),
     }
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         return {"f": self.encoder(), "between": JumpReLU("kappa", self.code_size, self.width), "g": self.decoder()}
 
-    def cost_and_grad(self, x, held=None, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, held: Any = None, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, (B, n); ∂J/∂θ goes to `parameters.grad`. held: which units are on and in
         the window, held fixed; without it those of θ."""
         a, f_cache = self.f.forward(x, mode)  # a = f(x)                     (B, m)

@@ -5,6 +5,7 @@ import numpy as np
 from minae.codes import TopK
 from minae.errors import InputError
 from minae.models.autoencoder import Autoencoder
+from minae.models.model import Cost
 from minae.options import Choice, Count
 
 
@@ -38,7 +39,7 @@ class KSparseAutoencoder(Autoencoder):
         "deep, ReLU, overcomplete": dict(sizes=(7, 5, 9), k=3, activation="tanh", code="relu"),
     }
 
-    def settle(self):
+    def settle(self) -> None:
         super().settle()
         self._checked(self.k)
 
@@ -61,10 +62,10 @@ class KSparseAutoencoder(Autoencoder):
             raise InputError(f"support has columns outside of 0 to {self.code_size - 1}, the units of the code")
         return support
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         return {"f": self.encoder(columns=True), "between": TopK(self.k, self.code_size), "g": self.decoder()}
 
-    def code_of(self, x, k=None):
+    def code_of(self, x: Any, k: Any = None) -> Any:
         """h_Γ, as an array."""
         return self.between.keep(self.f.forward(x)[0], k)
 
@@ -73,7 +74,7 @@ class KSparseAutoencoder(Autoencoder):
         k = k if k is None else self._checked(k)
         return self.apply(lambda x, start: self.code_of(x, k), X)
 
-    def cost_and_grad(self, x, support=None, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, support: Any = None, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, (B, n); support: Γ held fixed, see `TopK`; without it Γ is that of h.
         ∂J/∂θ goes to `parameters.grad`."""
         support = support if support is None else self._checked_support(support, len(x))

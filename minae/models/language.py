@@ -9,7 +9,7 @@ from minae.errors import InputError
 from minae.fields import Tokens
 from minae.layers import GRU, Affine, Bidirectional, Embedding, LayerNorm, Mode, Positions
 from minae.losses import TokenLoss
-from minae.models.model import Model
+from minae.models.model import Cost, Model
 from minae.networks import Network, transformer_block
 from minae.options import Array, Choice, Count, Number, Positive, Rate, Word, door
 
@@ -59,41 +59,43 @@ class LanguageModel(Model):
         "causal, gru": dict(body="gru", vocabulary=9, most=8, width=4, blocks=1),
     }
 
-    def settle(self):
+    def settle(self) -> None:
         parts = self.heads if self.body == "attention" else 2 if self.task == "masked" else 1
         if self.width % parts:
             words = "heads" if self.body == "attention" else "directions in which the GRU reads"
             raise InputError(f"width is {self.width}: expected a multiple of {parts}, the {words}")
 
-    def inputs(self):
+    def inputs(self) -> dict[str, Any]:
         return {"x": Tokens(self.vocabulary, None)}
 
-    def networks(self):
-        n, causal, layers = self.width, self.task == "causal", [Embedding("E", self.vocabulary, self.width)]
+    def networks(self) -> dict[str, Any]:
+        n, causal = self.width, self.task == "causal"
+        layers: list[Any] = [Embedding("E", self.vocabulary, n)]
         if self.body == "attention":
             layers.append(Positions(self.most, n, "P"))
             for k in range(1, self.blocks + 1):
                 layers += transformer_block(str(k), n, self.heads, 4 * n, causal, "gelu")
         for k in range(1, self.blocks + 1) if self.body == "gru" else ():
-            names = [f"{letter}{k}" for letter in "WUbu"]
-            back = [f"{name}r" for name in names]
+            W, U, b, u = (f"{letter}{k}" for letter in "WUbu")
             half = n // 2
             layers.append(
-                GRU(*names, n, n) if causal else
-                Bidirectional(GRU(*names, n, half), GRU(*back, n, half, reverse=True))
+                GRU(W, U, b, u, n, n) if causal else
+                Bidirectional(
+                    GRU(W, U, b, u, n, half), GRU(f"{W}r", f"{U}r", f"{b}r", f"{u}r", n, half, reverse=True)
+                )
             )  # fmt: skip
         layers.append(LayerNorm(n, "G", "g"))
         return {"f": Network(layers), "g": Affine("E", "c", n, self.vocabulary, transposed=True)}
 
-    def build(self):
+    def build(self) -> None:
         self.loss = TokenLoss(self.arena, self.weights)
 
-    def constants(self, rng, x, x_length):
+    def constants(self, rng: np.random.Generator, x: Any, x_length: Any) -> dict[str, Any]:
         if self.task == "causal":
             return {}
         return {"u": self.backend.from_numpy(rng.random(x.shape).astype(self.dtype))}
 
-    def cost_and_grad(self, x, x_length, u=None, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, x_length: Any, u: Any = None, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J at the lines x (B, T), of which x_length (B,) tokens are no padding, with u ~ U[0, 1), (B, T), for masked;
         ∂J/∂θ goes to `parameters.grad`."""
         xp, ws, mode.length = self.backend.xp, self.arena.ws, x_length
@@ -119,14 +121,14 @@ class LanguageModel(Model):
         self.f.backward(dy, f_cache, need_dx=False)  # dE += what the places of each token send
         return cost
 
-    def moved(self, x):
+    def moved(self, x: Any) -> Any:
         """‹end›, x_1 … x_{T−1}."""
         x_tilde = self.arena.empty(*x.shape, dtype="int32")
         x_tilde[:, :1] = END
         x_tilde[:, 1:] = x[:, :-1]
         return x_tilde
 
-    def chosen(self, x, length, u):
+    def chosen(self, x: Any, length: Any, u: Any) -> Any:
         """The places that are hidden, (B, K), and which of them count: a share `hide` of a line's words, one at least.
 
         Those with the least u; marks come after all words, and padding last."""
@@ -226,7 +228,7 @@ class LanguageModel(Model):
             drawn = (p.cumsum(axis=1) > rng.random((count, 1))).argmax(axis=1)
             drawn[ended] = END
             x, ended = np.hstack([x, drawn[:, None].astype(np.int32)]), ended | (drawn == END)
-        return [row[: [*row, END].index(END)] for row in x] if words is None else words.lines(x)
+        return [row[: [*row, END].index(END)] for row in x] if words is None else words.lines(list(x))
 
     def _begun(self, prompt, words):
         if words is None:
@@ -239,7 +241,9 @@ class LanguageModel(Model):
         return begun
 
 
-def next_token(log_p: np.ndarray, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None):
+def next_token(
+    log_p: np.ndarray, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+) -> Any:
     """The probabilities from which `sample` draws, of rows of log p. ‹hidden› and ‹unknown› are never drawn."""
     log_p = np.array(log_p, np.float64)
     log_p[:, [HIDDEN, UNKNOWN]] = -np.inf

@@ -1,5 +1,7 @@
 from typing import Any
 
+import numpy as np
+
 from minae import kernels
 from minae.backend import namespace
 from minae.errors import InputError
@@ -7,10 +9,11 @@ from minae.fields import Code, Real, host_array
 from minae.inference import SparseCoding
 from minae.layers import EVAL, Activation, Affine, Layer
 from minae.losses import Gaussian
-from minae.models.model import Model
+from minae.models.model import Cost, Model
 from minae.networks import Network
 from minae.ops import affine, affine_backward
 from minae.options import Count, Positive, Sizes
+from minae.parameters import Parameters
 
 
 class Unrolled(Layer):
@@ -27,18 +30,18 @@ class Unrolled(Layer):
 
     names = ("W1", "b1", "S1", "kappa1")
 
-    def __init__(self, n, m, steps):
+    def __init__(self, n: int, m: int, steps: int):
         self.n, self.m, self.steps = n, m, steps
 
-    def shapes(self):
+    def shapes(self) -> dict[str, Any]:
         return {"W1": (self.n, self.m), "b1": (self.m,), "S1": (self.m, self.m), "kappa1": (self.m,)}
 
-    def bind(self, parameters, state):
+    def bind(self, parameters: Parameters, state: dict[str, Any]) -> None:
         super().bind(parameters, state)
         self.W, self.b, self.S, self.kappa = (parameters[name] for name in self.names)
         self.dW, self.db, self.dS, self.dkappa = (parameters.gradient(name) for name in self.names)
 
-    def forward(self, x, mode=EVAL):
+    def forward(self, x: Any, mode: Any = EVAL) -> tuple[Any, Any]:
         empty, shrink, matmul = self.arena.empty, kernels.shrinkage.shrink, kernels.products.matmul
         a = affine(x, self.W, self.b, out=empty(len(x), self.m))
         cache = [x, shrink(a, self.kappa, out=empty(*a.shape))]
@@ -48,7 +51,7 @@ class Unrolled(Layer):
             cache.append(shrink(z, self.kappa, out=empty(*a.shape)))
         return cache[-1], cache
 
-    def backward(self, dh, cache, need_dx=True, need_dW=True):
+    def backward(self, dh: Any, cache: Any, need_dx: bool = True, need_dW: bool = True) -> Any:
         empty, da = self.arena.empty, None
         dW, db, dkappa = (self.dW, self.db, self.dkappa) if need_dW else (None, None, None)
         for k in reversed(range(1, self.steps + 1)):
@@ -62,7 +65,7 @@ class Unrolled(Layer):
         dx = empty(*cache[0].shape) if need_dx else None
         return affine_backward(da, cache[0], self.W, dW, db, out=dx, need_dx=need_dx)
 
-    def chain(self, Jh, cache):
+    def chain(self, Jh: Any, cache: Any) -> Any:
         """∂h_K/∂x, by the lines of `backward` for every unit of h_K at once."""
         xp, Ja = namespace(Jh), 0.0
         for k in reversed(range(1, self.steps + 1)):
@@ -96,21 +99,21 @@ class LISTA(Model):
         "steps: 3": dict(steps=3, lam=0.1),
     }
 
-    def inputs(self):
+    def inputs(self) -> dict[str, Any]:
         n, m = self.sizes
         return {"x": Real(n), "y": Code(m)}
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         n, m = self.sizes
         return {
             "f": Network([Unrolled(n, m, self.steps)]),
             "g": Network([Affine("V1", "c1", m, n), Activation("identity")]),
         }
 
-    def build(self):
+    def build(self) -> None:
         self.loss = Gaussian(self.arena, self.weights)
 
-    def initialize(self, rng):
+    def initialize(self, rng: np.random.Generator) -> None:
         V = self.parameters["V1"]
         self.imitate(V / namespace(V).sqrt((V * V).sum(axis=1, keepdims=True)))
 
@@ -139,12 +142,12 @@ class LISTA(Model):
             raise InputError(f"V or c has dtype {W.dtype}: expected real numbers")
         return self.backend.from_numpy(W.astype(self.dtype))
 
-    def project(self):
+    def project(self) -> None:
         """κ ≥ 0: a threshold that a step took below 0 is reflected."""
         kappa = self.parameters["kappa1"]
         namespace(kappa).abs(kappa, out=kappa)
 
-    def cost_and_grad(self, x, y, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, y: Any, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, (B, n), with y = h* (B, m); ∂J/∂θ goes to `parameters.grad`."""
         h, f_cache = self.f.forward(x, mode)  # h = h_K                      (B, m)
         L, dh = self.loss(h, y)  # L = ½ ‖h* − h‖², and dh = ∂J/∂h

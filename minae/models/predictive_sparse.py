@@ -8,6 +8,7 @@ from minae.errors import InputError
 from minae.inference import SparseCoding
 from minae.layers import Activation, Affine, Gain, Shrink
 from minae.models.autoencoder import Autoencoder
+from minae.models.model import Cost
 from minae.networks import Network
 from minae.ops import ACTIVATIONS
 from minae.options import Choice, Count, Number, Positive, Settled, Weight, door
@@ -56,25 +57,25 @@ class PredictiveSparseDecomposition(Autoencoder):
         "deep, shrink": dict(sizes=(7, 6, 9), lam=0.1),
     }
 
-    def settle(self):
+    def settle(self) -> None:
         super().settle()
         if not (self.lam > 0 and self.gamma > 0):
             raise InputError(f"lam is {self.lam!r} and gamma {self.gamma!r}: the weights of Ω and P are numbers > 0")
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         shrinks, n, m = self.options["code"] == "shrink", self.sizes[0], self.code_size
         layers = self.encoder(code="identity" if shrinks else None).layers
         last = Shrink("kappa1", m) if shrinks else Gain("G1", m)
         return {"f": Network([*layers, last]), "g": Network([Affine("V1", "c1", m, n), Activation("identity")])}
 
-    def build(self):
+    def build(self) -> None:
         super().build()
         self.penalty = Laplace(self.weights, arena=self.arena)
 
-    def initialize(self, rng):
+    def initialize(self, rng: np.random.Generator) -> None:
         self.project()
 
-    def project(self):
+    def project(self) -> None:
         """‖V_j‖ = 1: else h could shrink and V grow, which lowers Ω and changes nothing.  And κ ≥ 0.
 
         An atom whose norm is 1 but for rounding stays as it is, so that a dictionary that is frozen keeps its bits.
@@ -107,7 +108,7 @@ class PredictiveSparseDecomposition(Autoencoder):
 
         return self.apply(minimiser, X)
 
-    def cost_and_grad(self, x, h=None, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, h: Any = None, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, (B, n); h (B, m): held fixed, and inferred where it is not given. ∂J/∂θ
         goes to `parameters.grad`."""
         f, f_cache = self.f.forward(x, mode)  # f(x)                         (B, m)

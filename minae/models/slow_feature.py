@@ -1,4 +1,7 @@
+from typing import Any
+
 from minae.models.autoencoder import Autoencoder
+from minae.models.model import Cost
 from minae.options import Weight
 
 
@@ -35,11 +38,11 @@ class SlowFeatureAutoencoder(Autoencoder):
         "convolutional": dict(sizes=(84, 5, 3), image=(2, 7, 6), channels=(3, 4), activation="tanh"),
     }
 
-    def inputs(self):
+    def inputs(self) -> dict[str, Any]:
         frame = self.loss.field(*(self.image or self.sizes[:1]))
         return {"x": frame, "next": self.loss.field(*(self.image or self.sizes[:1]))}
 
-    def cost_and_grad(self, x, next, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, next: Any, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at frames x and the frames after them, each (B, n); ∂J/∂θ goes to `parameters.grad`."""
         h, f_cache = self.f.forward(x, mode)  # h = f(x)                     (B, m)
         s, g_cache = self.g.forward(h, mode)  # r = g(h), as logits s        (B, n)
@@ -61,7 +64,7 @@ class SlowFeatureAutoencoder(Autoencoder):
         self.f.backward(dh, f_cache, need_dx=False)
         return cost
 
-    def slowness(self, h, h_next, need_grad=True):
+    def slowness(self, h: Any, h_next: Any, need_grad: bool = True) -> Any:
         """S, and λ ∂S/∂h and λ ∂S/∂h′."""
         ws, B, mean = self.arena.ws, len(h), self.arena.world.mean
         m = mean((h.sum(axis=0) + h_next.sum(axis=0)) / (2 * B))

@@ -1,5 +1,8 @@
+from typing import Any
+
 from minae.errors import InputError
 from minae.models.autoencoder import Autoencoder
+from minae.models.model import Cost
 from minae.options import Choice, Rate, Weight
 from minae.penalties import KLSparsity, Laplace
 
@@ -21,7 +24,7 @@ class SparseAutoencoder(Autoencoder):
     name = "sparse"
     short = ("sae",)
     section = "14.2.1"
-    penalty = Choice("kl", "which Ω: |h|, or the divergence of the mean activity", among=("l1", "kl"))
+    penalty: Any = Choice("kl", "which Ω: |h|, or the divergence of the mean activity", among=("l1", "kl"))
     rho = Rate(0.05, "target ρ of the mean activity, for the penalty kl")
     lam = Weight("Omega", 1.0, "weight λ of Ω, which the book's Ω contains")
     cases = {
@@ -30,7 +33,7 @@ class SparseAutoencoder(Autoencoder):
         "L1": dict(penalty="l1", lam=0.5, activation="tanh"),
     }
 
-    def settle(self):
+    def settle(self) -> None:
         super().settle()
         if self.penalty == "kl" and self.code != "sigmoid":
             raise InputError(
@@ -38,7 +41,7 @@ class SparseAutoencoder(Autoencoder):
                 "penalty='l1'"
             )
 
-    def build(self):
+    def build(self) -> None:
         super().build()
         self.warn_of_a_copy(self.lam)
         if self.options["penalty"] == "kl":
@@ -46,7 +49,7 @@ class SparseAutoencoder(Autoencoder):
         else:
             self.penalty = Laplace(self.weights, arena=self.arena)
 
-    def cost_and_grad(self, x, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, (B, n); ∂J/∂θ goes to `parameters.grad`."""
         h, f_cache = self.f.forward(x, mode)  # h = f(x)                     (B, m)
         s, g_cache = self.g.forward(h, mode)  # r = g(h), as logits s        (B, n)

@@ -7,6 +7,7 @@ it. What follows is the training of any model, with `fit`: of an autoencoder on 
 a `Classifier` on x and y (Bengio et al. 2007). All layers move then, unless `rates` of the optimizer says otherwise.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from minae.errors import InputError
@@ -126,7 +127,7 @@ def widen_sigmoids(model: Model) -> Model:
     return model
 
 
-def stages(network):
+def stages(network: Any) -> Any:
     """(affine map, name of φ) of each layer φ(x W + b); [] for a network that has others."""
     if not hasattr(network, "layers"):  # a code between f and g
         return []
@@ -135,7 +136,7 @@ def stages(network):
     return [(a, h.name) for a, h in pairs] if alike and len(network.layers) % 2 == 0 else []
 
 
-def describe(network):
+def describe(network: Any) -> Any:
     """The layers in words, such as ['Affine 784-30', 'sigmoid']."""
     words = []
     for layer in network.layers:
@@ -144,7 +145,7 @@ def describe(network):
     return words
 
 
-def copy_decoder(target, into, source, layer):
+def copy_decoder(target: Model, into: Any, source: Model, layer: Any) -> None:
     """Copy V and c of a layer of `source`'s decoder to a layer of `target`'s, where either may be tied: V = Wᵀ."""
     if into.transposed == layer.transposed:
         copy_parameters(target, into.names, source, layer.names)
@@ -154,7 +155,7 @@ def copy_decoder(target, into, source, layer):
     copy_parameters(target, into.names[1:], source, layer.names[1:])
 
 
-def copy_parameters(target, into, source, names):
+def copy_parameters(target: Model, into: Sequence[str], source: Model, names: Sequence[str]) -> None:
     """Copy parameters between two models, of any backends and dtypes."""
     for name, other in zip(into, names, strict=True):
         W = source.backend.to_numpy(source.parameters[other])

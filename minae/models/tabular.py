@@ -5,9 +5,9 @@ from minae.fields import Mask, Row
 from minae.layers import Activation, Affine
 from minae.losses import LOSSES
 from minae.models.autoencoder import Autoencoder
-from minae.models.model import Model
+from minae.models.model import Cost, Model
 from minae.networks import Network, of_cells
-from minae.options import Count, Rate, Sizes, Weight, Widths
+from minae.options import Count, Option, Rate, Sizes, Weight, Widths
 from minae.penalties import WeightDecay
 
 
@@ -30,33 +30,35 @@ class TabularClassifier(Model):
 
     name = "tabular"
     section = "12.5.1"
-    sizes = Sizes("columns of x, and the widths of f up to h")
-    categories = Widths(doc="K_c, categories of each column that has them, the unseen one included", example=(3, 2))
-    width = Count(8, "m, numbers of an embedding")
-    activation = Autoencoder.activation
-    unseen = Rate(0.02, "share of the categories that training replaces by the unseen one")
+    sizes: Sizes = Sizes("columns of x, and the widths of f up to h")
+    categories: Widths = Widths(
+        doc="K_c, categories of each column that has them, the unseen one included", example=(3, 2)
+    )
+    width: Count = Count(8, "m, numbers of an embedding")
+    activation: Option[str] = Autoencoder.activation
+    unseen: Option[float] = Rate(0.02, "share of the categories that training replaces by the unseen one")
     lam = Weight("Omega", 0.0, "weight λ of weight decay")
     cases = {
         "two layers": dict(sizes=(7, 5, 3), categories=(3, 2), width=3, activation="tanh", unseen=0.3),
         "one layer, weight decay": dict(sizes=(4, 5), categories=(4, 2, 3), width=2, activation="softplus", lam=0.1),
     }
 
-    def settle(self):
+    def settle(self) -> None:
         self.numbers = numbers_of(self)
 
-    def inputs(self):
+    def inputs(self) -> dict[str, Any]:
         return {"x": Row(self.numbers, self.categories), "y": Mask()}
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         activations = [self.activation] * (len(self.sizes) - 1)
         f = of_cells(self.numbers, self.categories, self.width, self.sizes[1:], activations, self.unseen)
         return {"f": f, "g": Network([Affine("V1", "c1", self.sizes[-1], 1), Activation("identity")])}
 
-    def build(self):
+    def build(self) -> None:
         self.loss = LOSSES["bernoulli"](self.arena, self.weights)
         self.penalty = WeightDecay(self.parameters, self.weights)
 
-    def cost_and_grad(self, x, y, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, y: Any, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, (B, n + C), with y (B,), 1 for yes; ∂J/∂θ goes to `parameters.grad`."""
         h, f_cache = self.f.forward(x, mode)  # h = f(v)                     (B, m)
         s, g_cache = self.g.forward(h, mode)  # p(y = 1 | x), as a logit s   (B, 1)
@@ -80,7 +82,7 @@ class TabularClassifier(Model):
         return self.apply(lambda x, start: self.loss.mean(self.g.forward(self.f.forward(x)[0])[0]), X)[:, 0]
 
 
-def numbers_of(model):
+def numbers_of(model: Any) -> Any:
     """n, the numbers of a row: the columns that are no categories."""
     numbers = model.sizes[0] - len(model.categories)
     if numbers < 1:

@@ -1,9 +1,14 @@
+from typing import Any
+
+import numpy as np
+
 from minae.corruptions import Swap
 from minae.losses import CellLoss
 from minae.models.autoencoder import Autoencoder
+from minae.models.model import Cost
 from minae.models.tabular import TabularClassifier, numbers_of
-from minae.networks import mirrored, of_cells
-from minae.options import Rate, Settled
+from minae.networks import Network, mirrored, of_cells
+from minae.options import Option, Rate, Settled
 
 
 class TabularAutoencoder(Autoencoder):
@@ -25,11 +30,11 @@ class TabularAutoencoder(Autoencoder):
 
     name = "tabular_autoencoder"
     section = "12.5.1"
-    sizes = TabularClassifier.sizes
-    categories = TabularClassifier.categories
-    width = TabularClassifier.width
+    sizes: Option[list[int]] = TabularClassifier.sizes
+    categories: Option[list[int]] = TabularClassifier.categories
+    width: Option[int] = TabularClassifier.width
     level = Rate(0.15, "ν, share of the cells that come from another row")
-    unseen = TabularClassifier.unseen
+    unseen: Option[float] = TabularClassifier.unseen
     loss = Settled("cells", "numbers have squared errors and categories cross-entropies")
     tied = Settled(False, "f reads embeddings and g gives logits")
     image = Settled(None, "a row of a table is no image")
@@ -39,26 +44,26 @@ class TabularAutoencoder(Autoencoder):
         "one layer": dict(sizes=(4, 5), categories=(4, 2, 3), width=2, activation="softplus", code="identity"),
     }
 
-    def settle(self):
+    def settle(self) -> None:
         self.numbers = numbers_of(self)
         super().settle()
         self.corrupt = Swap(self.level)
 
-    def encoder(self):
+    def encoder(self) -> Network:
         activations = [self.activation] * (len(self.sizes) - 2) + [self.options["code"]]
         return of_cells(self.numbers, self.categories, self.width, self.sizes[1:], activations, self.unseen)
 
-    def decoder(self):
+    def decoder(self) -> Network:
         widths = [self.numbers + sum(self.categories), *self.sizes[1:]]
         return mirrored(widths, [self.activation] * (len(self.sizes) - 2) + ["identity"], tied=False)
 
-    def build(self):
+    def build(self) -> None:
         self.loss = CellLoss(self.arena, self.weights, self.numbers, self.categories)
 
-    def constants(self, rng, x):
+    def constants(self, rng: np.random.Generator, x: Any) -> dict[str, Any]:
         return {"x_tilde": self.corrupt(x, rng, self.arena)}
 
-    def cost_and_grad(self, x, x_tilde, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, x_tilde: Any, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, with x_tilde of the same shape; ∂J/∂θ goes to `parameters.grad`."""
         h, f_cache = self.f.forward(x_tilde, mode)  # h = f(ṽ)               (B, m)
         s, g_cache = self.g.forward(h, mode)  # r = g(h), as logits s        (B, n + Σ K_c)

@@ -1,6 +1,8 @@
 import math
+from typing import Any
 
 from minae.errors import InputError
+from minae.models.model import Cost
 from minae.models.variational import VariationalAutoencoder
 from minae.options import Count, Settled, Weight
 
@@ -47,9 +49,9 @@ class TotalCorrelationAutoencoder(VariationalAutoencoder):
         "gaussian, β = 0.5": dict(activation="softplus", rows=50, beta=0.5, gamma=0.7, loss="gaussian"),
     }
 
-    _log_W = None  # of the last size of a batch
+    _log_W: Any = None  # of the last size of a batch
 
-    def cost_and_grad(self, x, eps, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, eps: Any, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, with eps (B, m); ∂J/∂θ goes to `parameters.grad`."""
         if len(x) > self.rows:
             raise InputError(f"the batch has {len(x)} rows and rows is {self.rows}: expected N, those of all the data")
@@ -74,18 +76,19 @@ class TotalCorrelationAutoencoder(VariationalAutoencoder):
         self.f.backward(dy, f_cache, need_dx=False)
         return cost
 
-    def joint_correlation(self, z, mu, log_var, need_grad):
+    def joint_correlation(self, z: Any, mu: Any, log_var: Any, need_grad: bool) -> Any:
         """TC, and what its slopes are on the rows of this rank: every rank computes that of all rows (`minae.world`),
         and its J_r is B/B_r of its part of J."""
         world = self.arena.world
         if world.size == 1 or not self.gamma:
             return self.total_correlation(z, mu, log_var, need_grad)
-        TC, slopes = self.total_correlation(*map(world.gathered, (z, mu, log_var)), need_grad)
+        z, mu, log_var = map(world.gathered, (z, mu, log_var))
+        TC, slopes = self.total_correlation(z, mu, log_var, need_grad)
         if slopes is not None:
             slopes = [slope[world.own] * (world.rows / world.weight) for slope in slopes]
         return TC, slopes
 
-    def total_correlation(self, z, mu, log_var, need_grad=True):
+    def total_correlation(self, z: Any, mu: Any, log_var: Any, need_grad: bool = True) -> Any:
         """TC of a batch, and γ times its slopes by z, μ and log σ². None for a weight of 0, and 0 for one row."""
         if not self.gamma:
             return None, None
@@ -110,7 +113,7 @@ class TotalCorrelationAutoencoder(VariationalAutoencoder):
         ws.subtract(ws.multiply(Ge, d), G).sum(axis=0, out=dlog_var)
         return TC, (ws.negative(dz), dmu, ws.multiply(dlog_var, 0.5))
 
-    def log_sum(self, a):
+    def log_sum(self, a: Any) -> Any:
         """log Σ_j exp a_ijd along axis 1, and its slope softmax_j(a_ijd)."""
         ws, shape = self.arena.ws, (len(a), 1, a.shape[2])
         top = a.max(axis=1, keepdims=True, out=self.arena.empty(*shape))
@@ -118,7 +121,7 @@ class TotalCorrelationAutoencoder(VariationalAutoencoder):
         total = p.sum(axis=1, keepdims=True, out=self.arena.empty(*shape))
         return ws.add(top, ws.log(total)), ws.divide(p, total)
 
-    def log_weights(self, B):
+    def log_weights(self, B: Any) -> Any:
         """log W, (B, B)."""
         xp, w = self.backend.xp, (self.rows - 1) / (self.rows * (B - 1))
         return xp.log(xp.eye(B, dtype=self.dtype) * (1 / self.rows - w) + w)

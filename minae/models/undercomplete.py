@@ -1,4 +1,7 @@
+from typing import Any
+
 from minae.models.autoencoder import Autoencoder
+from minae.models.model import Cost
 from minae.options import Weight
 from minae.penalties import WeightDecay
 
@@ -39,12 +42,12 @@ class UndercompleteAutoencoder(Autoencoder):
         "convolutional": dict(sizes=(84, 5, 3), image=(2, 7, 6), channels=(3, 4), activation="tanh", lam=0.1),
     }
 
-    def build(self):
+    def build(self) -> None:
         super().build()
         self.penalty = WeightDecay(self.parameters, self.weights)
         self.warn_of_a_copy(self.lam)
 
-    def cost_and_grad(self, x, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, (B, n); ∂J/∂θ goes to `parameters.grad`."""
         h, f_cache = self.f.forward(x, mode)  # h = f(x)                     (B, m)
         s, g_cache = self.g.forward(h, mode)  # r = g(h), as logits s        (B, n)

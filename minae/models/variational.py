@@ -1,9 +1,12 @@
 from typing import Any
 
+import numpy as np
+
 from minae import kernels
 from minae.backend import namespace
 from minae.codes import Gaussian
 from minae.models.autoencoder import Autoencoder
+from minae.models.model import Cost
 from minae.options import Choice, Count, Settled, Weight, door
 
 
@@ -41,13 +44,13 @@ class VariationalAutoencoder(Autoencoder):
         "gaussian, β = 4": dict(activation="tanh", beta=4.0, loss="gaussian"),
     }
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         return {"f": self.encoder(), "between": Gaussian(self.code_size, self.kl), "g": self.decoder()}
 
-    def constants(self, rng, x):
+    def constants(self, rng: np.random.Generator, x: Any) -> dict[str, Any]:
         return {"eps": self.normal(rng, len(x), self.code_size)}
 
-    def cost_and_grad(self, x, eps, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, eps: Any, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, with eps (B, m); ∂J/∂θ goes to `parameters.grad`."""
         y, f_cache = self.f.forward(x, mode)  # μ, log σ² = f(x)             (B, 2 m)
         z, z_cache = self.between.forward(y, eps)  # z = μ + σ ε             (B, m)

@@ -5,7 +5,8 @@ import numpy as np
 from minae.errors import InputError
 from minae.fields import host_array
 from minae.models.autoencoder import Autoencoder
-from minae.options import Count, Flag, Number, Rate, Settled, Weight, door
+from minae.models.model import Cost
+from minae.options import Count, Flag, Number, Option, Rate, Settled, Weight, door
 from minae.symbols import VectorQuantized
 
 
@@ -38,7 +39,9 @@ class VectorQuantizedAutoencoder(Autoencoder):
     codebook = Count(64, "K, rows of a codebook", lowest=2)
     codes = Count(1, "M, codes for each x; a divisor of the code size", example=2)
     own = Flag(True, "whether each of the M codes has a codebook of its own")
-    decay = Rate(0.99, "γ of the averages; None trains the codebook by its gradient", optional=True)
+    decay: Option[float | None] = Rate(
+        0.99, "γ of the averages; None trains the codebook by its gradient", optional=True
+    )
     restart = Number(
         0.0, "a row that is chosen less often than this a step, in the mean, starts anew; 0 for never", low=0
     )
@@ -52,7 +55,7 @@ class VectorQuantizedAutoencoder(Autoencoder):
         "averages, restart": dict(sizes=(7, 5, 4), codebook=5, codes=2, restart=0.2, activation="tanh"),
     }
 
-    def settle(self):
+    def settle(self) -> None:
         super().settle()
         if self.code_size % self.codes:
             raise InputError(f"codes is {self.codes} and the code has {self.code_size} units: expected a divisor of it")
@@ -61,17 +64,17 @@ class VectorQuantizedAutoencoder(Autoencoder):
                 f"restart is {self.restart} and decay None: expected a decay, whose averages count choices"
             )
 
-    def networks(self):
-        options = dict(own=self.own, decay=self.decay, restart=self.restart)
-        book = VectorQuantized("E", self.codebook, self.code_size, self.codes, **options)
+    def networks(self) -> dict[str, Any]:
+        names = ("E", self.codebook, self.code_size, self.codes)
+        book = VectorQuantized(*names, own=self.own, decay=self.decay, restart=self.restart)
         return {"f": self.encoder(), "between": book, "g": self.decoder()}
 
-    def build(self):
+    def build(self) -> None:
         super().build()
         if self.decay is not None:
             self.weights["Q"] = 0.0
 
-    def cost_and_grad(self, x, held=None, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, held: Any = None, mode: Any = "train", need_grad: bool = True) -> Cost:
         """J and its terms at the rows of x, (B, n); ∂J/∂θ goes to `parameters.grad`. held: the rows that were chosen,
         and what stands under a stop, held fixed; without it those of θ."""
         z, f_cache = self.f.forward(x, mode)  # z = f(x)                     (B, m)

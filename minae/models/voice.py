@@ -5,7 +5,7 @@ import numpy as np
 from minae.fields import Real, host_array
 from minae.layers import Activation, AdaIN, Affine, Convolution, EndOfSequence, InstanceNorm, Mode, TimeMean
 from minae.losses import Gaussian
-from minae.models.model import Model
+from minae.models.model import Cost, Model
 from minae.networks import Network
 from minae.ops import ACTIVATIONS
 from minae.options import Choice, Count, Flag
@@ -37,6 +37,14 @@ class VoiceAutoencoder(Model):
     Padded frames of a batch are in no mean, no deviation and no window, see `EndOfSequence`: they change nothing.
     """
 
+    e: Any
+    s: Any
+    end: Any
+    g1: Any
+    a1: Any
+    g2: Any
+    a2: Any
+    g3: Any
     name = "voice"
     section = "15.6"
     recordings = True
@@ -49,10 +57,10 @@ class VoiceAutoencoder(Model):
     normalized = Flag(True, "whether f normalises over time; without it f may say all")
     cases = {"": dict(activation="tanh"), "f not normalised": dict(activation="softplus", normalized=False)}
 
-    def inputs(self):
+    def inputs(self) -> dict[str, Any]:
         return {"x": Real(None, self.bands), "other": Real(None, self.bands, optional=True)}
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         n, H, m, T = self.bands, self.hidden, self.content, 2 * self.around + 1
 
         def conv(letter, k, wide, channels, gain=2):
@@ -73,10 +81,10 @@ class VoiceAutoencoder(Model):
             "g3": Network([*above("V", 3, H, n, None), EndOfSequence()]),
         }  # fmt: skip
 
-    def build(self):
+    def build(self) -> None:
         self.loss = Gaussian(self.arena, self.weights)
 
-    def decoded(self, c, v, mode):
+    def decoded(self, c: Any, v: Any, mode: Any) -> Any:
         """r = g(c, v), and the caches of its parts."""
         style, s_cache = self.s.forward(v, mode)  # the (G, b) of both AdaIN (B, 4 H)
         first, second = style[:, : 2 * self.hidden], style[:, 2 * self.hidden :]
@@ -87,7 +95,15 @@ class VoiceAutoencoder(Model):
         r, c5 = self.g3.forward(a, mode)
         return r, (s_cache, c1, c2, c3, c4, c5)
 
-    def cost_and_grad(self, x, x_length=None, other=None, other_length=None, mode="train", need_grad=True):
+    def cost_and_grad(
+        self,
+        x: Any,
+        x_length: Any = None,
+        other: Any = None,
+        other_length: Any = None,
+        mode: Any = "train",
+        need_grad: bool = True,
+    ) -> Cost:
         """J and its terms at recordings x (B, T, n) of these lengths (B,), and others of the same speakers, by default
         x itself; ∂J/∂θ goes to `parameters.grad`."""
         mode.length, of_other = x_length, Mode(length=other_length)
@@ -134,7 +150,7 @@ class VoiceAutoencoder(Model):
             return r
         return [x + (there - here) for x, there, here in zip(X, r, self.said(X, source), strict=True)]
 
-    def said(self, X, v):
+    def said(self, X: Any, v: Any) -> Any:
         """g(f(x), v) of each recording."""
         v = np.broadcast_to(host_array(v, "v"), (len(X), self.speaker)).astype(self.dtype)
         voices = iter(np.ascontiguousarray(v))

@@ -5,6 +5,8 @@ Most φ have a derivative that follows from their value h = φ(a), so that `a` n
 of a, which stands for h there.
 """
 
+from typing import Any
+
 from minae import kernels
 from minae.backend import namespace
 
@@ -12,12 +14,12 @@ ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "softplus", "leaky_relu", 
 OF_A = ("swish", "gelu")  # their backward pass reads a in the place of h
 
 
-def phi(a, name, out=None):
+def phi(a: Any, name: Any, out: Any = None) -> Any:
     """h = φ(a).     `name` is one of ACTIVATIONS; out may be a"""
     return kernels.activations.phi(a, name, out)
 
 
-def phi_backward(dh, h, name, out=None):
+def phi_backward(dh: Any, h: Any, name: Any, out: Any = None) -> Any:
     """da = dh φ'(a).     h: of forward, or a for the names in OF_A
 
     Derivation: h_bj depends on a_bj alone, so the chain rule has one factor.
@@ -26,7 +28,7 @@ def phi_backward(dh, h, name, out=None):
     return kernels.activations.backward(dh, h, name, namespace(h).empty_like(h) if out is None else out)
 
 
-def log_softmax(s, out=None, work=None):
+def log_softmax(s: Any, out: Any = None, work: Any = None) -> Any:
     r"""y_i = log softmax(s)_i = s_i − log Σ_j e^{s_j}, shifted by max s; `work` is free memory.     (6.30, 6.33)
 
     Derivation: each y_i has the same normaliser, whose derivative is the softmax.
@@ -37,6 +39,6 @@ def log_softmax(s, out=None, work=None):
     return kernels.log_softmax.log_softmax(s, out, work)
 
 
-def log_softmax_backward(dy, y, out=None):
+def log_softmax_backward(dy: Any, y: Any, out: Any = None) -> Any:
     """ds_k = dy_k − e^{y_k} Σ_i dy_i"""
     return kernels.log_softmax.backward(dy, y, out)

@@ -1,12 +1,13 @@
 """Scaled dot-product attention."""
 
 import math
+from typing import Any
 
 from minae import kernels
 from minae.backend import namespace
 
 
-def attention(q, k, v, mask, out, arena):
+def attention(q: Any, k: Any, v: Any, mask: Any, out: Any, arena: Any) -> Any:
     r"""O = A V,  A = softmax(Q Kᵀ/√d + mask), row by row.     (Vaswani et al. 2017)
 
     q (B, heads, T, d), k and v (B, heads, T′, d) -> O (B, heads, T, d) in `out`, and A (B, heads, T, T′).
@@ -26,7 +27,9 @@ def attention(q, k, v, mask, out, arena):
     return matmul(A, v, out=out), A
 
 
-def attention_backward(do, q, k, v, A, dq, dk, dv, arena, dA=None):
+def attention_backward(
+    do: Any, q: Any, k: Any, v: Any, A: Any, dq: Any, dk: Any, dv: Any, arena: Any, dA: Any = None
+) -> None:
     """dV = Aᵀ dO;  dS = A ⊙ (dO Vᵀ − Σ_j dA_ij A_ij);  dQ = dS K/√d;  dK = dSᵀ Q/√d, written to dq, dk and dv. dA:
     what else reads A sends this, and it is added to dO Vᵀ"""
     matmul = namespace(q).matmul

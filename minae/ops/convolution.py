@@ -15,7 +15,9 @@ is read, and backward makes it anew instead of keeping it.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from minae import kernels
 
@@ -30,39 +32,39 @@ class Window:
     dilation: tuple
 
     @classmethod
-    def of(cls, axes, kernel, stride=1, padding=0, dilation=1):
+    def of(cls, axes: Any, kernel: Any, stride: int = 1, padding: int = 0, dilation: int = 1) -> Any:
         """From numbers, each of which holds for all axes, or from a number for each axis."""
         given = kernel, stride, padding, dilation
         return cls(*(tuple(each) if isinstance(each, tuple | list) else (each,) * axes for each in given))
 
     @property
-    def steps(self):
+    def steps(self) -> Any:
         return self.stride, self.padding, self.dilation
 
     @property
-    def extent(self):
+    def extent(self) -> Any:
         """How far a window reaches, with the gaps of its dilation."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
-    def windows(self, space):
+    def windows(self, space: Any) -> Any:
         """(H, W) -> (H_out, W_out), how many windows fit into the padded image."""
         sides = zip(space, self.extent, self.stride, self.padding, strict=True)
         return tuple((n + 2 * p - k) // s + 1 for n, k, s, p in sides)
 
-    def space(self, windows, output_padding=None):
+    def space(self, windows: Any, output_padding: Any = None) -> Any:
         """(H_out, W_out) -> (H, W): the smallest image that has so many windows, and `output_padding` more."""
         more = output_padding or [0] * len(windows)
         sides = zip(windows, self.extent, self.stride, self.padding, more, strict=True)
         return tuple((n - 1) * s - 2 * p + k + m for n, k, s, p, m in sides)
 
 
-def blocks(B, size, arena):
+def blocks(B: Any, size: Any, arena: Any) -> Any:
     """Slices of B examples whose matrices, of `size` numbers each, still lie in a cache when they are read."""
     height = max(1, arena.backend.block // 2 // size)  # beside a block of the image that they are of
     return [slice(start, min(start + height, B)) for start in range(0, B, height)]
 
 
-def columns(x, window, arena):
+def columns(x: Any, window: Any, arena: Any) -> Iterator[Any]:
     """(slice of the examples, their windows as the rows of a matrix), block by block in the same memory."""
     shape = (*window.windows(x.shape[1:-1]), *window.kernel, x.shape[-1])
     parts = blocks(len(x), math.prod(shape), arena)
@@ -72,12 +74,12 @@ def columns(x, window, arena):
         yield part, block.reshape(-1, math.prod(window.kernel) * x.shape[-1])
 
 
-def rows(y):
+def rows(y: Any) -> Any:
     """(B, H, W, O) -> (B·H·W, O)"""
     return y.reshape(-1, y.shape[-1])
 
 
-def conv(x, W, b, window, arena):
+def conv(x: Any, W: Any, b: Any, window: Any, arena: Any) -> Any:
     r"""y = cols(x) W + b.     x (B, H, W, C) or (B, T, C) -> y (B, H_out, W_out, O) or (B, T_out, O)
 
     Derivation: y is an affine map of the windows, y_{b i j o} = b_o + Σ_{u v c} cols_{(b i j)(u v c)} W_{(u v c) o}, so
@@ -97,13 +99,13 @@ def conv(x, W, b, window, arena):
     return y
 
 
-def conv_dW(x, dy, dW, window, arena):
+def conv_dW(x: Any, dy: Any, dW: Any, window: Any, arena: Any) -> None:
     """dW += cols(x)ᵀ dy.     dW: an accumulator"""
     for part, cols in columns(x, window, arena):
         dW.add_product(cols.T, rows(dy[part]))
 
 
-def conv_dx(dy, W, window, space, arena, b=None):
+def conv_dx(dy: Any, W: Any, window: Any, space: Any, arena: Any, b: Any = None) -> Any:
     """dx = col2im(dy Wᵀ), and b where it is given.     space: (H, W) of dx, or (T,)"""
     C = len(W) // math.prod(window.kernel)
     dx, shape = arena.empty(len(dy), *space, C), (*dy.shape[1:-1], *window.kernel, C)
@@ -114,7 +116,7 @@ def conv_dx(dy, W, window, space, arena, b=None):
     return dx
 
 
-def conv_backward(dy, x, W, dW, db, window, arena, need_dx=True):
+def conv_backward(dy: Any, x: Any, W: Any, dW: Any, db: Any, window: Any, arena: Any, need_dx: bool = True) -> Any:
     """dW += cols(x)ᵀ dy;  db += Σ dy;  dx = col2im(dy Wᵀ).     dW, db: accumulators, or None"""
     if dW is not None:
         conv_dW(x, dy, dW, window, arena)
@@ -122,7 +124,7 @@ def conv_backward(dy, x, W, dW, db, window, arena, need_dx=True):
     return conv_dx(dy, W, window, x.shape[1:-1], arena) if need_dx else None
 
 
-def upconv(x, W, b, window, space, arena):
+def upconv(x: Any, W: Any, b: Any, window: Any, space: Any, arena: Any) -> Any:
     r"""y = col2im(x Wᵀ) + b: `conv_dx` as a forward pass.     x (B, H_in, W_in, O), W (k_H·k_W·C, O) -> y (B, H, W, C)
 
     space: (H, W) of y, or (T,), one of those sizes that `conv` takes to the size of x
@@ -139,9 +141,9 @@ def upconv(x, W, b, window, space, arena):
     return conv_dx(x, W, window, space, arena, b)
 
 
-def upconv_backward(dy, x, W, dW, db, window, arena, need_dx=True):
+def upconv_backward(dy: Any, x: Any, W: Any, dW: Any, db: Any, window: Any, arena: Any, need_dx: bool = True) -> Any:
     """dx = cols(dy) W;  dW += cols(dy)ᵀ x;  db += Σ dy.     The windows of dy serve both."""
-    dx = arena.empty(len(dy), *x.shape[1:]) if need_dx else None
+    dx: Any = arena.empty(len(dy), *x.shape[1:]) if need_dx else None
     for part, cols in columns(dy, window, arena):
         if dW is not None:
             dW.add_product(cols.T, rows(x[part]))
@@ -152,7 +154,7 @@ def upconv_backward(dy, x, W, dW, db, window, arena, need_dx=True):
     return dx
 
 
-def add_pixels(db, dy, arena):
+def add_pixels(db: Any, dy: Any, arena: Any) -> None:
     """db_c += Σ_{b i j} dy_{b i j c}, the examples first: long rows are added faster than short ones."""
     with arena:
         total = dy.reshape(len(dy), -1).sum(axis=0, out=arena.empty(dy[0].size))

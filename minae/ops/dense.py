@@ -1,9 +1,11 @@
 """Affine maps."""
 
+from typing import Any
+
 from minae import kernels
 
 
-def affine(x, W, b, out=None):
+def affine(x: Any, W: Any, b: Any, out: Any = None) -> Any:
     r"""a = x W + b, or without b x W.     x (B, n), W (n, m), b (m,) -> a (B, m)     (6.36)
 
     Derivation: row b of a is a_bj = Σ_i x_bi W_ij + b_j. The cost J depends on W, b and x through a alone, so the chain
@@ -15,7 +17,7 @@ def affine(x, W, b, out=None):
     return kernels.products.matmul(x, W, out, bias=b)
 
 
-def affine_backward(da, x, W, dW, db, out=None, need_dx=True):
+def affine_backward(da: Any, x: Any, W: Any, dW: Any, db: Any, out: Any = None, need_dx: bool = True) -> Any:
     """dW += xᵀ da;  db += Σ_rows da;  dx = da Wᵀ.     dW, db: accumulators, or None where they are not wanted"""
     if dW is not None:
         dW.add_product(x.T, da)

@@ -1,10 +1,12 @@
 """One pair for batch, layer, instance and adaptive instance normalisation: they differ in the axes alone."""
 
+from typing import Any
+
 from minae import kernels
 from minae.backend import namespace
 
 
-def normalize(x, axes, arena, delta=1e-5, live=None):
+def normalize(x: Any, axes: Any, arena: Any, delta: float = 1e-5, live: Any = None) -> Any:
     r"""x̂ = (x − μ)/σ,  μ = mean x,  σ = √(δ + mean (x − μ)²), means over `axes`.     (8.35–8.37)
 
     -> x̂ of x's shape, and μ and σ with the axes kept. The mean of squares is biased, 1/N and not 1/(N − 1).
@@ -61,7 +63,7 @@ def _normalize_live(x, axes, arena, delta, live):
     return x_hat, mu, sigma
 
 
-def normalize_backward(dx_hat, x_hat, sigma, axes, arena, live=None):
+def normalize_backward(dx_hat: Any, x_hat: Any, sigma: Any, axes: Any, arena: Any, live: Any = None) -> Any:
     """dx = 1/σ (dx̂ − mean(dx̂) − x̂ mean(dx̂ x̂)), the means over the live ones"""
     over_time = _over_time(dx_hat, axes, arena, live)
     if over_time is not None:

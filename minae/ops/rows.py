@@ -11,6 +11,7 @@ The same holds one layer below: where da is sparse, dW = xᵀ da has the columns
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from minae import kernels
 
@@ -19,14 +20,14 @@ from minae import kernels
 class Sparse:
     """(B, m) numbers, of which row b has value[b] in the columns unit[b], and 0 elsewhere: two arrays (B, k)."""
 
-    unit: object
-    value: object
+    unit: Any
+    value: Any
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.unit)
 
 
-def affine(x, W, b, out):
+def affine(x: Any, W: Any, b: Any, out: Any) -> Any:
     r"""a = x W + b for a sparse x.     W (m, n), b (n,) -> a (B, n), in `out`
 
     Derivation: this is `dense.affine` with the terms left out whose x_bj is 0.
@@ -38,7 +39,7 @@ def affine(x, W, b, out):
     return out
 
 
-def affine_backward(da, x, W, dW, db, arena, need_dx=True):
+def affine_backward(da: Any, x: Any, W: Any, dW: Any, db: Any, arena: Any, need_dx: bool = True) -> Any:
     """dW_j += Σ_b x_bj da_b;  db += Σ_rows da;  dx = da Wᵀ on the units of x"""
     if dW is not None:
         kernels.rows.scatter_add(x.unit, x.value, da, dW.array)
@@ -50,7 +51,7 @@ def affine_backward(da, x, W, dW, db, arena, need_dx=True):
     return dx
 
 
-def affine_backward_sparse(da, x, W, dW, db, arena, need_dx=True):
+def affine_backward_sparse(da: Any, x: Any, W: Any, dW: Any, db: Any, arena: Any, need_dx: bool = True) -> Any:
     """`dense.affine_backward` for a sparse da: dWᵀ_j += Σ_b da_bj x_b;  db_j += Σ_b da_bj;  dx_b = Σ_j da_bj Wᵀ_j"""
     if dW is not None:
         ones = arena.empty(len(x), 1)
@@ -65,7 +66,7 @@ def affine_backward_sparse(da, x, W, dW, db, arena, need_dx=True):
     return dx
 
 
-def phi_backward(dh, h, name, arena):
+def phi_backward(dh: Any, h: Any, name: Any, arena: Any) -> Any:
     """da = dh φ'(a) for a sparse dh: on its units alone.     h (B, m)"""
     h_on, da = arena.empty(*dh.unit.shape), arena.empty(*dh.unit.shape)
     kernels.rows.gather(dh.unit, h, h_on)

@@ -5,11 +5,13 @@ The functions have the time first: x (T, B, n), so that a step's rows lie togeth
 gradient of the step's logits is exactly 0.
 """
 
+from typing import Any
+
 from minae import kernels
 from minae.ops.dense import affine
 
 
-def embed(tokens, E, arena):
+def embed(tokens: Any, E: Any, arena: Any) -> Any:
     r"""y_bt = E_{tokens_bt}, rows of a matrix by their index.     tokens int32 (B, T), E (vocabulary, n) -> (B, T, n)
 
     Derivation: with the choice written as [tokens_bt = i], which depends on no number, y is linear in E. Two places
@@ -23,13 +25,13 @@ def embed(tokens, E, arena):
     return y.reshape(*tokens.shape, -1)
 
 
-def embed_backward(dy, tokens, dE, arena):
+def embed_backward(dy: Any, tokens: Any, dE: Any, arena: Any) -> None:
     """dE_i += Σ dy_bt over the places whose token is i"""
     dy = dy.reshape(tokens.size, -1)
     kernels.rows.scatter_add(tokens.reshape(-1, 1), _ones(arena, tokens.size, 1), dy, dE.array)
 
 
-def gru(x, h, live, W, U, b, u, arena):
+def gru(x: Any, h: Any, live: Any, W: Any, U: Any, b: Any, u: Any, arena: Any) -> Any:
     r"""The gated recurrent unit whose reset gate acts on the recurrent product, its bias included.     (10.10.2)
 
         a = x_t W + b,   g = h_{t−1} U + u              each (B, 3m): the slices of r, z, n, in this order
@@ -58,7 +60,20 @@ def gru(x, h, live, W, U, b, u, arena):
     return hs, gates, g
 
 
-def gru_backward(dy, x, live, cache, W, U, dW, dU, db, du, arena, need_dx=True):
+def gru_backward(
+    dy: Any,
+    x: Any,
+    live: Any,
+    cache: Any,
+    W: Any,
+    U: Any,
+    dW: Any,
+    dU: Any,
+    db: Any,
+    du: Any,
+    arena: Any,
+    need_dx: bool = True,
+) -> Any:
     """dx (T, B, n) and ∂J/∂h_0, see `gru`; adds to the accumulators, or leaves them where dW is None."""
     hs, gates, g = cache
     (T, B, m), dh = dy.shape, arena.empty(*hs.shape[1:])
@@ -72,7 +87,7 @@ def gru_backward(dy, x, live, cache, W, U, dW, dU, db, du, arena, need_dx=True):
     return _of_all_steps(x, hs, da, dg, W, dW, dU, db, arena, need_dx), dh
 
 
-def lstm(x, first, live, W, U, b, arena):
+def lstm(x: Any, first: Any, live: Any, W: Any, U: Any, b: Any, arena: Any) -> Any:
     r"""Long short-term memory.     (Hochreiter and Schmidhuber 1997; 10.10)
 
         a = x_t W + h_{t−1} U + b                       (B, 4m): the slices of i, f, g, o, in this order
@@ -96,7 +111,19 @@ def lstm(x, first, live, W, U, b, arena):
     return hs, cs, gates, tanh_c
 
 
-def lstm_backward(dy, x, live, cache, W, U, dW, dU, db, arena, need_dx=True):
+def lstm_backward(
+    dy: Any,
+    x: Any,
+    live: Any,
+    cache: Any,
+    W: Any,
+    U: Any,
+    dW: Any,
+    dU: Any,
+    db: Any,
+    arena: Any,
+    need_dx: bool = True,
+) -> Any:
     """dx (T, B, n) and (∂J/∂h_0, ∂J/∂c_0), see `lstm`; adds to the accumulators, or leaves them where dW is None."""
     hs, cs, gates, tanh_c = cache
     (T, B, m), dh, dc = dy.shape, arena.empty(*hs.shape[1:]), arena.empty(*hs.shape[1:])
