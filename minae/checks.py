@@ -32,7 +32,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from minae import options
+from minae import notebook_html, options
 from minae.errors import InputError
 from minae.fields import Code, Field, Real, Row, Tokens, host_array
 from minae.layers import (
@@ -65,6 +65,7 @@ from minae.layers import (
 from minae.layers.base import Composite
 from minae.losses import Gaussian
 from minae.models import Model, registry
+from minae.models.model import Cost
 from minae.networks import Branches, Network, Residual, dense, inception, place_mean, transformer_block
 from minae.symbols import BatchTopK, Bits, JumpReLU, Symbols, VectorQuantized
 
@@ -91,35 +92,49 @@ class Finding:
 class GradientReport:
     """What `check_gradient` found. True where everything passed; prints as a table; `rows` is a list of `Finding`."""
 
-    def __init__(self, rows, tolerance):
+    def __init__(self, rows: list[Finding], tolerance: float):
         self.rows, self.tolerance = rows, tolerance
 
     def __bool__(self):
         return all(row.passed for row in self.rows)
 
     @property
-    def worst(self):
+    def worst(self) -> Finding:
         """The row of the largest error; NaN counts as the largest."""
         return max(self.rows, key=lambda row: math.inf if math.isnan(row.error) else row.error)
 
-    def to_json(self):
+    def to_json(self) -> str:
         rows = [{key: _finite(value) for key, value in asdict(row).items()} for row in self.rows]
         return json.dumps({"passed": bool(self), "tolerance": self.tolerance, "rows": rows}, allow_nan=False)
+
+    def verdict(self, row: Finding) -> str:
+        """What a row says: right, within rounding (which passes, too), lost in rounding, or WRONG."""
+        if row.passed:
+            return "right" if row.error <= self.tolerance else "within rounding"
+        return "lost in rounding" if row.error <= row.resolution else "WRONG"
+
+    def summary(self) -> str:
+        """The verdict on all rows, in a line."""
+        wrong = any(self.verdict(row) == "WRONG" for row in self.rows)
+        doubt = "a gradient is wrong" if wrong else "rounding leaves open whether it is right: scale the data"
+        words = "every gradient is right" if self else doubt
+        return f"{words}: largest error {self.worst.error:.1e}, tolerance {self.tolerance:g}"
 
     def __str__(self):
         lines = [f"{'cost':10} {'parameter':10} {'error':>8}  {'worst entry':14} {'analytic':>14} {'numeric':>14}"]
         for r in self.rows:
             index = "[" + ", ".join(map(str, r.index)) + "]"
-            mark = "" if r.error <= self.tolerance else "   within rounding" if r.passed else "   WRONG"
-            mark = "   lost in rounding" if not r.passed and r.error <= r.resolution else mark
+            mark = "" if self.verdict(r) == "right" else f"   {self.verdict(r)}"
             lines.append(
                 f"{r.terms:10} {r.parameter:10} {r.error:8.1e}  {index:14} {r.analytic:14.6e} {r.numeric:14.6e}{mark}"
             )
-        worst = f"largest error {self.worst.error:.1e}"
-        wrong = any(not row.passed and not row.error <= row.resolution for row in self.rows)
-        doubt = "a gradient is wrong" if wrong else "rounding leaves open whether it is right: scale the data"
-        verdict = "every gradient is right" if self else doubt
-        return "\n".join([*lines, f"{verdict}: {worst}, tolerance {self.tolerance:g}"])
+        return "\n".join([*lines, self.summary()])
+
+    def __repr__(self):
+        return str(self)
+
+    def _repr_html_(self):
+        return notebook_html.of_report(self)
 
 
 @options.door(
@@ -192,7 +207,7 @@ def check_gradient(
     for group in terms:
         # a term that stands alone has weight 1, so that one with a small λ is seen as clearly as the others
         alone = len(group) == 1
-        model.weights = {name: (1.0 if alone else weights[name]) if name in group else 0.0 for name in weights}
+        model.weights |= {name: (1.0 if alone else weights[name]) if name in group else 0.0 for name in weights}
         for _ in range(2):  # what the first call left behind must not be in the second one's gradient
             model.cost_and_grad(**given, **how)
         gradient = backend.to_numpy(model.parameters.grad).copy()
@@ -206,7 +221,7 @@ def check_gradient(
     return GradientReport(findings, tolerance)
 
 
-def check_turn(model, turn):
+def check_turn(model: Model, turn: str | None) -> dict[str, str]:
     """The arguments of `cost_and_grad` for a turn: none for a model without turns."""
     if not isinstance(turn, str | None) or turn not in (model.turns or [None]):
         raise InputError(f"turn is {turn!r}: this model has {', '.join(model.turns) or 'no turns, leave it out'}")
@@ -456,17 +471,17 @@ class Layers(Model):
     of = options.Choice("convolution", "the layers", among=LAYERS)
     cases: ClassVar = {name: {"of": name} for name in LAYERS}
 
-    def inputs(self):
+    def inputs(self) -> dict[str, Any]:
         return {"x": LAYERS[self.of][0]}
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         return {"f": Network(LAYERS[self.of][1]())}
 
-    def build(self):
+    def build(self) -> None:
         for array in self.state.values():  # off their first values
             array[...] += 0.5
 
-    def cost_and_grad(self, x, x_length=None, mode="train", need_grad=True):
+    def cost_and_grad(self, x: Any, x_length: Any = None, mode: Any = "train", need_grad: bool = True) -> Cost:
         xp, mode.length = self.backend.xp, x_length
         y, caches = self.f.forward(x, mode)
         r = xp.cos(xp.arange(y[0].size, dtype=self.dtype)).reshape(y.shape[1:])  # the same r_t, however many steps
@@ -494,11 +509,12 @@ class Codes(Model):
     lam = options.Weight("N", 0.2, "weight of the number of units")
     laws: ClassVar = {"u": lambda model, x: "uniform" if model.of == "bits" else "gumbel"}
     cases: ClassVar = {name: {"of": name} for name in of.among}
+    between: Any
 
-    def inputs(self):
+    def inputs(self) -> dict[str, Any]:
         return {"x": Real(7)}
 
-    def networks(self):
+    def networks(self) -> dict[str, Any]:
         code = {
             "bits": Bits(),
             "symbols": Symbols(3, 2, tau=0.4),
@@ -511,18 +527,20 @@ class Codes(Model):
         return {"f": dense([7, 5, 6], ["tanh", "identity"], "W", "b"), "between": code,
                 "g": dense([6, 7], ["identity"], "V", "c")}  # fmt: skip
 
-    def build(self):
+    def build(self) -> None:
         self.drawn = self.of in ("bits", "symbols", "relaxed")
         its = {"vq": "LCQ", "jump": "LN"}.get(self.of.split()[0], "L")
-        self.weights = {term: weight if term in its else 0.0 for term, weight in self.weights.items()}
+        self.weights |= {term: weight if term in its else 0.0 for term, weight in self.weights.items()}
         self.loss = Gaussian(self.arena, self.weights)
 
-    def constants(self, rng, x):
+    def constants(self, rng: np.random.Generator, x: Any) -> dict[str, Any]:
         if self.of == "bits":
             return {"u": self.backend.from_numpy(rng.random((len(x), 6)))}
         return {"u": self.between.noise(rng, len(x))} if self.drawn else {}
 
-    def cost_and_grad(self, x, u=None, held=None, mode="train", need_grad=True):
+    def cost_and_grad(
+        self, x: Any, u: Any = None, held: Any = None, mode: Any = "train", need_grad: bool = True
+    ) -> Cost:
         a, f_cache = self.f.forward(x, mode)
         h, cache = self.between.forward(a, *([u] if self.drawn else []), held, mode)
         held = cache[1] if self.drawn else cache[2] if self.of.startswith("vq") else cache

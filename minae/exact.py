@@ -46,7 +46,7 @@ HELD = (
 class Digits:
     """Numbers of so many decimal digits, by mpmath, in a context of their own."""
 
-    def __init__(self, digits):
+    def __init__(self, digits: Any):
         try:
             from mpmath import MPContext
         except ImportError as error:
@@ -59,20 +59,20 @@ class Digits:
         for name in "exp expm1 log log1p sqrt tanh sin cos".split():
             setattr(self, name, getattr(context, name))
 
-    def number(self, value):
+    def number(self, value: Any) -> Any:
         """Integers and floats as they are, to their last bit."""
         if isinstance(value, self.mpf):
             return value
         return self.mpf(int(value) if isinstance(value, int | np.integer | np.bool_) else float(value))
 
-    def sign(self, value):
+    def sign(self, value: Any) -> Any:
         return self.mpf((value > 0) - (value < 0))
 
 
 class ExactBackend(StandInBackend):
     """Arrays of numbers with so many digits. Raises InputError where mpmath is missing."""
 
-    def __init__(self, digits=DIGITS):
+    def __init__(self, digits: Any = DIGITS):
         super().__init__(Digits(digits), "exact")
 
 
@@ -82,20 +82,18 @@ class ExactReport(GradientReport):
     held: names of the constants, draws and what a cost computes from θ, that were held fixed
     """
 
-    def __init__(self, rows, held):
+    def __init__(self, rows: list[Finding], held: list[str]):
         super().__init__(rows, TOLERANCE)
         self.held = held
 
-    def to_json(self):
+    def to_json(self) -> str:
         return json.dumps(json.loads(super().to_json()) | {"held": self.held}, allow_nan=False)
 
-    def __str__(self):
+    def summary(self) -> str:
         wrong = sum(not row.passed for row in self.rows)
         verdict = f"{wrong} gradients are wrong" if wrong else "every formula is right"
         held = f"; held fixed: {', '.join(self.held)}" if self.held else ""
-        *rows, _ = super().__str__().splitlines()
-        last = f"{verdict}: largest error {self.worst.error:.1e}, tolerance {self.tolerance:g}{held}"
-        return "\n".join([*rows, last])
+        return f"{verdict}: largest error {self.worst.error:.1e}, tolerance {self.tolerance:g}{held}"
 
 
 def check_exact(
@@ -153,7 +151,9 @@ def check_exact(
     return ExactReport(findings, [name for name in given if name.removesuffix("_length") not in model.fields])
 
 
-def held_fixed(model, data, constants, seed, how):
+def held_fixed(
+    model: Model, data: dict[str, Any], constants: dict[str, Any] | None, seed: int, how: dict[str, Any]
+) -> dict[str, Any]:
     """The batch of these data and the constants of its step, by name, on the host: computed in float64."""
     model = model.copy(backend="numpy", dtype="float64")
     data = {name: checks._host(array, model.backend) for name, array in data.items() if array is not None}
@@ -163,7 +163,7 @@ def held_fixed(model, data, constants, seed, how):
     return {**model.cost_and_grad(**given, **how, need_grad=False).constants, **given}
 
 
-def checks_of(cost, weights, terms):
+def checks_of(cost: Any, weights: dict[str, float], terms: Any) -> Any:
     """The costs to check, each a tuple of terms: those that are given, else all together and each one alone."""
     if terms is None:
         names = [name for name in cost if weights[name]]

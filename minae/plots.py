@@ -1,16 +1,39 @@
-"""Every picture that the chapters draw. Each function returns a Matplotlib Figure and shows nothing by itself.
+"""Every picture that the chapters draw, for pictures of your own, too.
+
+    from minae import plots
+
+    fig = plots.curves({"plain": history, "denoising": other})    # by label, as all of them
+    fig.axes[0].set(ylim=(80, 120))
+    fig.savefig("curves.pdf")
+
+    images, sheet           rows of x as grey pictures: beside each other by label, or all of them
+    codes, plane, clouds    points of the plane: by class, with thumbnails or edges, against the data
+    fields, paths, gaussians, polygons      vectors, walks, ellipses and regions in the plane
+    curves                  histories by epoch
+    levels, panels, bars    lines over numbers, several of them side by side, and one number for each label
+    heat, table, spectrograms       tables of numbers, tables of words, sounds
+
+Each function returns a Matplotlib Figure, which a notebook shows, and neither opens a window nor writes a file. Arrays
+are those of the host. Axes come from `fig.axes`; `save` writes a PNG whole or not at all.
 
 One method has one look in the whole book, `METHODS`: a colour (of Okabe and Ito's eight, which colour-blind readers can
 part), a line and a marker, so that it is told apart without colour too. A label says its method by its first word:
 "PCA, k = 30" looks as PCA does. Other labels get a look by their place.
 """
 
+import functools
+import os
+from collections.abc import Mapping, Sequence
 from io import BytesIO
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from minae import files
+from minae.training.loop import History
+
+if TYPE_CHECKING:  # Matplotlib is loaded when a picture is drawn
+    from matplotlib.figure import Figure
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, RED, PURPLE, GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#767676"
@@ -120,7 +143,7 @@ def look(label: str, place: int = 0) -> Look:
     return METHODS[max(names, key=len)] if names else OTHERS[place % len(OTHERS)]
 
 
-def missing(fig):
+def missing(fig: "Figure") -> list[str]:
     """What a reader lacks in a Figure: a title, or the label of an axis that shows numbers. [] where all is there."""
     from matplotlib.ticker import FixedFormatter, FuncFormatter
 
@@ -136,21 +159,41 @@ def missing(fig):
     return lacks
 
 
-def _figure(width, height):
+@functools.cache
+def _picture():
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    class Picture(Figure):
+        """A Figure that a notebook shows, also where nobody has loaded pyplot."""
+
+        def _repr_png_(self):
+            return _png(self)
+
+    return Picture
 
 
-def save(fig, path):
-    """Write a Figure as PNG, whole or not at all."""
+def _figure(width, height):
+    return _picture()(figsize=(width, height), layout="constrained")
+
+
+def _png(fig):
     data = BytesIO()
     fig.savefig(data, format="png", dpi=120)
-    files.replace(path, data.getvalue())
+    return data.getvalue()
 
 
-def images(rows, title=None, shape=(28, 28), columns=12):
-    """Rows of grey images under each other.     rows: label -> (k, pixels) in [0, 1]; the first `columns` are drawn."""
+def save(fig: "Figure", path: str | os.PathLike[str]) -> None:
+    """Write a Figure as PNG, whole or not at all."""
+    files.replace(path, _png(fig))
+
+
+def images(
+    rows: Mapping[str, Any], title: str | None = None, shape: tuple[int, int] = (28, 28), columns: int = 12
+) -> "Figure":
+    """Rows of grey images under each other.
+
+    rows: label -> (k, height · width) in [0, 1], of which the first `columns` are drawn;  shape: (height, width)
+    """
     columns, (height, width) = min(columns, *(len(x) for x in rows.values())), shape
     gap = 2  # pixels between images
     canvas = np.zeros((len(rows) * (height + gap), columns * (width + gap)))
@@ -173,8 +216,11 @@ def images(rows, title=None, shape=(28, 28), columns=12):
     return fig
 
 
-def sheet(x, title=None, shape=(28, 28), columns=12):
-    """All of the images x (k, pixels), so many in a row, each row with the number of its first one."""
+def sheet(x: Any, title: str | None = None, shape: tuple[int, int] = (28, 28), columns: int = 12) -> "Figure":
+    """All of the images x, (k, height · width) in [0, 1], so many in a row, each row with the number of its first one.
+
+    shape: (height, width)
+    """
     rows = {}
     for start in range(0, len(x), columns):
         row = np.reshape(x[start : start + columns], (-1, np.prod(shape)))
@@ -183,12 +229,19 @@ def sheet(x, title=None, shape=(28, 28), columns=12):
 
 
 def codes(
-    panels, labels, title=None, columns=4, colour_label="digit (not seen in training)", names=None, axes="$h_1$ $h_2$"
-):
+    panels: Mapping[str, Any],
+    labels: Any,
+    title: str | None = None,
+    columns: int = 4,
+    colour_label: str | None = "class",
+    names: Sequence[str] | None = None,
+    axes: str = "$h_1$ $h_2$",
+) -> "Figure":
     """2-D codes as points, coloured by class; the class stands at the median of its points, or near it on a line to it.
 
     panels: label -> (k, 2);  labels: (k,) integers from 0 on, at most ten, or other numbers, which are drawn as shades;
-    or label -> (k,);  names: of the classes, in the place of their numbers
+    or label -> (k,);  names: of the classes, in the place of their numbers;  colour_label: what the colours say, None
+    for no bar of colours;  axes: the names of the two axes, with a blank between them
     """
     from matplotlib import colormaps, patheffects
     from matplotlib.colors import ListedColormap
@@ -200,7 +253,7 @@ def codes(
         low, high = min(map(np.min, of.values())), max(map(np.max, of.values()))
         style = dict(cmap="viridis", vmin=low, vmax=high)
     else:
-        style = dict(cmap=ListedColormap(colormaps["tab10"].colors[:count]), vmin=-0.5, vmax=count - 0.5)
+        style = dict(cmap=ListedColormap(colormaps["tab10"](range(count))), vmin=-0.5, vmax=count - 0.5)
     across, down = min(columns, len(panels)), -(-len(panels) // columns)
     size = 5.2 if len(panels) <= 2 else 3.6
     fig = _figure(size * across + 0.4 * (down > 1), 0.92 * size * down)
@@ -248,8 +301,17 @@ def _apart(places, extent, least=0.075):
     return places
 
 
-def curves(histories, term="J", lines=None, ylabel=None, title=None):
-    """Cost by epoch, training dashed and validation solid.     histories: label -> History;  lines: label -> level."""
+def curves(
+    histories: Mapping[str, History],
+    term: str = "J",
+    lines: Mapping[str, float] | None = None,
+    ylabel: str | None = None,
+    title: str | None = None,
+) -> "Figure":
+    """Cost by epoch, training dashed and validation solid.
+
+    histories: label -> History;  term: J, or a term of the cost;  lines: label -> a level, drawn across
+    """
     fig = _figure(6.4, 4)
     axis = fig.subplots()
     for k, (label, history) in enumerate(histories.items()):
@@ -269,10 +331,18 @@ def curves(histories, term="J", lines=None, ylabel=None, title=None):
     return fig
 
 
-def levels(series, xlabel, ylabel, title=None, xscale="linear", yscale="linear", markers=()):
+def levels(
+    series: Mapping[str, Any],
+    xlabel: str,
+    ylabel: str,
+    title: str | None = None,
+    xscale: str = "linear",
+    yscale: str = "linear",
+    markers: Sequence[str] = (),
+) -> "Figure":
     """Lines, with markers where the points are few.
 
-    series: label -> (x values, y values);  markers: labels that are drawn as points alone
+    series: label -> (x, y), each (k,);  markers: labels that are drawn as points alone
     """
     fig = _figure(6.4, 4)
     axis = fig.subplots()
@@ -303,7 +373,16 @@ def _plain_ticks(axis, scale, values):
         axis.get_major_locator().set_params(integer=True)
 
 
-def panels(panels, xlabel, ylabel, title=None, xscale="linear", yscale="linear", markers=(), legend=0):
+def panels(
+    panels: Mapping[str, Any],
+    xlabel: str,
+    ylabel: str | Sequence[str],
+    title: str | None = None,
+    xscale: str = "linear",
+    yscale: str = "linear",
+    markers: Sequence[str] = (),
+    legend: int = 0,
+) -> "Figure":
     """Several `levels` side by side, which have their x axis and their y axis in common, and one legend.
 
     panels: label -> series;  ylabel: one for all panels, or one for each, which then have y axes of their own
@@ -332,7 +411,7 @@ def panels(panels, xlabel, ylabel, title=None, xscale="linear", yscale="linear",
     return fig
 
 
-def fields(panels, points, title=None, faint=None):
+def fields(panels: Mapping[str, Any], points: Any, title: str | None = None, faint: Any = None) -> "Figure":
     """Vector fields in the plane.     panels: label -> (places, vectors), both (k, 2);  points: (k, 2), drawn below;
     faint: (k,) of bool, the arrows that are drawn in grey."""
     across, along = np.ptp(points, axis=0) + 1
@@ -349,7 +428,7 @@ def fields(panels, points, title=None, faint=None):
     return fig
 
 
-def clouds(panels, points, title=None):
+def clouds(panels: Mapping[str, Any], points: Any, title: str | None = None) -> "Figure":
     """Clouds of points in the plane, on the same axes.     panels: label -> (k, 2);  points: (k, 2), drawn below."""
     fig = _figure(4.4 * len(panels), 4.8)
     row = fig.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
@@ -363,7 +442,15 @@ def clouds(panels, points, title=None):
     return fig
 
 
-def plane(points, title=None, edges=None, thumbnails=None, shape=(28, 28), labels=("$x_1$", "$x_2$"), words=()):
+def plane(
+    points: Any,
+    title: str | None = None,
+    edges: Any = None,
+    thumbnails: Mapping[int, Any] | None = None,
+    shape: tuple[int, int] = (28, 28),
+    labels: tuple[str, str] = ("$x_1$", "$x_2$"),
+    words: Sequence[str] = (),
+) -> "Figure":
     """Points of the plane, (k, 2).
 
     edges: (e, 2) pairs of indices;  thumbnails: index -> image, drawn at the point;  words: one beside each point
@@ -388,7 +475,9 @@ def plane(points, title=None, edges=None, thumbnails=None, shape=(28, 28), label
     return fig
 
 
-def paths(panels, title=None, labels=("$x_1$", "$x_2$")):
+def paths(
+    panels: Mapping[str, Any], title: str | None = None, labels: tuple[str, str] = ("$x_1$", "$x_2$")
+) -> "Figure":
     """Walks through the plane: each a line with a ring where it starts and a full marker where it ends.
 
     panels: label -> {method: list of walks (steps, 2)}, with axes of their own
@@ -410,12 +499,12 @@ def paths(panels, title=None, labels=("$x_1$", "$x_2$")):
     return fig
 
 
-def shade(share):
+def shade(share: float) -> tuple[float, float, float]:
     """A colour for a share between 0, white, and 1, a light blue on which black words can be read."""
     return (1 - 0.55 * share, 1 - 0.3 * share, 1.0)
 
 
-def gaussians(points, panels, title=None):
+def gaussians(points: Any, panels: Mapping[str, Any], title: str | None = None) -> "Figure":
     """Gaussians around points of the plane (k, 2), as ellipses of one standard deviation.
 
     panels: label -> covariances (k, 2, 2)
@@ -442,7 +531,14 @@ def gaussians(points, panels, title=None):
     return fig
 
 
-def table(rows, colours, framed=(), title=None, key=None, width=None):
+def table(
+    rows: Mapping[str, Any],
+    colours: Mapping[Any, Any],
+    framed: Any = (),
+    title: str | None = None,
+    key: Mapping[str, str] | None = None,
+    width: float | None = None,
+) -> "Figure":
     """Words in a grid.     rows: label -> {column: word};  colours: word, or (label, column) -> colour;
     framed: (label, column) pairs;  key: word -> what it means, written below the grid;  width: of all, in inches."""
     from matplotlib.patches import Patch
@@ -469,7 +565,7 @@ def table(rows, colours, framed=(), title=None, key=None, width=None):
     return fig
 
 
-def heat(panels, ylabel, colour_label, title=None):
+def heat(panels: Mapping[str, Any], ylabel: str, colour_label: str, title: str | None = None) -> "Figure":
     """Tables of numbers between 0, white, and 1, black.     panels: label -> (columns' names, (rows, columns))"""
     fig = _figure(1.2 + 1.75 * len(panels), 3.9)
     row = fig.subplots(1, len(panels), squeeze=False)[0]
@@ -485,7 +581,9 @@ def heat(panels, ylabel, colour_label, title=None):
     return fig
 
 
-def spectrograms(panels, bands, step, colour_label, title=None, columns=3):
+def spectrograms(
+    panels: Mapping[str, Any], bands: Any, step: float, colour_label: str, title: str | None = None, columns: int = 3
+) -> "Figure":
     """Sounds as pictures, strong is dark.     panels: label -> (T, bands) numbers ≥ 0;  bands: their frequencies in Hz;
     step: seconds a frame"""
     columns = min(columns, len(panels))
@@ -512,7 +610,14 @@ def spectrograms(panels, bands, step, colour_label, title=None, columns=3):
     return fig
 
 
-def polygons(panels, values, title=None, colour_label="value", words=None, columns=3):
+def polygons(
+    panels: Mapping[str, Any],
+    values: Mapping[str, Any],
+    title: str | None = None,
+    colour_label: str | None = "value",
+    words: Mapping[str, Any] | None = None,
+    columns: int = 3,
+) -> "Figure":
     """The plane cut into polygons, each filled by a value.
 
     panels: label -> list of (k, 2);  values: label -> one number for each polygon, on one scale from blue to red
@@ -545,7 +650,7 @@ def polygons(panels, values, title=None, colour_label="value", words=None, colum
     return fig
 
 
-def bars(values, xlabel, title=None):
+def bars(values: Mapping[str, Any], xlabel: str, title: str | None = None) -> "Figure":
     """One horizontal bar for each number.     values: label -> number"""
     fig = _figure(6.4, 0.4 * len(values) + 1.0)
     axis = fig.subplots()
@@ -558,3 +663,7 @@ def bars(values, xlabel, title=None):
     axis.set(xlabel=xlabel, title=title)
     axis.title.set_fontsize(10)
     return fig
+
+
+__all__ = ["METHODS", "bars", "clouds", "codes", "curves", "fields", "gaussians", "heat", "images", "levels", "look",
+           "panels", "paths", "plane", "polygons", "save", "sheet", "spectrograms", "table"]  # fmt: skip

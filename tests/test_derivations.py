@@ -38,7 +38,7 @@ def derived(thing):
 def lookup(name):
     """The module, class or function of minae of this dotted name."""
     parts = name.split(".")
-    for k in range(len(parts), 0, -1):
+    for k in range(len(parts), -1, -1):
         try:
             thing = importlib.import_module(".".join(["minae", *parts[:k]]))
         except ModuleNotFoundError:

@@ -200,7 +200,9 @@ if digits.train_labels is not None:
     section.guard("1-NN accuracy on two numbers of the autoencoder", accuracy, ">=", 0.65)
     panels = {"autoencoder 784-256-64-2": planar[0].encode(X_test), "PCA, k = 2": planar_pca.encode(X_test)}
     section.figure(
-        plots.codes(panels, digits.test_labels, "Test digits as two numbers"),
+        plots.codes(
+            panels, digits.test_labels, "Test digits as two numbers", colour_label="digit (not seen in training)"
+        ),
         "codes",
         caption="Each point is a test digit, at the two numbers of its code, in the colour of its class; the class "
         "stands at the median of its points, or beside it at the end of a short line. The panels have scales of their "

@@ -374,7 +374,7 @@ accuracy_pca = section.number("1-NN accuracy on two numbers", neighbour_accuracy
 if section.size != "quick":  # a few epochs are not enough to spread the classes over the plane
     section.claim("the two numbers tell more of the digit than PCA's", accuracy, ">", accuracy_pca)
 panels = {"variational autoencoder, μ of q(z | x)": planar[0].encode(Xb_test), "PCA, k = 2": pca.encode(Xb_test)}
-fig = plots.codes(panels, digits.test_labels, "Test digits as two numbers")
+fig = plots.codes(panels, digits.test_labels, "Test digits as two numbers", colour_label="digit (not seen in training)")
 fig.axes[0].set(xlabel="$z_1$", ylabel="$z_2$")
 section.figure(
     fig,

@@ -7,12 +7,12 @@ A new model is one file in this folder (or a file given by `--import`): a subcla
 import functools
 import inspect
 import threading
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from minae import files, kernels, options
+from minae import files, kernels, notebook_html, options
 from minae.arena import Arena
 from minae.backend import Backend, get_backend
 from minae.data.batches import Batches, checked_batch
@@ -39,12 +39,13 @@ class Cost(dict):
     statistics: what the layers' states become after this step, by name
     """
 
-    def __init__(self, terms, weights, constants=None):
+    def __init__(self, terms: Mapping[str, Any], weights: dict[str, float], constants: dict[str, Any] | None = None):
         super().__init__(terms)
-        self.weights, self.constants, self.statistics = weights, constants or {}, {}
+        self.weights, self.constants = weights, constants or {}
+        self.statistics: dict[str, Any] = {}
 
     @property
-    def J(self):
+    def J(self) -> Any:
         return sum(self.weights[name] * term for name, term in self.items())
 
     def __float__(self):
@@ -61,13 +62,13 @@ class Weights(dict):
         option.name = f"weights[{term!r}]"
         super().__setitem__(term, option.checked(weight))
 
-    def update(self, weights):
+    def update(self, weights: Any) -> None:
         if not isinstance(weights, dict):
             raise InputError(f"weights is {weights!r}: expected a dict of weights by the name of their term")
         for term, weight in weights.items():
             self[term] = weight
 
-    def __ior__(self, weights):
+    def __ior__(self, weights: Any) -> Self:  # type: ignore[misc]  # and `|` gives a dict, as for any dict
         self.update(weights)
         return self
 
@@ -106,22 +107,32 @@ class Model:
     Raises InputError for options out of range.
     """
 
+    __signature__: ClassVar[inspect.Signature]
     name: ClassVar[str] = ""
     short: ClassVar[tuple[str, ...]] = ()  # other names that the command line takes
     section: ClassVar[str] = "99"  # of the book: the order of the models in lists
     terms: ClassVar[tuple[str, ...]] = ("L",)  # terms of the cost whose weight is 1 unless it is changed
-    turns: ClassVar[dict[str, tuple[str, ...]]] = {}
+    turns: dict[str, tuple[str, ...]] = {}
     objective: ClassVar[tuple[str, ...]] = ()  # the terms whose sum is J in a history; () for all of them
     constrained: ClassVar[bool] = False
     recordings: ClassVar[bool] = False  # whether x is a list of sequences of frames, such as those of .wav files
     coupled: tuple[str, ...] = ()
     laws: ClassVar[dict[str, Any]] = {}  # name of a constant -> a law, see `minae.effects`
     cases: ClassVar[dict[str, dict[str, Any]]] = {"": {}}
+    cost_and_grad: Callable[..., Cost]
+    f: Any  # networks become attributes under the names that `networks` gives them: often f, g and d
+    g: Any
+    d: Any
+    encode: Callable[..., Any]  # verbs that most models have: `load` gives a Model, and one that lacks the verb says so
+    decode: Callable[..., Any]
+    reconstruct: Callable[..., Any]
+    score_samples: Callable[..., Any]
+    sample: Callable[..., Any]
     _in_file: dict[str, tuple[int, ...]] | None = None  # shapes of the arrays that `load` found
 
     seed = Count(0, "of the initial parameters", lowest=0)
 
-    def __init_subclass__(cls):
+    def __init_subclass__(cls) -> None:
         if "cost_and_grad" in vars(cls):
             cls.cost_and_grad = _entered(vars(cls)["cost_and_grad"])
         declared = options.of(cls)
@@ -255,6 +266,9 @@ class Model:
         config = ", ".join(f"{name}={value!r}" for name, value in self.config.items())
         return f"{type(self).__name__}({config}, backend={self.backend.name!r}, dtype={self.dtype.name!r})"
 
+    def _repr_html_(self) -> str:
+        return notebook_html.of_model(self)
+
     # ---- a step
 
     def normal(self, rng: np.random.Generator, *shape: int) -> Any:
@@ -310,7 +324,8 @@ class Model:
     @options.door(batch_size=Count())
     def evaluate(self, X: Any, y: Any = None, batch_size: int = 1000, **inputs: Any) -> dict[str, float]:
         """The cost terms at X as floats, averaged over its rows; a model's noise is drawn from seed 0."""
-        batches, total = X if isinstance(X, Batches) else self.batches(X, y, inputs), {}
+        batches = X if isinstance(X, Batches) else self.batches(X, y, inputs)
+        total: dict[str, float] = {}
         for start in range(0, len(batches), batch_size):
             with self.arena:
                 index = np.arange(start, min(start + batch_size, len(batches)))

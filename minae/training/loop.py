@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minae import files, interop, options
+from minae import files, interop, notebook_html, options
 from minae.errors import Diverged, InputError, meant
 from minae.training.checkpoint import Checkpoint
 from minae.training.optimizers import LBFGS, OPTIMIZERS, Optimizer
@@ -25,13 +25,21 @@ from minae.world import World
 
 class History(list):
     """One dict an epoch: epoch, step, J and every cost term (mean over the epoch's examples), seconds, examples/s, and
-    under "validation" the same terms at the validation set. `history["L"]` is the list of one term over the epochs."""
+    under "validation" the same terms at the validation set. `history["L"]` is the list of one term over the epochs.
 
-    def __getitem__(self, key):
+    It prints as a table of some epochs, and notebooks show each term with its curve."""
+
+    def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):
             name = key.removeprefix("validation.")
             return [record["validation"][name] if name != key else record[name] for record in self]
         return super().__getitem__(key)
+
+    def __repr__(self):
+        return notebook_html.text_of_history(self)
+
+    def _repr_html_(self):
+        return notebook_html.of_history(self)
 
 
 def _alone(train):
@@ -98,7 +106,8 @@ def fit(
                 or a share of the rows in (0, 1), such as 0.1, which are drawn by `seed` and held out
     patience:   stop after so many epochs without a lower validation cost J, and restore the best parameters
     callbacks:  called after each epoch as callback(model, history); one that returns True ends the training. It may
-                change weights of the model, and settings of an optimizer that was given as an object, such as its lr
+                change weights of the model, and settings of an optimizer that was given as an object, such as its lr.
+                `minae.training` has an example each for TensorBoard, MLflow and Optuna
     gradient_hook: called between cost and step with ∂J/∂θ, the flat vector, which it may change in place
     average:    γ of a moving average of θ, θ̄ ← γ θ̄ + (1 − γ) θ after each step, with less weight on the first steps;
                 the validation cost is that of θ̄, and so is the model in the end

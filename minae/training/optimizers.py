@@ -4,11 +4,16 @@ Each is a small dataclass: its fields are its settings, `state` holds its vector
 steps. The book's chapter 8: SGD (algorithm 8.1), momentum (8.15–8.16), Nesterov (8.21–8.22), Adam (algorithm 8.7).
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
 
 from minae import kernels
 from minae.backend import namespace
 from minae.options import Count, Number, Option, Positive, door
+from minae.parameters import Parameters
 from minae.training.schedules import Checked, Rate, at
 
 # ---- optimizers
@@ -17,10 +22,10 @@ from minae.training.schedules import Checked, Rate, at
 class Rates(Option):
     """A factor ≥ 0 by layer."""
 
-    def convert(self, value):
+    def convert(self, value: Any) -> dict[str, float]:
         return {str(layer): FACTOR.convert(factor) for layer, factor in dict(value).items()}
 
-    def expected(self):
+    def expected(self) -> str:
         return "a factor ≥ 0 by layer, such as {'f1': 0.1}"
 
 
@@ -34,15 +39,15 @@ class Optimizer(Checked):
     lr: object = 1e-3
     rates: dict = field(default_factory=dict, kw_only=True)
     t: int = field(default=0, init=False, repr=False)
-    state: dict = field(default_factory=dict, init=False, repr=False)
-    _work: object = field(default=None, init=False, repr=False)
-    _slices: object = field(default=None, init=False, repr=False)
+    state: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    _work: Any = field(default=None, init=False, repr=False)
+    _slices: Any = field(default=None, init=False, repr=False)
 
-    slots = ()  # names of the vectors of `state`
+    slots: ClassVar[tuple[str, ...]] = ()  # names of the vectors of `state`
     allowed = {"lr": Rate(), "rates": Rates(), "alpha": SHARE, "decay1": SHARE, "decay2": SHARE, "delta": FACTOR,
                "weight_decay": FACTOR}  # fmt: skip
 
-    def step(self, parameters, only=None):
+    def step(self, parameters: Parameters, only: Iterable[str] | None = None) -> None:
         """θ moves once along the gradient in `parameters.grad`.     only: names of the parameters that move"""
         theta, dtheta = parameters.flat, parameters.grad
         if not self.state:
@@ -56,11 +61,11 @@ class Optimizer(Checked):
             self.update(theta[part], dtheta[part], lr * factor, **vectors)
         self.t += 1
 
-    def update(self, theta, dtheta, lr):
+    def update(self, theta: Any, dtheta: Any, lr: float) -> None:
         """One step of θ, or of a part of it; a subclass's slots are further arguments."""
         raise NotImplementedError(f"{type(self).__name__} has no update")
 
-    def scaled(self, vector, factor):
+    def scaled(self, vector: Any, factor: float) -> Any:
         """factor · vector, in a vector that is reused from step to step."""
         if self._work is None or self._work.size < vector.size:
             self._work = namespace(vector).empty_like(vector)
@@ -73,7 +78,7 @@ class SGD(Optimizer):
 
     lr: object = 0.1
 
-    def update(self, theta, dtheta, lr):
+    def update(self, theta: Any, dtheta: Any, lr: float) -> None:
         theta -= self.scaled(dtheta, lr)
 
 
@@ -85,7 +90,7 @@ class Momentum(Optimizer):
     alpha: float = 0.9
     slots = ("v",)
 
-    def update(self, theta, dtheta, lr, v):
+    def update(self, theta: Any, dtheta: Any, lr: float, v: Any) -> None:
         step = self.scaled(dtheta, lr)
         v *= self.alpha
         v -= step
@@ -100,7 +105,7 @@ class Nesterov(Momentum):
         θ̄′ = θ′ + α v′ = θ + v′ + α v′ = θ̄ − α v + v′ + α v′ = θ̄ + α v′ − lr dθ(θ̄)
     """
 
-    def update(self, theta, dtheta, lr, v):
+    def update(self, theta: Any, dtheta: Any, lr: float, v: Any) -> None:
         step = self.scaled(dtheta, lr)
         v *= self.alpha
         v -= step
@@ -121,7 +126,7 @@ class Adam(Optimizer):
     slots = ("average", "square")
     weight_decay = 0.0
 
-    def update(self, theta, dtheta, lr, average, square):
+    def update(self, theta: Any, dtheta: Any, lr: float, average: Any, square: Any) -> None:
         settings = self.decay1, self.decay2, self.delta, self.weight_decay
         kernels.adam.update(theta, dtheta, average, square, self.t + 1, lr, *settings)
 
@@ -134,7 +139,7 @@ class AdamW(Adam):
 
 
 @door(limit=Positive())
-def clipped(limit):
+def clipped(limit: float) -> Callable[[Any], None]:
     """A `gradient_hook` for fit: dθ ← dθ min(1, limit/‖dθ‖), which keeps the direction.     (10.48, 10.49)"""
 
     def hook(dtheta):
@@ -157,7 +162,9 @@ class LBFGS(Checked):
     memory: int = 20
     tolerance: float = 1e-8
 
-    def minimize(self, cost_and_grad, flat, iterations, each):
+    def minimize(
+        self, cost_and_grad: Callable[..., Any], flat: Any, iterations: int, each: Callable[..., Any]
+    ) -> np.ndarray:
         """cost_and_grad(flat) -> (J, ∂J/∂θ) in float64; `each(flat)` after every iteration. Returns the last θ."""
         from scipy.optimize import minimize
 

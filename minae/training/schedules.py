@@ -1,7 +1,9 @@
 """Learning-rate schedules: t = 0, 1, 2, … (steps done so far) -> learning rate lr_t."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 from minae.errors import InputError
 from minae.options import Count, Number, Option, Positive
@@ -10,7 +12,7 @@ from minae.options import Count, Number, Option, Positive
 class Checked:
     """A dataclass whose fields pass the option that `allowed` has under their name."""
 
-    allowed = {}
+    allowed: ClassVar[dict[str, Any]] = {}
 
     def __post_init__(self):
         for field in fields(self):
@@ -23,11 +25,11 @@ class Checked:
 class Rate(Option):
     """A learning rate: a number > 0, or a schedule of such."""
 
-    def convert(self, value):
+    def convert(self, value: Any) -> Any:
         Positive().convert(value(0) if callable(value) else value)
         return value
 
-    def expected(self):
+    def expected(self) -> str:
         return "a learning rate > 0, or a schedule of such"
 
 
@@ -38,7 +40,7 @@ class Constant(Checked):
     allowed = {"lr": Positive()}
     lr: float
 
-    def __call__(self, t):
+    def __call__(self, t: int) -> float:
         return self.lr
 
 
@@ -51,7 +53,7 @@ class StepDecay(Checked):
     every: int
     factor: float = 0.1
 
-    def __call__(self, t):
+    def __call__(self, t: int) -> float:
         return self.lr * self.factor ** (t // self.every)
 
 
@@ -64,7 +66,7 @@ class Cosine(Checked):
     steps: int
     floor: float = 0.0
 
-    def __call__(self, t):
+    def __call__(self, t: int) -> float:
         return self.floor + (self.lr - self.floor) * 0.5 * (1 + math.cos(math.pi * min(t / self.steps, 1.0)))
 
 
@@ -76,16 +78,16 @@ class WarmUp(Checked):
     schedule: object
     steps: int
 
-    def __call__(self, t):
+    def __call__(self, t: int) -> float:
         return schedule(self.schedule)(t) * min((t + 1) / self.steps, 1.0)
 
 
-def schedule(lr):
+def schedule(lr: Any) -> Callable[[int], float]:
     """A learning rate as a function of t: a schedule is one, a number is constant."""
     return lr if callable(lr) else Constant(lr)
 
 
-def at(lr, t):
+def at(lr: Any, t: int) -> float:
     """The learning rate of step t. Raises InputError where a schedule has become negative, infinite or NaN."""
     rate = schedule(lr)(t)
     if not 0 <= rate < math.inf:

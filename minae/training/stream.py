@@ -97,6 +97,8 @@ def fit_stream(
 class _Stream(_Run):
     """A run whose steps are those of a stream. An epoch is the steps from one record to the next."""
 
+    left: float  # steps that are still to do
+
     def __init__(self, model, optimizers, source, held_out, every, seed, path, hook, decay, world):
         self.source, self.kept = source, None
         super().__init__(model, optimizers, range(every), held_out, 1, seed, path, hook, decay, world)
