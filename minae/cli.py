@@ -209,6 +209,12 @@ def _parser(argv):
     _import(sub)
     _json(sub)
 
+    sub = command(_pretrained, "minae pretrained digits-2d -o digits.safetensors")
+    sub.add_argument("name", metavar="NAME", nargs="?", help="a small model of the list; without it, the list")
+    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help="write its file here, .safetensors")
+    sub.add_argument("--train", action="store_true", help="train it anew by its recipe: minutes, and all of MNIST")
+    _json(sub)
+
     sub = command(_shrink, "minae shrink model.safetensors --bits 4 -o small.safetensors")
     sub.add_argument("model", type=Path, metavar="MODEL", help="a model that minae wrote")
     sub.add_argument("--bits", type=int, required=True, metavar="B", help="of each weight of a matrix, 2 to 8")
@@ -764,6 +770,35 @@ def _info(args):
         print(f"  {run['epoch']} epochs done" + (f", and {run['position']} steps" if run["position"] else ""))
         for record in run["history"][-1:]:
             _print_epoch(record, record["epoch"])
+
+
+def _pretrained(args):
+    """The small trained models that come with the package: list them, or write the file of one."""
+    from minae import recipes
+
+    if args.name is None:
+        if args.output or args.train:
+            raise InputError(f"-o and --train take one model: give its name, one of {', '.join(recipes.RECIPES)}")
+        found = recipes.pretrained()
+        print(json.dumps(found) if args.json else found)
+        return
+    source = recipes.path_of(args.name)
+    if args.output is None:
+        raise InputError(
+            f"where to? give -o FILE.safetensors for {args.name}; `minae info {source}` says what it holds"
+        )
+    _check_model_output(args.output)
+    if args.train:
+        recipes.train(args.name, args.output)
+    else:
+        files.replace(args.output, source.read_bytes())
+    _, metadata = files.read(args.output)
+    size = args.output.stat().st_size
+    print(
+        json.dumps(metadata["note"])
+        if args.json
+        else f"saved {args.output}: {metadata['note']['what']}, {size:,} bytes"
+    )
 
 
 def _shrink(args):

@@ -25,7 +25,7 @@ MODEL = Instance(Model, words="a model")
 BITS = Count(lowest=2)
 
 
-def rounded(W, bits):
+def rounded(W: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
     """(q, s) of a matrix: whole numbers (n, m), int8, and the scale of each column, float32 (m,)."""
     largest = 2 ** (bits - 1) - 1
     s = (np.abs(W).max(axis=0) / largest).astype(np.float32)
@@ -34,8 +34,10 @@ def rounded(W, bits):
 
 
 @door(model=MODEL, bits=BITS)
-def save(model: Model, path: Any, bits: int) -> int:
+def save(model: Model, path: Any, bits: int, note: dict[str, Any] | None = None) -> int:
     """Write the model with its matrices rounded to so many bits, 2 to 8. Returns the bytes of the file.
+
+    note: more that the file says of the model, as JSON has it; `minae.files.read` gives it back under this name
 
     What `load` then gives is the model with q s for W; a loaded model trains on from there.
     Raises InputError for a model without matrices, and where nothing can be written.
@@ -50,7 +52,8 @@ def save(model: Model, path: Any, bits: int) -> int:
         q, tensors[f"{name}.scale"] = rounded(W, bits)
         tensors[f"{name}.whole"] = np.frombuffer(files.packed(q, bits), np.uint8)
         small[name] = list(W.shape)
-    files.write(path, tensors, model.metadata() | {"shrunk": {"bits": bits, "matrices": small}})
+    words = model.metadata() | {"shrunk": {"bits": bits, "matrices": small}} | ({} if note is None else {"note": note})
+    files.write(path, tensors, words)
     return files.target(path).stat().st_size
 
 

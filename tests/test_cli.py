@@ -22,9 +22,8 @@ from minae.errors import InputError
 from minae.models import registry
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
-COMMANDS = (
-    "list run results check derive options train info export encode score reconstruct convert bench doctor".split()
-)
+COMMANDS = "list run results check derive options train pretrained info export encode score reconstruct".split()
+COMMANDS += ["convert", "bench", "doctor"]
 pytestmark = pytest.mark.filterwarnings("ignore:no layer of")  # some data here are narrower than the default code
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, FIFOs and limits of POSIX")
 
