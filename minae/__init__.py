@@ -16,19 +16,20 @@ __version__ = "0.2.0.dev0"
 
 import importlib
 
-from minae import data, exact, plots, training
+from minae import data, exact, training
 from minae.checks import check_gradient, enumerated
 from minae.errors import Diverged, InputError
 from minae.models import Autoencoder, Model, exports, load
 
 globals().update(exports())
 
-LATE = {"check_effects": "minae.effects", "pretrained": "minae.recipes"}  # loaded when they are first used
+LATE = {"check_effects": "minae.effects", "plots": "minae.plots", "pretrained": "minae.recipes"}  # when first used
 
 
 def __getattr__(name):
     if name in LATE:
-        return getattr(importlib.import_module(LATE[name]), name)
+        module = importlib.import_module(LATE[name])
+        return getattr(module, name, module)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
