@@ -257,6 +257,9 @@ class VectorQuantized(Layer):
         super().bind(parameters, state)
         self.E = parameters[self.name] if self.names else state[f"{self.name}.e"]
         self.dE, self.values = parameters.gradient(self.name) if self.names else None, state
+        rows = np.arange(self.books * self.K)
+        part = rows // self.K if self.books > 1 else rows % self.M  # of an example, what a dead code becomes
+        self.part = self.arena.backend.from_numpy(part)
 
     def initialize(self, rng: np.random.Generator) -> None:
         if self.names:
@@ -312,8 +315,7 @@ class VectorQuantized(Layer):
         m = self.decay * self.values[f"{name}.m"] + (1 - self.decay) * world.total(total)
         e = m / n[:, None]
         if self.restart:
-            part = xp.arange(rows) // self.K if self.books > 1 else xp.arange(rows) % self.M  # its own of the example
-            fresh = world.gathered(z)[mode.constants[f"{name}.pick"] * self.M + part]
+            fresh = world.gathered(z)[mode.constants[f"{name}.pick"] * self.M + self.part]
             dead = (n < self.restart)[:, None]
             e, m, n = xp.where(dead, fresh, e), xp.where(dead, fresh, m), xp.where(dead[:, 0], 1.0, n)
         mode.statistics |= {f"{name}.e": e, f"{name}.m": m, f"{name}.n": n}

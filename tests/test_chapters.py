@@ -95,6 +95,7 @@ def solve(out, name):
 
 
 @pytest.mark.parametrize("name", SOLUTIONS)
+@pytest.mark.slow
 @in_background(solve)
 def test_a_solution_runs_and_shows_what_it_claims(name, ended):
     result, out = ended
