@@ -151,6 +151,11 @@ def _parser(argv):
     sub.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the page, .md")
     sub.add_argument("--note", metavar="TEXT", help="for the head of the page, such as what the machine did meanwhile")
 
+    sub = command(_book, "minae book --out site --runs out")
+    sub.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="the site; open its index.html")
+    sub.add_argument("--runs", type=Path, metavar="FOLDER", help="folder of runs: FOLDER/SECTION/results.json")
+    _json(sub)
+
     sub = command(_check, "minae check --json")
     sub.add_argument("models", metavar="MODEL", nargs="*", help="a model, layers or codes; default: all")
     sub.add_argument(
@@ -456,7 +461,7 @@ def _results(args):
         results = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
         page = chapters.summary(results, pictures.name, args.note)
         copied = {
-            pictures / chapters.picture(result, figure): _few_colours((path.parent / figure["file"]).read_bytes())
+            pictures / chapters.picture(result, figure): chapters.few_colours((path.parent / figure["file"]).read_bytes())
             for path, result in zip(paths, results, strict=True)
             for figure in result["figures"]
         }
@@ -470,15 +475,20 @@ def _results(args):
     print(f"saved {args.output}: {len(results)} sections, {len(copied)} figures in {pictures}")
 
 
-def _few_colours(png):
-    """The picture with 128 colours, in half of the bytes: a page of results has many."""
-    import io
+def _book(args):
+    """Write the book as a static site: sections with the results of runs, the engine, equations, search."""
+    try:
+        from minae.book.site import Site
+    except ImportError as error:
+        raise InputError(f"the book needs {error.name}, which is not here: pip install 'minae[book]'") from None
 
-    from PIL import Image
-
-    made = io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(made, "PNG", optimize=True)
-    return made.getvalue()
+    found = Site(args.out, args.runs).build()
+    if args.json:
+        print(json.dumps(found))
+        return
+    print(f"saved {args.out}/index.html: {found['pages']} pages, {found['bytes'] / 1e6:.1f} MB, {found['seconds']} s")
+    if found["without a run"]:
+        print(f"without numbers and pictures, since they have no run: {', '.join(found['without a run'])}")
 
 
 def _check(args):

@@ -1,0 +1,238 @@
+"""Writes the whole site: every page from the scripts, the engine and the results of runs, with no request to anywhere.
+
+    site/index.html            the table of contents;  14.7.html, C.1.html, …  the sections
+    site/engine/NAME.html      a page for each module; engine/index.html lists them
+    site/equations.html, models.html, notation.html, museum.html, results.html
+    site/figures, sounds, downloads, static
+"""
+
+import json
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from minae import __version__, chapters, files
+from minae.book import equations, pages, source
+from minae.book.prose import Writer, formula
+from minae.errors import InputError
+
+HERE = Path(__file__).parent
+PARTS = {
+    "14": "Autoencoders", "15": "Representation learning", "C": "Codes", "A": "Applications"
+}  # fmt: skip
+
+
+def read_runs(folder: Path | None) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """Name of a run -> its folder and its results.json. A folder that is not there holds no runs."""
+    found = {}
+    for path in sorted(folder.glob("*/results.json")) if folder else []:
+        try:
+            result = json.loads(path.read_text(encoding="utf-8"))
+            found[path.parent.name] = path.parent, {"numbers": [], "claims": [], "guards": [], "figures": []} | result
+        except ValueError as error:
+            raise InputError(f"{path} is damaged ({error}): run its section again") from error
+    return found
+
+
+class Site:
+    """What all pages share: the templates, the sections, the runs, and what the search reads."""
+
+    def __init__(self, out: Path, runs: Path | None = None):
+        self.out, self.runs_folder = out, runs
+        self.runs = read_runs(runs)
+        self.sections = chapters.sections()
+        self.environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=False, trim_blocks=True, lstrip_blocks=True
+        )
+        self.environment.globals |= {
+            "sections": self.sections, "parts_of_the_book": PARTS, "version": __version__,
+            "more_pages": [], "live_scripts": [],
+            "chapter": lambda number: number.split(".")[0],
+        }  # fmt: skip
+        self.links, self.below = pages.Links(self.sections), pages.Links(self.sections, "../")
+        self.documents, self.seconds, self.pages = [], {}, []
+        self.live = _live_parts()
+
+    def write(self, name: str, template: str, **context: Any) -> None:
+        """A page.  name: its address from the root"""
+        root = "../" * name.count("/")
+        made = self.environment.get_template(template).render(root=root, page=name, **context)
+        path = self.out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.replace(path, re.sub(r"\n\s*\n+(?![^<]*</(?:code|pre)>)", "\n", made).encode())
+        self.pages.append(name)
+
+    def document(self, address: str, title: str, text: str, kind: str) -> None:
+        """What the search finds: a part of a page with its title."""
+        self.documents.append([address, title, re.sub(r"\s+", " ", re.sub(r"[`*#]", "", text)).strip(), kind])
+
+    def build(self) -> dict[str, Any]:
+        """All pages. Returns what was written and how long it took."""
+        started = time.perf_counter()
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.static()
+        for k, one in enumerate(self.sections):
+            begun = time.perf_counter()
+            before = self.sections[k - 1] if k else None
+            after = self.sections[k + 1] if k + 1 < len(self.sections) else None
+            self.section(one, before, after)
+            self.seconds[one["number"]] = round(time.perf_counter() - begun, 3)
+        self.engine()
+        self.tables()
+        self.index()
+        self.search()
+        missing = [one["number"] for one in self.sections if one["number"] not in self.runs]
+        return {
+            "out": str(self.out), "pages": len(self.pages), "sections": len(self.sections), "without a run": missing,
+            "seconds": round(time.perf_counter() - started, 1), "slowest section": max(self.seconds.values(), default=0),
+            "bytes": sum(path.stat().st_size for path in self.out.rglob("*") if path.is_file()),
+        }  # fmt: skip
+
+    def static(self) -> None:
+        """The style, the script, the fonts and what is vendored. All style is one page of CSS."""
+        target = self.out / "static"
+        shutil.copytree(HERE / "static", target, dirs_exist_ok=True)
+        more = [path for path in sorted((HERE / "static").rglob("*.css")) if path.name != "style.css"]
+        style = "\n".join(path.read_text(encoding="utf-8") for path in [HERE / "static" / "style.css", *more])
+        files.replace(target / "style.css", style.encode())
+
+    def section(self, one: dict[str, Any], before: Any, after: Any) -> None:
+        """The page of a section, its pictures and sounds, its script and its notebook."""
+        number = one["number"]
+        folder, result = self.runs.get(number, (None, None))
+        live = [part for part in self.live if part["section"] == number]
+        page = pages.section(one, result, self.links, live)
+        sizes = {}
+        for figure in result["figures"] if result else []:
+            sizes[figure["file"]] = self.picture(folder / figure["file"], f"figures/{number}/{figure['file']}")
+        sounds = pages.audio(folder, self.out, number) if folder else []
+        downloads = self.downloads(one)
+        self.write(f"{number}.html", "section.html", **page, sizes=sizes, sounds=sounds, downloads=downloads,
+                   before=before, after=after, title=f"{number} {one['title']}")  # fmt: skip
+        title, address, text = f"{number} {one['title']}", f"{number}.html", []
+        anchors = iter(page["outline"])
+        for line in "\n".join(page["texts"]).splitlines():
+            if line.startswith("## "):
+                self.document(address, title, "\n".join(text), "section")
+                anchor, words = next(anchors)
+                plain = re.sub(r"<[^>]+>", "", words)
+                title, address, text = f"{number} {plain}", f"{number}.html#{anchor}", []
+            else:
+                text.append(line)
+        self.document(address, title, "\n".join(text), "section")
+
+    def picture(self, path: Path, name: str) -> tuple[int, int] | None:
+        """Copies a picture in 128 colours, in half of the bytes. Returns its width and height."""
+        from PIL import Image
+
+        target = self.out / name
+        if not path.is_file():
+            return None
+        if not target.is_file() or target.stat().st_mtime < path.stat().st_mtime:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            files.replace(target, chapters.few_colours(path.read_bytes()))
+        with Image.open(target) as opened:
+            return opened.size
+
+    def downloads(self, one: dict[str, Any]) -> list[tuple[str, str]]:
+        """The script, and the notebook where jupytext is here."""
+        folder = self.out / "downloads"
+        folder.mkdir(parents=True, exist_ok=True)
+        name = one["path"].name
+        shutil.copyfile(one["path"], folder / name)
+        found = [("script, .py", f"downloads/{name}")]
+        notebook = folder / f"{one['path'].stem}.ipynb"
+        if not notebook.is_file() or notebook.stat().st_mtime < one["path"].stat().st_mtime:
+            try:
+                import jupytext
+
+                files.replace(notebook, jupytext.writes(chapters.notebook(one["path"]), fmt="ipynb").encode())
+            except (ImportError, InputError):
+                return found
+        return [*found, ("notebook, .ipynb", f"downloads/{notebook.name}")]
+
+    def engine(self) -> None:
+        """A page for each module, and their list."""
+        named = {}
+        for function in equations.functions():
+            named.setdefault(function.module.name, {})[function.name] = function.equations
+        listed = []
+        writer = Writer(self.below)
+        for one in source.modules().values():
+            if not one.source.strip():
+                continue
+            page = pages.module(one, self.below, named.get(one.name, {}))
+            self.write(one.page, "module.html", **page, title=one.name)
+            first = re.split(r"\n\n| {4,}", one.docstring)[0].replace("\n", " ")
+            listed.append((one, writer.inline(first)))
+            self.document(one.page, one.name, one.docstring, "engine")
+            for name, node in one.defined.items():
+                docstring = equations.docstring_of(node) if hasattr(node, "body") else ""
+                if docstring and not name.startswith("_"):
+                    self.document(f"{one.page}#{name}", f"{name} · {one.name}", docstring, "engine")
+        self.write("engine/index.html", "engine.html", listed=listed, title="The engine")
+
+    def tables(self) -> None:
+        """Equations, models, notation, museum, results."""
+        index, figures = equations.index(), equations.figures(self.sections)
+        writer = Writer(self.links)
+        for row in index:
+            row["html"] = formula(row["formula"], True) if row["formula"] else ""
+            row["functions"] = [(one, writer.inline(one.summary)) for one in row["functions"]]
+            self.document(f"equations.html#eq-{row['number']}", f"({row['number']})", row["formula"], "equation")
+        self.write("equations.html", "equations.html", index=index, figures=figures,
+                   functions=equations.functions(), title="Equations")  # fmt: skip
+        bench = None
+        for path in [self.runs_folder / "bench.json", self.runs_folder / "bench" / "bench.json"] if self.runs_folder else []:
+            bench = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else bench
+        self.write("models.html", "models.html", models=pages.models(self.links, bench), bench=bench, title="Models")
+        path = Path(source.modules()["minae"].path).parent / "NOTATION.md"
+        table = pages.notation(path.read_text(encoding="utf-8"), self.links, self.sections)
+        self.write("notation.html", "notation.html", **table, title="Notation")
+        marks = None
+        if "14.0" in self.runs and (self.runs["14.0"][0] / "faults.json").is_file():
+            marks = json.loads((self.runs["14.0"][0] / "faults.json").read_text(encoding="utf-8"))
+        self.write("museum.html", "museum.html", **pages.museum(self.links, marks), marks=marks,
+                   run=self.runs.get("14.0"), title="A museum of faults")  # fmt: skip
+        rows = []
+        for one in self.sections:
+            result = self.runs.get(one["number"], (None, None))[1]
+            everything = [pages.outputs(result, cell, cell, writer) for cell in _cells_of(result)] if result else []
+            rows.append((one, result, everything))
+        self.write("results.html", "results.html", rows=rows, title="Results")
+
+    def index(self) -> None:
+        """The first page, with the table of contents."""
+        writer, contents = Writer(self.links), []
+        for one in self.sections:
+            page = source.script(one["path"]).docstring
+            text = pages.METADATA.sub("", page.partition("\n")[2]).strip().split("\n\n")[0].replace("\n", " ")
+            first = re.match(r".{25,260}?[.?!:](?= |$)", text)
+            contents.append((one, writer.inline((first[0] if first else text[:200]).rstrip(":")), one["number"] in self.runs))
+        cover = self.out / "figures" / "14.5.1" / "vector_field.png"
+        self.write("index.html", "index.html", contents=contents, title="Contents",
+                   cover="figures/14.5.1/vector_field.png" if cover.is_file() else None)  # fmt: skip
+
+    def search(self) -> None:
+        """What the search reads: one classic script, which the page loads when a reader begins to type."""
+        text = json.dumps(self.documents, ensure_ascii=False, separators=(",", ":"))
+        files.replace(self.out / "static" / "search-index.js", f"window.minaeDocuments={text};\n".encode())
+
+
+def _cells_of(result):
+    return sorted({one["cell"] for kind in ("numbers", "claims", "guards", "figures") for one in result[kind]})
+
+
+def _live_parts():
+    """The parts of live.toml: which one stands in which section, after which cell, with what sentence and data."""
+    import tomllib
+
+    path = HERE / "live.toml"
+    if not path.is_file():
+        return []
+    found = tomllib.loads(path.read_text(encoding="utf-8"))
+    return [one for one in found.get("part", found.get("parts", [])) if "section" in one]
