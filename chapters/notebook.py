@@ -2,21 +2,20 @@
 
 A script writes formulas in Unicode, so that they can be read in an editor: in its docstring and in markdown cells a
 formula stands on a line of its own, indented by four, and an equation's number stands at the end of that line. Here
-such a line becomes LaTeX between dollars, and the docstring becomes the first markdown cell.
+such a line becomes LaTeX between dollars, and the docstring becomes the first markdown cell. The reader of formulas is
+that of `minae.book.maths`, which the site of the book shares.
 """
 
 import ast
 import re
-import unicodedata
 from pathlib import Path
 from typing import Any
 
+from minae.book.maths import ACCENTS, HIGH, LOW, tokens
 from minae.errors import InputError
 
-SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀⁱⁿ", "0123456789+-Tin")
-SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₙ", "0123456789ijkn")
-ACCENTS = {"\u0302": "hat", "\u0303": "tilde", "\u0304": "bar", "\u0305": "bar"}
-FUNCTIONS = {"log", "exp", "min", "max", "det", "arg"}
+HATS = {"^": "hat", "~": "tilde", "¯": "bar", "¨": "ddot"}
+FUNCTIONS = {"log", "exp", "min", "max", "det", "arg"}  # those that LaTeX has
 SYMBOLS = {
     "α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "δ": r"\delta", "ε": r"\epsilon", "η": r"\eta", "θ": r"\theta",
     "κ": r"\kappa", "λ": r"\lambda", "μ": r"\mu", "ν": r"\nu", "ξ": r"\xi", "π": r"\pi", "ρ": r"\rho", "σ": r"\sigma",
@@ -27,35 +26,34 @@ SYMBOLS = {
     "…": r"\dots", "−": "-", "′": "'", "~": r"\sim", "{": r"\{", "}": r"\}", "%": r"\%", "#": r"\#", "&": r"\&",
     "Φ": r"\Phi",
 }  # fmt: skip
-TOKEN = re.compile(
-    r"(?P<up>[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀⁱⁿ]+)|(?P<down>[₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₙ]+)|(?P<low>_(?:\{[^}]*\}|\w[\u0302-\u0305]?\w*))"
-    r"|(?P<high>\^(?:\{[^}]*\}|\w))|(?P<word>[a-zA-Z]{2,})|(?P<letter>[^\W\d_][\u0302-\u0305]?)|(?P<gap> {2,})"
-    r"|(?P<other>.)"
-)
 
 
 def latex(formula: str) -> str:
     r"""A formula in Unicode as LaTeX.     "‖∂f(x)/∂x‖²_F" -> r"\Vert\partial f(x)/\partial x\Vert^{2}_{F}" """
     found = []
-    apart = unicodedata.normalize("NFD", formula).replace("=\u0338", "≠")  # letters and their accents
-    for match in TOKEN.finditer(apart):
-        kind, text = match.lastgroup, match.group()
+    for kind, text in tokens(formula):
         if kind in ("up", "high"):
-            inner = text.translate(SUPERSCRIPTS) if kind == "up" else latex(text[1:].strip("{}"))
+            inner = "".join(HIGH[c] for c in text).replace("−", "-") if kind == "up" else latex(_inside(text[1:]))
             found.append(f"^{{{inner}}}")
         elif kind in ("down", "low"):
-            inner = text.translate(SUBSCRIPTS) if kind == "down" else _below(text[1:].strip("{}"))
+            inner = "".join(LOW[c] for c in text) if kind == "down" else _below(_inside(text[1:]))
             found.append(f"_{{{inner}}}")
         elif kind == "word":
             found.append(rf"\{text} " if text in FUNCTIONS else rf"\mathrm{{{text}}}" if len(text) > 2 else text)
         elif kind == "letter" and len(text) > 1:
-            found.append(rf"\{ACCENTS[text[1]]}{{{SYMBOLS.get(text[0], text[0])}}}")
+            found.append(rf"\{HATS[ACCENTS[text[1]]]}{{{SYMBOLS.get(text[0], text[0])}}}")
         elif kind == "gap":
             found.append(r"\qquad ")
+        elif kind == "prime":
+            found.append("'" * len(text))
         else:
             symbol = SYMBOLS.get(text, text)
             found.append(symbol + " " * (symbol.startswith("\\") and symbol[-1].isalpha()))
     return re.sub(r" +", " ", "".join(found)).strip()
+
+
+def _inside(text):
+    return text[1:-1] if text[0] == "{" else text
 
 
 def _below(text):

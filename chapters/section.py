@@ -112,7 +112,7 @@ def named(docstring: str) -> Iterator[str]:
     """The equations of the book that a docstring names in brackets, in the order of the text."""
     for chapter in BOOK:
         for inside in re.findall(rf"\(({chapter}\.\d[^()]*)\)", docstring):
-            for first, last in re.findall(rf"\b{chapter}\.(\d+)(?:–{chapter}\.(\d+))?", inside):
+            for first, last in re.findall(rf"\b{chapter}\.(\d+)\b(?!\.\d)(?:–{chapter}\.(\d+))?", inside):
                 yield from (f"{chapter}.{k}" for k in range(int(first), int(last or first) + 1))
 
 

@@ -28,6 +28,8 @@ def functions() -> list[Function]:
     """Everything in the engine that names an equation of the book, in the order of the modules."""
     found = []
     for module in source.modules().values():
+        if module.name.startswith(("minae.book", "minae.chapters.section", "minae.chapters.notebook")):
+            continue  # these speak of equations, and compute none
         for name, docstring in scripts._docstrings(module.tree):
             named = list(dict.fromkeys(scripts.named(docstring)))
             if named:

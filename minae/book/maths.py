@@ -145,7 +145,8 @@ class _Reader:
                 return Item("nothing", "")
             return Item("operation", f"<mo>{shown}</mo>", source=text)
         if text == "/":
-            return Item("slash", "<mo>/</mo>", source=text)
+            tight = "" if self.after_space() else ' lspace="0" rspace="0"'
+            return Item("slash", f"<mo{tight}>/</mo>", source=text)
         if text == "√":
             return Item("root", "<mo>√</mo>", source=text)
         if text in ",;":

@@ -19,7 +19,7 @@ LETTER = r"[^\W\d_](?:[\u0302\u0303\u0304\u0305])?"
 SIGN = "α-ωΓΔΘΛΞΠΣΦΨΩ∂∇√∫∞‖≤≥≠≈∈∉∝⊙∘±·⋅²³⁰¹⁴-⁹⁺⁻⁽⁾ᵀᵗⁱᵃʲᵏᵐⁿˣᵉ₀-₉ₖℓᵢⱼₙ½¼∣⟨⟩⌊⌋ℝ"
 STRONG = re.compile(
     rf"[{SIGN}\u0302\u0303\u0304]|^[\[(]*{LETTER}(?:[_^′'(\[*]|$)|^[\[(]*(?:Jf|d[A-Zabehlmprstuvwxyz])(?:[_^′'(]|$)"
-    r"|\w_[\w{]|^[=<>+−~←→↦×|/−]+$|^[−(]+[\dA-Za-z]\)*$|[A-Za-z]{2,}\(\w(?:[ ,)|]|$)|^N\("
+    r"|\w_[\w{]|^[=<>+−~←→↦×|/−]+$|^[−(]+[\dA-Za-z]\)*$|[A-Za-z]{2,}\(\w(?:[ ,)|]|$)|^N\(|^[−(]*\d/[A-Zα-ω]"
 )
 FUNCTION = re.compile(r"^[−(\[]*(?:log|exp|min|max|argmin|argmax|tr|diag|sin|cos|tanh|det|sign|E|KL|Var|mean|softmax)$")
 OPERATOR = re.compile(r"^(?:[=<>+−~≤≥≠≈∈∝·×⊙∘±←→↦|∣/]|‖)$")
@@ -120,7 +120,14 @@ class Writer:
                 continue
             text = "".join(words[k:end])
             before, text, after = _bare(text)
-            out.append(before + (self._keep(formula(text)) if text else "") + after)
+            close, space = after.rstrip(), after[len(after.rstrip()) :]
+            start = before.lstrip()
+            made = formula(text) if text else ""
+            if made and (close or start):  # no line ends between a formula and its full stop
+                made = f'<span class="nb">{html.escape(start)}{made}{html.escape(close)}</span>'
+                out.append(before[: len(before) - len(start)] + self._keep(made) + space)
+            else:
+                out.append(before + (self._keep(made) if made else "") + after)
             k = end
         return "".join(out)
 

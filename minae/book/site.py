@@ -20,6 +20,11 @@ from minae.book import equations, pages, source
 from minae.book.prose import Writer, formula
 from minae.errors import InputError
 
+try:
+    from minae.book import live
+except ImportError:  # a copy without the live parts
+    live = None
+
 HERE = Path(__file__).parent
 PARTS = {
     "14": "Autoencoders", "15": "Representation learning", "C": "Codes", "A": "Applications"
@@ -50,12 +55,12 @@ class Site:
         )
         self.environment.globals |= {
             "sections": self.sections, "parts_of_the_book": PARTS, "version": __version__,
-            "more_pages": [], "live_scripts": [],
+            "more_pages": [],
             "chapter": lambda number: number.split(".")[0],
         }  # fmt: skip
         self.links, self.below = pages.Links(self.sections), pages.Links(self.sections, "../")
         self.documents, self.seconds, self.pages = [], {}, []
-        self.live = _live_parts()
+        self.live = live.places() if live else []
 
     def write(self, name: str, template: str, **context: Any) -> None:
         """A page.  name: its address from the root"""
@@ -63,7 +68,7 @@ class Site:
         made = self.environment.get_template(template).render(root=root, page=name, **context)
         path = self.out / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        files.replace(path, re.sub(r"\n\s*\n+(?![^<]*</(?:code|pre)>)", "\n", made).encode())
+        files.replace(path, made.encode())
         self.pages.append(name)
 
     def document(self, address: str, title: str, text: str, kind: str) -> None:
@@ -96,6 +101,8 @@ class Site:
         """The style, the script, the fonts and what is vendored. All style is one page of CSS."""
         target = self.out / "static"
         shutil.copytree(HERE / "static", target, dirs_exist_ok=True)
+        if live:
+            live.write(target)
         more = [path for path in sorted((HERE / "static").rglob("*.css")) if path.name != "style.css"]
         style = "\n".join(path.read_text(encoding="utf-8") for path in [HERE / "static" / "style.css", *more])
         files.replace(target / "style.css", style.encode())
@@ -225,14 +232,3 @@ class Site:
 
 def _cells_of(result):
     return sorted({one["cell"] for kind in ("numbers", "claims", "guards", "figures") for one in result[kind]})
-
-
-def _live_parts():
-    """The parts of live.toml: which one stands in which section, after which cell, with what sentence and data."""
-    import tomllib
-
-    path = HERE / "live.toml"
-    if not path.is_file():
-        return []
-    found = tomllib.loads(path.read_text(encoding="utf-8"))
-    return [one for one in found.get("part", found.get("parts", [])) if "section" in one]
