@@ -1,7 +1,18 @@
 """The scripts of the book's chapters, one for each section; see `minae list`. What they share is in section.py."""
 
 from minae.chapters.notebook import notebook
-from minae.chapters.section import Section, equations, few_colours, find, options, place, picture, sections, several, summary
+from minae.chapters.section import (
+    Section,
+    equations,
+    few_colours,
+    find,
+    options,
+    picture,
+    place,
+    sections,
+    several,
+    summary,
+)
 
-__all__ = ["Section", "equations", "few_colours", "find", "notebook", "options", "picture", "place", "sections", "several",
-           "summary"]  # fmt: skip
+__all__ = ["Section", "equations", "few_colours", "find", "notebook", "options", "picture", "place", "sections",
+           "several", "summary"]  # fmt: skip

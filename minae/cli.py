@@ -461,7 +461,9 @@ def _results(args):
         results = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
         page = chapters.summary(results, pictures.name, args.note)
         copied = {
-            pictures / chapters.picture(result, figure): chapters.few_colours((path.parent / figure["file"]).read_bytes())
+            pictures / chapters.picture(result, figure): chapters.few_colours(
+                (path.parent / figure["file"]).read_bytes()
+            )
             for path, result in zip(paths, results, strict=True)
             for figure in result["figures"]
         }

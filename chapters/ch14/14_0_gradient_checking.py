@@ -29,6 +29,8 @@ book's section 11.5.
 """
 
 # %%
+import json
+
 import numpy as np
 
 from minae import InputError, UndercompleteAutoencoder, check_gradient, data, plots
@@ -342,6 +344,7 @@ section.claim(
 
 # %%
 table = {fault.name: fault.row() for fault in FAULTS}
+(section.out / "faults.json").write_text(json.dumps(table, indent=1), encoding="utf-8")  # `minae book` shows it too
 right = {f"right: {name}": family.row(family.right) for name, family in FAMILIES.items()}
 words, heads = {}, {layer: f"{layer}\n{test}" for layer, test in LAYERS.items()}
 print(f"\n{'':47}", *(f"{layer:8}" for layer in LAYERS))

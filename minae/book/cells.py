@@ -18,11 +18,10 @@ class Cell(NamedTuple):
 def cells(path: Path) -> list[Cell]:
     """The cells of a script, in order. Empty ones are left out, and the others keep their numbers."""
     source = path.read_text(encoding="utf-8")
-    found, number, start = [Cell("prose", ast.get_docstring(ast.parse(source)), 0, 1)], 0, 0
+    found = [Cell("prose", ast.get_docstring(ast.parse(source)), 0, 1)]
     parts = re.split(r"^# %%(.*)\n", source, flags=re.MULTILINE)
     start = parts[0].count("\n") + 1
-    for head, body in zip(parts[1::2], parts[2::2], strict=True):
-        number += 1
+    for number, (head, body) in enumerate(zip(parts[1::2], parts[2::2], strict=True), 1):
         first, text = start + 1, body.rstrip()
         start += 1 + body.count("\n")
         if "[markdown]" in head:

@@ -117,7 +117,8 @@ class _Reader:
             inner = "".join(LOW[c] for c in text) if kind == "down" else text[1:]
             inner = inner[1:-1] if inner[0] == "{" else inner
             word = re.fullmatch(r"[a-zA-Z]{3,}", inner) and inner not in ("bij", "bct", "btv", "bji", "bki", "bci")
-            base.low += f"<mi>{inner}</mi>" if word else _row(inner, index=True)
+            word = word or inner in ("in", "out")
+            base.low += f'<mi mathvariant="normal">{inner}</mi>' if word else _row(inner, index=True)
 
     def item(self, kind, text, found):
         if kind == "number":
@@ -155,7 +156,11 @@ class _Reader:
             return Item("big", "<mo>∫</mo>", source=text)
         if text in "½¼¾":
             top, bottom = {"½": "12", "¼": "14", "¾": "34"}[text]
-            return Item("atom", f'<mstyle displaystyle="false"><mfrac><mn>{top}</mn><mn>{bottom}</mn></mfrac></mstyle>', source=text)
+            return Item(
+                "atom",
+                f'<mstyle displaystyle="false"><mfrac><mn>{top}</mn><mn>{bottom}</mn></mfrac></mstyle>',
+                source=text,
+            )
         if text in "∂∇#":
             return Item("atom", f'<mo lspace="0" rspace="0">{text}</mo>', source=text)
         if text in "∞…⋯%":
@@ -169,7 +174,9 @@ class _Reader:
         base = text[0]
         if base in "ΣΠ" and len(text) == 1 and self.sums(base):
             return Item("big", f"<mo>{'∑' if base == 'Σ' else '∏'}</mo>", source=base)
-        letter = f"<mi>{base}</mi>" if not base.isupper() or ord(base) < 128 else f'<mi mathvariant="normal">{base}</mi>'
+        letter = (
+            f"<mi>{base}</mi>" if not base.isupper() or ord(base) < 128 else f'<mi mathvariant="normal">{base}</mi>'
+        )
         if len(text) > 1:
             return Item("atom", f'<mover accent="true">{letter}<mo>{ACCENTS[text[1]]}</mo></mover>', source=text)
         return Item("atom", letter, source=text)
@@ -264,7 +271,11 @@ class _Reader:
     def roots(self, items):
         found = []
         for item in items:
-            if found and found[-1].kind == "root" and item.kind not in ("operation", "relation", "comma", "gap", "slash"):
+            if (
+                found
+                and found[-1].kind == "root"
+                and item.kind not in ("operation", "relation", "comma", "gap", "slash")
+            ):
                 root = found.pop()
                 inner = item.inner if item.inner is not None and not (item.low or item.high) else self.one(item)
                 item = Item("atom", f"<msqrt>{inner}</msqrt>", root.apart, None, "√" + item.source)
@@ -345,7 +356,7 @@ class _Reader:
         ml = item.ml
         if item.kind == "text" and not ml.startswith("<"):
             ml = f"<mtext>{html.escape(item.source)}</mtext>"
-        if item.kind == "operation" and (first or before is not None and before.kind in ("relation", "comma", "gap")):
+        if item.kind == "operation" and (first or (before is not None and before.kind in ("relation", "comma", "gap"))):
             ml = ml.replace("<mo>", '<mo form="prefix" lspace="0" rspace="0">')  # a sign
         if ml.startswith("<mo lspace") and not (item.low or item.high):
             return ml
@@ -375,7 +386,7 @@ def _row(text, index=False):
         for kind, part in found:
             known = part in FUNCTIONS or part in ("data", "real", "fake", "there", "back", "unit", "half", "row", "col")
             split = kind == "word" and not known and not re.search(r"[ ,]", text)
-            split = split and len(part) <= 3 or kind == "word" and len(part) <= 3 and not known and part.islower()
+            split = (split and len(part) <= 3) or (kind == "word" and len(part) <= 3 and not known and part.islower())
             apart += [("letter" if c.isalpha() else "number", c) for c in part] if split else [(kind, part)]
         found = apart
     ml = _Reader(found, False).row()

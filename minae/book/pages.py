@@ -80,7 +80,7 @@ def headings(made: str, taken: set) -> tuple[str, list[tuple[str, str]]]:
 
 def section(one: dict[str, Any], result: dict[str, Any] | None, links: Links, live: list) -> dict[str, Any]:
     """The page of a section: its parts in order, each with the results of its cell."""
-    writer, script, number = Writer(links), source.script(one["path"]), one["number"]
+    writer, script = Writer(links), source.script(one["path"])
     parts, outline, taken, texts = [], [], set(), []
     script_cells = cells(one["path"])
     last = max(cell.number for cell in script_cells)
@@ -111,7 +111,12 @@ def section(one: dict[str, Any], result: dict[str, Any] | None, links: Links, li
         "texts": texts,
         "live": [part for part in live if part.get("cell") not in [cell.number for cell in script_cells]],
         "equations": sorted(
-            {label for cell in script_cells if cell.kind == "prose" for label in re.findall(r"\((1[45]\.\d+)\)", cell.text)},
+            {
+                label
+                for cell in script_cells
+                if cell.kind == "prose"
+                for label in re.findall(r"\((1[45]\.\d+)\)", cell.text)
+            },
             key=lambda label: [int(word) for word in label.split(".")],
         ),
     }
@@ -173,7 +178,11 @@ def solution(path: Path, links: Links) -> dict[str, Any]:
         else:
             parts.append({"kind": "code", "html": source.highlight(cell.text, script, links.root)})
     words = re.search(r", (exercise \d+):? *(.*)", title)
-    return {"title": writer.inline(": ".join(words.groups()).strip(": ") if words else title), "parts": parts, "path": path}
+    return {
+        "title": writer.inline(": ".join(words.groups()).strip(": ") if words else title),
+        "parts": parts,
+        "path": path,
+    }
 
 
 def module(one: source.Module, links: Links, named: dict[str, list[str]]) -> dict[str, Any]:
@@ -198,51 +207,77 @@ def _below(made):
 
 def models(links: Links, bench: dict[str, Any] | None) -> list[dict[str, Any]]:
     """A row for each model: where it is, its cost, terms, options, checks, and its speed where it was measured."""
-    writer, rows = Writer(links), []
-    speeds = {}
+    writer, speeds = Writer(links), {}
     for name, workload in (bench or {}).get("workloads", {}).items():
-        ratio = workload.get("ratios", {}).get("minae / torch")
+        ratio = sorted(workload.get("ratios", {}).get("minae / torch") or [])
         if ratio:
-            speeds[name] = sorted(ratio)[len(ratio) // 2]
-    for name, kind in registry().items():
-        first = (kind.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
-        words, _, cost = first.partition("     ")
-        cost = re.sub(r"\s+\((?:\d|[A-Z])[^()]*\)\.?$", "", cost.strip())
-        described = options.described(kind)
-        rows.append({
-            "name": name, "section": kind.section, "address": links.root + source.whereabouts(f"{kind.__module__}.{kind.__name__}"),
-            "class": kind.__name__, "words": writer.inline(words.strip()), "cost": formula(cost) if cost else "",
-            "link": links.section(kind.section),
-            "terms": [option.term for option in options.of(kind).values() if getattr(option, "term", None)],
-            "options": [(key, writer.inline(str(option["doc"])), str(option["default"])) for key, option in described.items()],
-            "checks": list(kind.cases), "speed": speeds.get(name),
-        })  # fmt: skip
-    return rows
+            speeds[name] = ratio[len(ratio) // 2]
+    return [_model(name, kind, writer) | {"speed": speeds.get(name)} for name, kind in registry().items()]
+
+
+def _model(name, kind, writer):
+    first = (kind.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+    words, _, cost = first.partition("     ")
+    parts = [part for part in re.split(r" {2,}", cost.strip()) if part and not part.startswith("(")]
+    links, declared = writer.links, options.of(kind).values()
+    return {
+        "name": name,
+        "section": kind.section,
+        "link": links.section(kind.section),
+        "address": links.root + source.whereabouts(f"{kind.__module__}.{kind.__name__}"),
+        "words": writer.inline(words.strip()),
+        "cost": " ".join(writer.inline(part) if "`" in part else formula(part) for part in parts),
+        "terms": [option.term for option in declared if getattr(option, "term", None)],
+        "options": [
+            (key, writer.inline(str(option["doc"])), str(option["default"]))
+            for key, option in options.described(kind).items()
+        ],
+        "checks": list(kind.cases),
+    }
+
+
+LAYERS = {
+    "1": "finite differences",
+    "1 Jf": "the Jacobian written out",
+    "2": "Monte Carlo, or an exact mean",
+    "3": "effects: a weight, a step or a tie does what it is there for",
+    "control": "a reversed gradient is noticed",
+}
 
 
 def museum(links: Links, marks: dict[str, dict[str, bool | None]] | None) -> dict[str, Any]:
-    """The faults, each with who had it, the layer that catches it, and the source of what was changed."""
+    """The faults, each with who had it, the layer that catches it, and the source of what was changed.
+
+    marks: what each layer said of each fault in a run of section 14.0, or None
+    """
     from minae.chapters.ch14 import safeguards
     from minae.chapters.ch14.faults import FAULTS
 
     writer, module = Writer(links), source.modules()["minae.chapters.ch14.faults"]
-    table = {"1": "finite differences", "1 Jf": "the Jacobian written out", "2": "Monte Carlo, or an exact mean",
-             "3": "effects: a weight, a step or a tie does what it is there for", "control": "a reversed gradient is noticed"}  # fmt: skip
-    rows, lines = [], module.source.splitlines()
-    for fault in FAULTS:
-        at = next(k for k, line in enumerate(lines) if f'"{fault.name}"' in line)
-        text = "\n".join(lines[at : at + 3])
-        changed = next((name for name in re.findall(r"\b[A-Z]\w+\b", text) if name in module.defined and name != "Fault"), None)
-        node = module.defined.get(changed) if changed else None
-        rows.append({
-            "name": writer.inline(fault.name), "anchor": slug(fault.name), "seen": fault.seen, "layer": fault.layer,
-            "family": fault.family, "marks": (marks or {}).get(fault.name),
-            "html": writer.text(equations.docstring_of(node), entries=True) if node is not None else "",
-            "code": source.highlight("\n".join(lines[node.lineno - 1 : node.end_lineno]), module, links.root) if node is not None else
-            source.highlight(lines[at + 1].strip(), module, links.root),
-            "address": f"{links.root}{module.page}#{changed}" if changed else links.root + module.page,
-        })  # fmt: skip
-    return {"faults": rows, "layers": table, "names": safeguards.LAYERS}
+    faults = [_fault(fault, module, writer) | {"marks": (marks or {}).get(fault.name)} for fault in FAULTS]
+    return {"faults": faults, "layers": LAYERS, "names": safeguards.LAYERS}
+
+
+def _fault(fault, module, writer):
+    lines, address = module.source.splitlines(), writer.links.root + module.page
+    at = next(k for k, line in enumerate(lines) if f'"{fault.name}"' in line)
+    words = re.findall(r"\b[A-Z]\w+\b", "\n".join(lines[at : at + 3]))
+    changed = next((word for word in words if word in module.defined and word != "Fault"), None)
+    found, text = "", lines[at + 1].strip()
+    if changed:
+        node, address = module.defined[changed], f"{address}#{changed}"
+        found = writer.text(equations.docstring_of(node), entries=True)
+        text = "\n".join(lines[node.lineno - 1 : node.end_lineno])
+    return {
+        "name": writer.inline(fault.name),
+        "anchor": slug(fault.name),
+        "seen": fault.seen,
+        "layer": fault.layer,
+        "family": fault.family,
+        "html": found,
+        "code": source.highlight(text, module, writer.links.root),
+        "address": address,
+    }
 
 
 def letters(text: str) -> set[str]:
@@ -264,17 +299,22 @@ def notation(text: str, links: Links, sections: list[dict[str, Any]]) -> dict[st
 
     writer = Writer(links)
     before, rows, after = [], [], []
-    uses = [(one["number"], f"{links.root}{one['number']}.html", letters("\n".join(c.text for c in cells(one["path"]) if c.kind == "prose")))
-            for one in sections]  # fmt: skip
-    uses += [(one.name.removeprefix("minae."), links.root + one.page, letters(_all_docstrings(one)))
-             for one in source.modules().values() if one.name.startswith("minae.models.")]  # fmt: skip
+    uses = []
+    for one in sections:
+        prose = "\n".join(cell.text for cell in cells(one["path"]) if cell.kind == "prose")
+        uses.append((one["number"], f"{links.root}{one['number']}.html", letters(prose)))
+    for one in source.modules().values():
+        if one.name.startswith("minae.models."):
+            uses.append((one.name.removeprefix("minae."), links.root + one.page, letters(_all_docstrings(one))))
     for line in text.splitlines()[1:]:
         if not line.startswith("|"):
             (after if rows else before).append(line)
         elif not re.match(r"\| (symbol|---)", line):
             symbol, code, shape, meaning, other = (cell.strip() for cell in line.strip("|").split("|"))
             first = re.split(r"[,;=~]| of ", symbol)[0].strip()
-            key = [token for kind, token in tokens(first) if kind in ("letter", "word") and token not in ("f", "d")][-1:]
+            key = [token for kind, token in tokens(first) if kind in ("letter", "word") and token not in ("f", "d")][
+                -1:
+            ]
             used = [(name, address) for name, address, found in uses if key and key[0] in found]
             rows.append({"symbol": formula(symbol), "code": writer.inline(code), "shape": _shape(shape),
                          "meaning": writer.inline(meaning), "other": writer.inline(other), "used": used})  # fmt: skip

@@ -14,18 +14,32 @@ from minae.book import maths
 
 LABEL = r"(?:\d+|[A-Z])\.\d+(?:\.\d+)?"
 NUMBERED = re.compile(rf"^(.*?\S)\s+\((({LABEL})(?:[;, –][^()]*)?|[A-Z][^()]*\d{{4}}\w?[^()]*|section [^()]*)\)$")
-CODE = re.compile(r"^(import |from \S+ import|@\w|def |print\(|minae [a-z]+ |\$ |FORMS\[|PAGES\[)|\w\.\w+\(|^\{\"|= \w+\(\"")
+REFERENCE = re.compile(
+    rf"\b([Ss]ections?|[Ff]igures?|[Ee]quations?|[Cc]hapters?)(\s+)((?:{LABEL})(?:(?:, | and |–| to )(?:{LABEL}))*)"
+)
+CODE = re.compile(
+    r"^(import |from \S+ import|@\w|def |print\(|minae [a-z]+ |\$ |FORMS\[|PAGES\[)|\w\.\w+\(|^\{\"|= \w+\(\""
+)
 LETTER = r"[^\W\d_](?:[\u0302\u0303\u0304\u0305])?"
 SIGN = "α-ωΓΔΘΛΞΠΣΦΨΩ∂∇√∫∞‖≤≥≠≈∈∉∝⊙∘±·⋅²³⁰¹⁴-⁹⁺⁻⁽⁾ᵀᵗⁱᵃʲᵏᵐⁿˣᵉ₀-₉ₖℓᵢⱼₙ½¼∣⟨⟩⌊⌋ℝ"
-STRONG = re.compile(
-    rf"[{SIGN}\u0302\u0303\u0304]|^[\[(]*{LETTER}(?:[_^′'(\[*]|$)|^[\[(]*(?:Jf|d[A-Zabehlmprstuvwxyz])(?:[_^′'(]|$)"
-    r"|\w_[\w{]|^[=<>+−~←→↦×|/−]+$|^[−(]+[\dA-Za-z]\)*$|[A-Za-z]{2,}\(\w(?:[ ,)|]|$)|^N\(|^[−(]*\d/[A-Zα-ω]"
-)
-FUNCTION = re.compile(r"^[−(\[]*(?:log|exp|min|max|argmin|argmax|tr|diag|sin|cos|tanh|det|sign|E|KL|Var|mean|softmax)$")
+MARKS = [  # of a word that belongs to a formula
+    rf"[{SIGN}\u0302\u0303\u0304]",
+    rf"^[\[(]*{LETTER}(?:[_^′'(\[*]|$)",  # h, h_j, f(x), x[t], h*
+    r"^[\[(]*(?:Jf|d[AEHKLPQRSUVWXYZabehlmpqrstuvwxyz])(?:[_^′'(]|$)",  # Jf, dW
+    r"\w_[\w{]|\d\^",  # p_model, 2^L
+    r"^[=<>+−~←→↦×|/−]+$",
+    r"^[−(]+[\dA-Za-z]\)*$",  # −1, (N
+    r"[A-Za-z]{2,}\(\w(?:[ ,)|(]|$)|^N\(|^(?:KL|Cov|Var)[(\[]",  # softmax(s), N(0, I)
+    r"^[−(]*\|[A-Za-z(]",  # |h|
+    r"^[(−]*[b-zA-Z\d]/\(?[A-Za-z](?![a-z])|^[b-z]/\d|^[−(]*\d/[A-Zα-ω]",  # k/n, x/255, 1/B
+]
+STRONG = re.compile("|".join(MARKS))
+FUNCTION = re.compile(r"^[−(\[]*(?:log|exp|min|max|argmin|argmax|tr|diag|sin|cos|tanh|det|sign|KL|Var|mean|softmax)$")
 OPERATOR = re.compile(r"^(?:[=<>+−~≤≥≠≈∈∝·×⊙∘±←→↦|∣/]|‖)$")
 NUMBER = re.compile(r"^[(\[−]*\d+(?:\.\d+)?(?:e-?\d+)?%?[)\]]*$")
-SYMBOL = re.compile(r"^\(?(?:Jf|d[ABEHKLPQRSUVWXYZabehlmpqrsuvwxyz])['’s.,;:!?)]*$")  # d and a letter, but "do"
-ARTICLES = {"a", "A", "I", "E", "(a", "(A"}
+SYMBOL = re.compile(r"^\(?(?:Jf|d[AEHKLPQRSUVWXYZabehlmpqrsuvwxyz])['’s.,;:!?)]*$")  # d and a letter, but "do"
+NAME = re.compile(r"^[\[(]*[A-Za-z]{3,}_\w+[.,;:)]*$|^\([a-f]\)$")  # a name of code that has no marks, or (a) of a list
+ARTICLES = {"a", "A", "I", "(a", "(A"}
 PLAIN = re.compile(r"^[A-Za-z][a-z]+(?:[-'’][a-z]+)*[.,;:!?)]*$|^\(?[a-z]{2,}$|^[A-Za-z]\.$|^–$|^\d{4}\)?[.,;]?$")
 _markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
 
@@ -73,9 +87,13 @@ class Writer:
         text = re.sub(r"`([^`]+)`", lambda match: self._keep(self.code(match[1])), text)
         text = _joined(text)
         text = re.sub(rf"\(((?:\(?)(?:{LABEL})[^()\n]*)\)", self._equation, text)
-        text = re.sub(rf"\b([Ss]ections?|[Ff]igures?|[Ee]quations?|[Cc]hapters?)(\s+)((?:{LABEL})(?:(?:, | and |–| to )(?:{LABEL}))*)", self._section, text)  # noqa: E501
+        text = REFERENCE.sub(self._section, text)
         text = re.sub(r"\b(?:minae|kernels|chapters|solutions)/[\w./]+\w|\b\w+\.py\b", self._path, text)
-        text = re.sub(r"(\*\*?)([^*\n]+?)\1(?![\w_])", lambda m: m[1] + self._formulas(m[2]) + m[1] if not m[2][0].isspace() and not m[2][-1].isspace() else m[0], text)  # noqa: E501
+        text = re.sub(
+            r"(\*\*?)([^*\n]+?)\1(?![\w_])",
+            lambda m: m[1] + self._formulas(m[2]) + m[1] if not m[2][0].isspace() and not m[2][-1].isspace() else m[0],
+            text,
+        )
         return "\n".join(self._formulas(line) for line in text.split("\n"))
 
     def code(self, text):
@@ -115,7 +133,9 @@ class Writer:
         while k < len(words):
             end = self._formula_from(words, k)
             if end == k:
-                out.append(words[k])
+                out.append(
+                    self._keep(self.code(words[k])) if NAME.match(words[k]) and self.links.name(words[k]) else words[k]
+                )
                 k += 1
                 continue
             text = "".join(words[k:end])
@@ -133,7 +153,7 @@ class Writer:
 
     def _formula_from(self, words, k):
         """Where the formula ends that begins at word k; k itself where none does."""
-        if not words[k].strip() or "\ue000" in words[k] or not _starts(words, k):
+        if not words[k].strip() or "\ue000" in words[k] or NAME.match(words[k]) or not _starts(words, k):
             return k
         end, last, depth = k, k, 0
         while end < len(words):
@@ -143,17 +163,25 @@ class Writer:
                 continue
             if "\ue000" in word or (end > k and not _continues(words, end, last, depth)):
                 break
-            depth += word.count("(") + word.count("[") - word.count(")") - word.count("]")
+            depth += sum(word.count(sign) for sign in "([{⟨") - sum(word.count(sign) for sign in ")]}⟩")
             last = end + 1
             if re.search(r"[.;:?!]$", word) or (word.endswith(",") and depth <= 0):
                 break
             end += 1
-        while last > k and (not words[last - 1].strip() or FUNCTION.match(words[last - 1]) or words[last - 1] in ARTICLES - {"E"}):
-            if words[last - 1] in ("E", "KL") or words[last - 1] in ARTICLES and last - 1 > k and OPERATOR.match(words[last - 3]):
+        while last > k and (
+            not words[last - 1].strip() or FUNCTION.match(words[last - 1]) or words[last - 1] in ARTICLES
+        ):
+            if words[last - 1] == "KL" or (
+                words[last - 1] in ARTICLES and last - 1 > k and OPERATOR.match(words[last - 3])
+            ):
                 break
             last -= 1
         text = "".join(words[k:last])
-        return last if re.search(rf"[{SIGN}]|{LETTER}", re.sub(r"[^\w]|\d", "", text) + "".join(re.findall(f"[{SIGN}]", text))) else k
+        return (
+            last
+            if re.search(rf"[{SIGN}]|{LETTER}", re.sub(r"[^\w]|\d", "", text) + "".join(re.findall(f"[{SIGN}]", text)))
+            else k
+        )
 
     # blocks -----------------------------------------------------------------------------------------------------
 
@@ -217,7 +245,7 @@ class Writer:
                 name = f"eq-{label}"
                 anchor = f' id="{name}"' if name not in self.seen else ""
                 self.seen.add(name)
-                number = f'<a class="number" href="{address}" title="where ({label}) is computed">({html.escape(inside)})</a>'
+                number = f'<a class="number" href="{address}">({html.escape(inside)})</a>'
             else:
                 number = f'<span class="number">({html.escape(inside)})</span>'
         indent += 1 if re.match(r"[=≤≥+−] ", line) else 0
@@ -276,12 +304,13 @@ def _starts(words, k):
     core = core[:-1] if core.endswith(")") and core.count(")") > core.count("(") else core
     following = words[k + 2] if k + 2 < len(words) else ""
     if core in ARTICLES or core.lstrip("(") in ARTICLES:
-        return bool(OPERATOR.match(following)) and following not in ("/", "|") or (core.lstrip("(") == "E" and bool(
-            STRONG.search(following.rstrip(",.;"))) and not PLAIN.match(following))
+        return bool(OPERATOR.match(following)) and following not in ("/", "|")
     if NUMBER.match(core):
-        strong = STRONG.search(following.rstrip(",.;:")) and not PLAIN.match(following)
+        strong = STRONG.search(following.rstrip(",.;:")) and not PLAIN.match(following) and following[:1] != "("
         letter = re.match(rf"^{LETTER}$", following) and following not in ARTICLES
-        return bool(strong) and (bool(OPERATOR.match(following)) or not letter) and following not in ("→", "/", "·", "–")
+        return (
+            bool(strong) and (bool(OPERATOR.match(following)) or not letter) and following not in ("→", "/", "·", "–")
+        )
     if OPERATOR.match(core):
         return False
     if re.match(r"^[A-Z]\.\d|^\d", core) and not re.search(rf"[{SIGN}]", core):
@@ -295,8 +324,12 @@ def _continues(words, end, last, depth):
     core = core[:-1] if core.endswith(")") and core.count(")") > core.count("(") else core
     if OPERATOR.match(core):
         following = words[end + 2] if end + 2 < len(words) else ""
-        return bool(following) and (not PLAIN.match(following) or bool(FUNCTION.match(following)) or bool(
-            re.match(rf"^{LETTER}[.,;:!?)]*$", following)) or following in ("const", "mean"))
+        return bool(following) and (
+            not PLAIN.match(following)
+            or bool(FUNCTION.match(following))
+            or bool(re.match(rf"^{LETTER}[.,;:!?)]*$", following))
+            or following in ("const", "mean")
+        )
     after_operator = bool(OPERATOR.match(before)) or before.endswith(("(", "+", "−", "="))
     if after_operator:
         return not PLAIN.match(word) or bool(FUNCTION.match(word)) or bool(re.match(rf"^{LETTER}[.,;:!?)]*$", word))
@@ -307,12 +340,12 @@ def _continues(words, end, last, depth):
         return True
     if core in ARTICLES:
         following = words[end + 2] if end + 2 < len(words) else ""
-        return depth > 0 or bool(OPERATOR.match(following)) and following not in ("/",)
+        return depth > 0 or (bool(OPERATOR.match(following)) and following not in ("/",))
     if NUMBER.match(core) and not re.search(rf"[{SIGN}]", core):
-        return depth > 0 or NUMBER.match(core) and core.endswith(")")
+        return depth > 0
     if PLAIN.match(word) and not re.match(rf"^{LETTER}[.,;:!?)]*$", word):
         return False
-    return depth > 0 or bool(STRONG.search(core)) and not re.search(r"[A-Za-z]{3,}['’]|://|\w=\w", core)
+    return depth > 0 or (bool(STRONG.search(core)) and not re.search(r"[A-Za-z]{3,}['’]|://|\w=\w", core))
 
 
 def _bare(text):
@@ -323,7 +356,7 @@ def _bare(text):
             after, text = text[-1] + after, text[:-1]
         elif text[-1] == ")" and text.count(")") > text.count("("):
             after, text = ")" + after, text[:-1]
-        elif text[0] in "(\"“" and (text.count("(") > text.count(")") or text[0] != "("):
+        elif text[0] in '("“' and (text.count("(") > text.count(")") or text[0] != "("):
             before, text = before + text[0], text[1:]
         elif text[-1] in "\"”'" and not re.search(r"[′'\w]'$", text):
             after, text = text[-1] + after, text[:-1]
@@ -377,7 +410,9 @@ def _entries(text):
     for paragraph in re.split(r"\n{2,}", text):
         lines = paragraph.split("\n")
         entry = re.compile(r"^\s*[a-zA-Z_]\w*(?:, [a-zA-Z_]\w*)*(?: \([^()]*\))?: (?=\S)")
-        starts = [bool(entry.match(line)) and not re.match(r"\s*(Derivation|Note|Figures|Data)\b", line) for line in lines]
+        starts = [
+            bool(entry.match(line)) and not re.match(r"\s*(Derivation|Note|Figures|Data)\b", line) for line in lines
+        ]
         if starts[0] and (len(lines) == 1 or sum(starts) > 1 or not any(starts[1:])):
             items = []
             for line, start in zip(lines, starts, strict=True):
@@ -385,7 +420,9 @@ def _entries(text):
                     items.append(line.strip())
                 else:
                     items[-1] += " " + line.strip()
-            split = [part for item in items for part in re.split(r";  (?=[a-zA-Z_]\w*(?:, \w+)*(?: \([^()]*\))?: )", item)]
+            split = [
+                part for item in items for part in re.split(r";  (?=[a-zA-Z_]\w*(?:, \w+)*(?: \([^()]*\))?: )", item)
+            ]
             out.append("\n".join(f"- {_named(part)}" for part in split))
         else:
             out.append(paragraph)

@@ -1,9 +1,9 @@
 """Writes the whole site: every page from the scripts, the engine and the results of runs, with no request to anywhere.
 
-    site/index.html            the table of contents;  14.7.html, C.1.html, …  the sections
-    site/engine/NAME.html      a page for each module; engine/index.html lists them
-    site/equations.html, models.html, notation.html, museum.html, results.html
-    site/figures, sounds, downloads, static
+site/index.html            the table of contents;  14.7.html, C.1.html, …  the sections
+site/engine/NAME.html      a page for each module; engine/index.html lists them
+site/equations.html, models.html, notation.html, museum.html, results.html
+site/figures, sounds, downloads, static
 """
 
 import json
@@ -93,7 +93,8 @@ class Site:
         missing = [one["number"] for one in self.sections if one["number"] not in self.runs]
         return {
             "out": str(self.out), "pages": len(self.pages), "sections": len(self.sections), "without a run": missing,
-            "seconds": round(time.perf_counter() - started, 1), "slowest section": max(self.seconds.values(), default=0),
+            "seconds": round(time.perf_counter() - started, 1),
+            "slowest section": max(self.seconds.values(), default=0),
             "bytes": sum(path.stat().st_size for path in self.out.rglob("*") if path.is_file()),
         }  # fmt: skip
 
@@ -194,7 +195,9 @@ class Site:
         self.write("equations.html", "equations.html", index=index, figures=figures,
                    functions=equations.functions(), title="Equations")  # fmt: skip
         bench = None
-        for path in [self.runs_folder / "bench.json", self.runs_folder / "bench" / "bench.json"] if self.runs_folder else []:
+        for path in (
+            [self.runs_folder / "bench.json", self.runs_folder / "bench" / "bench.json"] if self.runs_folder else []
+        ):
             bench = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else bench
         self.write("models.html", "models.html", models=pages.models(self.links, bench), bench=bench, title="Models")
         path = Path(source.modules()["minae"].path).parent / "NOTATION.md"
@@ -219,7 +222,9 @@ class Site:
             page = source.script(one["path"]).docstring
             text = pages.METADATA.sub("", page.partition("\n")[2]).strip().split("\n\n")[0].replace("\n", " ")
             first = re.match(r".{25,260}?[.?!:](?= |$)", text)
-            contents.append((one, writer.inline((first[0] if first else text[:200]).rstrip(":")), one["number"] in self.runs))
+            contents.append(
+                (one, writer.inline((first[0] if first else text[:200]).rstrip(":")), one["number"] in self.runs)
+            )
         cover = self.out / "figures" / "14.5.1" / "vector_field.png"
         self.write("index.html", "index.html", contents=contents, title="Contents",
                    cover="figures/14.5.1/vector_field.png" if cover.is_file() else None)  # fmt: skip
