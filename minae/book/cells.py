@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ class Cell(NamedTuple):
     line: int
 
 
+@lru_cache(None)
 def cells(path: Path) -> list[Cell]:
     """The cells of a script, in order. Empty ones are left out, and the others keep their numbers."""
     source = path.read_text(encoding="utf-8")

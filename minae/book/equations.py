@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from minae import chapters
@@ -24,6 +25,13 @@ class Function(NamedTuple):
         return self.module.page + (f"#{self.name}" if self.name else "")
 
 
+@lru_cache(None)
+def known() -> frozenset[str]:
+    """The numbers of the equations that the index has."""
+    return frozenset(chapters.equations())
+
+
+@lru_cache(None)
 def functions() -> list[Function]:
     """Everything in the engine that names an equation of the book, in the order of the modules."""
     found = []
@@ -65,7 +73,7 @@ def index() -> list[dict[str, Any]]:
             "sections": [one for one, _ in where.get(number, [])],
             "functions": computed.get(number, []),
         }
-        for number in chapters.equations()
+        for number in sorted(known(), key=scripts.place)
     ]
 
 

@@ -20,7 +20,7 @@ class Links:
 
     def __init__(self, sections, root=""):
         self.root, self.sections = root, {section["number"]: section for section in sections}
-        self.equations = chapters.equations()
+        self.equations = equations.known()
         self.files = {}
         for module in source.modules().values():
             self.files.setdefault(module.path.name, []).append(module.page)

@@ -313,7 +313,7 @@ def _starts(words, k):
         )
     if OPERATOR.match(core):
         return False
-    if re.match(r"^[A-Z]\.\d|^\d", core) and not re.search(rf"[{SIGN}]", core):
+    if re.match(r"^[A-Z]\.\d|^\d(?!.*[\^/][A-Za-z({])", core) and not re.search(rf"[{SIGN}]", core):
         return False
     return bool(STRONG.search(core)) and not re.search(r"[A-Za-z]{3,}['’]|^[a-z]{2,}/[a-z]|://|^'\w|\w=\w", core)
 
