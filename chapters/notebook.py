@@ -14,7 +14,7 @@ from typing import Any
 from minae.book.maths import ACCENTS, HIGH, LOW, tokens
 from minae.errors import InputError
 
-HATS = {"^": "hat", "~": "tilde", "¯": "bar", "¨": "ddot"}
+HATS = {"^": "hat", "~": "tilde", "¯": "bar"}
 FUNCTIONS = {"log", "exp", "min", "max", "det", "arg"}  # those that LaTeX has
 SYMBOLS = {
     "α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "δ": r"\delta", "ε": r"\epsilon", "η": r"\eta", "θ": r"\theta",

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 HIGH = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵀᵃᵇᵈᵉʰⁱʲᵏᵐⁿʳˢᵗᵛʷˣ", "0123456789+−()Tabdehijkmnrstvwx", strict=True))
 LOW = dict(zip("₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₙ", "0123456789ijkn", strict=True))
-ACCENTS = {"\u0302": "^", "\u0303": "~", "\u0304": "¯", "\u0305": "¯", "\u0308": "¨"}
+ACCENTS = {"\u0302": "^", "\u0303": "~", "\u0304": "¯", "\u0305": "¯"}
 FUNCTIONS = set(
     "log exp min max argmin argmax arg sin cos tan tanh sign tr det diag rank softmax sigmoid softplus relu shrink "
     "round popcount median Var Cov lim sd mod hi lo".split()
@@ -26,19 +26,21 @@ RELATIONS = set("=<>≤≥≠≈~∈∝→←↦∀⇒:")
 OPERATIONS = set("+−-±·⋅×⊙∘⊕∪∩*")
 FENCES = {"(": ")", "[": "]", "{": "}", "⌊": "⌋", "⟨": "⟩", "‹": "›"}
 _up, _down = "".join(HIGH), "".join(LOW)
-_in = rf"[^\W_{_up}{_down}][\u0302-\u0305\u0308]?"  # a letter or digit of an index, with its accent
+_in = rf"[^\W_{_up}{_down}][\u0302-\u0305]?"  # a letter or digit of an index, with its accent
 TOKEN = re.compile(
     rf"(?P<up>[{_up}]+)|(?P<down>[{_down}]+)"
     rf"|(?P<low>_(?:\{{(?:[^{{}}]|\{{[^{{}}]*\}})*\}}|(?:{_in})+(?:,(?:{_in})+)*))"
     rf"|(?P<high>\^(?:\{{(?:[^{{}}]|\{{[^{{}}]*\}})*\}}|\([^()]*\)|±|½|{_in}))"
-    r"|(?P<word>[a-zA-Z]{2,}(?:-[a-z]{2,})*\d*(?![\u0302-\u0305]))|(?P<letter>[^\W\d_½¼¾][\u0302-\u0305\u0308]?)"
-    r"|(?P<number>\d+(?:\.\d+)?(?:e[-−]?\d+)?)|(?P<gap> {2,})|(?P<space>\s)|(?P<prime>['′]+)|(?P<other>.)"
+    r"|(?P<word>[a-zA-Z]{2,}(?:-[a-z]{2,})*\d*(?![\u0302-\u0305]))|(?P<letter>[^\W\d_½¼¾][\u0302-\u0305]?)"
+    r"|(?P<number>\d+(?:\.\d+)*(?:e[-−]?\d+)?)|(?P<gap> {2,})|(?P<space>\s)|(?P<prime>['′]+)|(?P<other>.)"
 )
 
 
 def decomposed(formula: str) -> str:
-    """The formula with letters and their accents apart, "x̂" as "x" and a hat; a struck "=" stays one sign."""
-    return unicodedata.normalize("NFD", formula).replace("=\u0338", "≠").replace("∈\u0338", "∉")
+    """The formula with letters and their accents apart, "x̂" as "x" and a hat; the ö of a name stays one letter."""
+    apart = (unicodedata.normalize("NFD", c) for c in unicodedata.normalize("NFC", formula))
+    parted = [c if len(c) == 2 and c[1] in ACCENTS else unicodedata.normalize("NFC", c) for c in apart]
+    return "".join(parted)
 
 
 def tokens(formula: str) -> Iterator[tuple[str, str]]:
@@ -278,7 +280,8 @@ class _Reader:
             ):
                 root = found.pop()
                 inner = item.inner if item.inner is not None and not (item.low or item.high) else self.one(item)
-                item = Item("atom", f"<msqrt>{inner}</msqrt>", root.apart, None, "√" + item.source)
+                low = "" if "<mfrac><" in inner or "<munder" in inner else ' class="low"'
+                item = Item("atom", f"<msqrt{low}>{inner}</msqrt>", root.apart, None, "√" + item.source)
             found.append(item)
         return found
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from minae import chapters, options
+from minae import options
 from minae.book import equations, source
 from minae.book.cells import cells
 from minae.book.prose import Writer, formula

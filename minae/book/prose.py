@@ -21,7 +21,7 @@ CODE = re.compile(
     r"^(import |from \S+ import|@\w|def |print\(|minae [a-z]+ |\$ |FORMS\[|PAGES\[)|\w\.\w+\(|^\{\"|= \w+\(\""
 )
 LETTER = r"[^\W\d_](?:[\u0302\u0303\u0304\u0305])?"
-SIGN = "α-ωΓΔΘΛΞΠΣΦΨΩ∂∇√∫∞‖≤≥≠≈∈∉∝⊙∘±·⋅²³⁰¹⁴-⁹⁺⁻⁽⁾ᵀᵗⁱᵃʲᵏᵐⁿˣᵉ₀-₉ₖℓᵢⱼₙ½¼∣⟨⟩⌊⌋ℝ"
+SIGN = "α-ωΓΔΘΛΞΠΣΦΨΩ∂∇√∫∞‖≤≥≠≈∈∉∝⊙∘±·⋅ℓ½¼∣⟨⟩⌊⌋ℝ" + "".join(maths.HIGH) + "".join(maths.LOW)
 MARKS = [  # of a word that belongs to a formula
     rf"[{SIGN}\u0302\u0303\u0304]",
     rf"^[\[(]*{LETTER}(?:[_^′'(\[*]|$)",  # h, h_j, f(x), x[t], h*
@@ -38,7 +38,9 @@ FUNCTION = re.compile(r"^[−(\[]*(?:log|exp|min|max|argmin|argmax|tr|diag|sin|c
 OPERATOR = re.compile(r"^(?:[=<>+−~≤≥≠≈∈∝·×⊙∘±←→↦|∣/]|‖)$")
 NUMBER = re.compile(r"^[(\[−]*\d+(?:\.\d+)?(?:e-?\d+)?%?[)\]]*$")
 SYMBOL = re.compile(r"^\(?(?:Jf|d[AEHKLPQRSUVWXYZabehlmpqrsuvwxyz])['’s.,;:!?)]*$")  # d and a letter, but "do"
-NAME = re.compile(r"^[\[(]*[A-Za-z]{3,}_\w+[.,;:)]*$|^\([a-f]\)$")  # a name of code that has no marks, or (a) of a list
+NAME = re.compile(
+    r"^[\[(]*[A-Za-z]{3,}_\w+[.,;:)]*$|^\([a-f]\)[.,;:]*$"
+)  # a name of code that has no marks, or (a) of a list
 ARTICLES = {"a", "A", "I", "(a", "(A"}
 PLAIN = re.compile(r"^[A-Za-z][a-z]+(?:[-'’][a-z]+)*[.,;:!?)]*$|^\(?[a-z]{2,}$|^[A-Za-z]\.$|^–$|^\d{4}\)?[.,;]?$")
 _markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -255,6 +257,8 @@ class Writer:
 
     def piece(self, text):
         """A part of a display: a formula, or words with formulas in them."""
+        if re.fullmatch(r"[a-z]{3,}(?:_[a-z]+)+", text):
+            return text  # a name, such as leaky_relu
         return self.inline(text) if _is_prose(text) or "`" in text or "“" in text else formula(text, True)
 
     def table(self, lines, columns):
@@ -360,6 +364,8 @@ def _bare(text):
             before, text = before + text[0], text[1:]
         elif text[-1] in "\"”'" and not re.search(r"[′'\w]'$", text):
             after, text = text[-1] + after, text[:-1]
+        elif _wrapped(text) and re.search(r"[=<>~≤≥≈≠]", text):
+            before, text, after = before + "(", text[1:-1], ")" + after
         elif text[0] == " " or text[-1] == " ":
             before, after = before + " " * (text[0] == " "), " " * (text[-1] == " ") + after
             text = text.strip()
@@ -368,6 +374,16 @@ def _bare(text):
         else:
             break
     return before, text, after
+
+
+def _wrapped(text):
+    """Whether the first bracket of a formula closes at its end."""
+    depth = 0
+    for k, sign in enumerate(text):
+        depth += (sign == "(") - (sign == ")")
+        if depth == 0:
+            return k > 0 and k == len(text) - 1
+    return False
 
 
 def _is_prose(line):
