@@ -1,5 +1,6 @@
 """What the pages hold: a section with its results, a module of the engine, and the tables of the whole project."""
 
+import ast
 import html
 import re
 import shutil
@@ -189,12 +190,16 @@ def module(one: source.Module, links: Links, named: dict[str, list[str]]) -> dic
     """The page of a module: its docstrings typeset, each above its source."""
     writer, parts, taken = Writer(links), [], set()
     intro, _ = headings(_below(writer.text(one.docstring, entries=True)), taken)
+    constants = {name for name, node in one.defined.items() if isinstance(node, ast.Assign | ast.AnnAssign)}
     for kind, name, node, text, line in source.pieces(one):
-        part = {"kind": kind, "name": name, "line": line, "code": source.highlight(text, one, links.root)}
+        code = source.highlight(text, one, links.root, constants if kind == "code" else None)
+        part = {"kind": kind, "name": name, "line": line, "code": code}
         if node is not None:
             docstring = equations.docstring_of(node)
             part["html"] = _below(writer.text(docstring, entries=True)) if docstring else ""
             part["equations"] = named.get(name, [])
+            part["anchor"] = name if name not in taken else f"{name}-{line}"  # a property has a second method to set it
+            taken.add(name)
             part["private"] = name.rpartition(".")[2].startswith("_") and not name.endswith("__")
         parts.append(part)
     return {"module": one, "intro": intro, "parts": parts, "equations": named.get("", [])}

@@ -233,7 +233,8 @@ class Writer:
         lines = [line[margin:].rstrip() for line in lines]
         if any(CODE.search(line.strip()) for line in lines) and not any("∂" in line or "Σ" in line for line in lines):
             return f'<pre class="code" tabindex="0"><code>{html.escape(chr(10).join(lines))}</code></pre>'
-        columns = _columns(lines)
+        numbers = [match[3] for match in map(NUMBERED.match, lines) if match and match[3]]
+        columns = [] if any(map(self.links.equation, numbers)) else _columns(lines)
         return self.table(lines, columns) if columns else f'<div class="display">{"".join(map(self.line, lines))}</div>'
 
     def line(self, line):

@@ -186,7 +186,10 @@ class Site:
 
     def tables(self) -> None:
         """Equations, models, notation, museum, results."""
-        index, figures = equations.index(), equations.figures(self.sections)
+        index, figures = equations.index(), []
+        for label, number, name in equations.figures(self.sections):
+            drawn = number in self.runs and any(one["name"] == name for one in self.runs[number][1]["figures"])
+            figures.append((label, number, name, f"#figure-{name}" if drawn else ""))
         writer = Writer(self.links)
         for row in index:
             row["html"] = formula(row["formula"], True) if row["formula"] else ""

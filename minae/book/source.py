@@ -136,13 +136,19 @@ def unique() -> dict[str, str]:
     return {name: places[0] for name, places in found.items() if len(places) == 1}
 
 
-def highlight(text: str, module: Module, root: str) -> str:
-    """Source as HTML: a span for each keyword, string, number and comment, a link for each name of the engine."""
-    out, before, chain = [], "", None
+def highlight(text: str, module: Module, root: str, constants: set[str] | None = None) -> str:
+    """Source as HTML: a span for each keyword, string, number and comment, a link for each name of the engine.
+
+    constants: names that get an anchor where a line begins with them; each is taken out when it has one
+    """
+    out, before, chain = [], "\n", None
     for kind, value in PythonLexer(stripnl=False, ensurenl=False).get_tokens(text):
         shown = html.escape(value, quote=False)
         colour = next((name for token, name in COLOURS if kind in token), None)
         if kind in Name and colour is None:
+            if constants and value in constants and before.endswith("\n"):
+                constants.discard(value)
+                shown = f'<span id="{value}">{shown}</span>'
             address, chain = _address(value, before, chain, module)
             out.append(f'<a href="{root}{address}">{shown}</a>' if address else shown)
         else:

@@ -6,7 +6,7 @@
   const minae = window.minae;
 
   // ---- light and dark: the choice of the reader comes before that of the system
-  const button = document.getElementById("theme");
+  const button = document.getElementById("theme-switch");
   const dark = () => root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   const show = () => { button.textContent = dark() ? "Light" : "Dark"; };
   if (button) {
@@ -20,7 +20,7 @@
   }
 
   // ---- on a phone the contents begin closed
-  const menu = document.getElementById("menu");
+  const menu = document.getElementById("contents-menu");
   if (menu) {
     const narrow = matchMedia("(max-width: 62rem)");
     const fold = () => { menu.open = !narrow.matches; };
@@ -51,7 +51,7 @@
     }
     return words.concat(found.map((number) => number.replace(/[()]/g, "")));
   };
-  const input = document.getElementById("q"), hits = document.getElementById("hits");
+  const input = document.getElementById("search-box"), hits = document.getElementById("search-hits");
   let index = null, loading = null, documents = [];
   const script = (source) => new Promise((resolve, reject) => {
     const element = document.createElement("script");
