@@ -10,7 +10,11 @@ from typing import Any
 from minae import options
 from minae.book import equations, source
 from minae.book.cells import cells
+from minae.book.maths import tokens
 from minae.book.prose import Writer, formula
+from minae.chapters import section as scripts
+from minae.chapters.ch14 import safeguards
+from minae.chapters.ch14.faults import FAULTS
 from minae.models import registry
 
 METADATA = re.compile(r"^(?:Equations|Figures|Data): .*(?:\n(?!\n).*)*?(?=\n\w+: |\n\n|\Z)", re.MULTILINE)
@@ -255,9 +259,6 @@ def museum(links: Links, marks: dict[str, dict[str, bool | None]] | None) -> dic
 
     marks: what each layer said of each fault in a run of section 14.0, or None
     """
-    from minae.chapters.ch14 import safeguards
-    from minae.chapters.ch14.faults import FAULTS
-
     writer, module = Writer(links), source.modules()["minae.chapters.ch14.faults"]
     faults = [_fault(fault, module, writer) | {"marks": (marks or {}).get(fault.name)} for fault in FAULTS]
     return {"faults": faults, "layers": LAYERS, "names": safeguards.LAYERS}
@@ -287,8 +288,6 @@ def _fault(fault, module, writer):
 
 def letters(text: str) -> set[str]:
     """The letters and words of the formulas of a text, for the table of symbols."""
-    from minae.book.maths import tokens
-
     found = set()
     for line in text.splitlines():
         if re.match(r"    +\S", line) and re.search(r"[=∂Σ‖]|\(1[45]\.", line):
@@ -300,8 +299,6 @@ def letters(text: str) -> set[str]:
 
 def notation(text: str, links: Links, sections: list[dict[str, Any]]) -> dict[str, Any]:
     """The table of symbols, and for each one the sections and modules in whose formulas it stands."""
-    from minae.book.maths import tokens
-
     writer = Writer(links)
     before, rows, after = [], [], []
     uses = []
@@ -331,8 +328,6 @@ def _shape(text):
 
 
 def _all_docstrings(one):
-    from minae.chapters import section as scripts
-
     return "\n".join(docstring for _, docstring in scripts._docstrings(one.tree))
 
 

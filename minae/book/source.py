@@ -11,7 +11,7 @@ from pygments.lexers import PythonLexer
 from pygments.token import Comment, Keyword, Name, Number, Operator, String
 
 import minae
-from minae import kernels
+from minae import chapters, kernels
 
 COLOURS = [(Comment, "c"), (String, "s"), (Number, "n"), (Keyword, "k"), (Operator.Word, "k"), (Name.Decorator, "d")]
 
@@ -46,8 +46,6 @@ class Module:
 def modules() -> dict[str, Module]:
     """Every module of the engine, the kernels and the shared parts of the chapters, by name, in order of reading."""
     engine, kernel = Path(minae.__file__).parent, Path(kernels.__file__).parent
-    from minae import chapters
-
     chapter, found = Path(chapters.__file__).parent, {}
     for path in sorted(engine.rglob("*.py")):
         if not path.is_relative_to(kernel) and not path.is_relative_to(chapter) and "bench" not in path.parts:
