@@ -15,9 +15,6 @@ from minae.book import live
 WITHIN = 1e-4  # of minae; the largest difference is some 6e-6
 NAMES = sorted(place["name"] for place in live._places())
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-pretrained = pytest.mark.skipif(
-    not live.PRETRAINED.is_dir(), reason="the small models that come with minae are not here: no live parts are written"
-)
 
 
 def near(ours, theirs, within=WITHIN):
@@ -54,7 +51,6 @@ def test_scripts_hold_no_address_and_no_module():
     assert live.KEPT.stat().st_size < 1.5e6
 
 
-@pretrained
 def test_what_is_written_is_what_the_models_are(tmp_path):
     assert live.write(tmp_path) == sorted(live.SOURCES)
     text = (tmp_path / "live" / "data" / "contractive.js").read_text(encoding="utf-8")
@@ -163,7 +159,6 @@ def shown():
 E = "window.minae.engine"
 
 
-@pretrained
 def test_the_explorer_draws_what_the_decoders_give(opened):
     opened.part("explorer")
     for h in ([1.5, -2.0], [0.3, 0.4]):
@@ -178,7 +173,6 @@ def test_the_explorer_draws_what_the_decoders_give(opened):
     assert near(opened(f"h => {E}.explorer.decode('pca', h)", [2.0, 1.0]), pca.decode(np.array([[2.0, 1.0]]))[0])
 
 
-@pretrained
 def test_the_contractive_family_agrees(opened):
     opened.part("contractive")
     x, v = shown()[4], np.random.default_rng(1).standard_normal(784)
@@ -198,7 +192,6 @@ def test_the_contractive_family_agrees(opened):
         )
 
 
-@pretrained
 def test_the_sparse_and_the_variational_family_agree(opened):
     opened.part("sparse"), opened.part("variational")
     x, eps = shown()[5], np.random.default_rng(2).standard_normal(6)
@@ -274,7 +267,6 @@ def test_the_score_and_a_langevin_step_agree(opened):
     assert near(step, x + 0.025 * model.score(x) + np.sqrt(0.05) * eps)
 
 
-@pretrained
 def test_denoising_units_and_mosaic_agree(opened):
     opened.part("denoising"), opened.part("units"), opened.part("mosaic")
     x, u = shown()[3], np.random.default_rng(4).uniform(size=784)
@@ -303,7 +295,6 @@ def test_denoising_units_and_mosaic_agree(opened):
     assert near(opened(f"k => {E}.mosaic.decode(k)", symbols), model.decode_indices(np.array([symbols]))[0])
 
 
-@pretrained
 def test_arithmetic_and_voices_agree(opened):
     opened.part("arithmetic"), opened.part("voices")
     a, b, c = shown()[[7, 11, 1]]
@@ -316,7 +307,6 @@ def test_arithmetic_and_voices_agree(opened):
     assert (live.mu_law(np.array(wave)) == live._kept()["voices"][1, 4]).all() and 0.5 < max(wave) <= 1
 
 
-@pretrained
 def test_parts_move_by_mouse_and_by_keys(opened):
     page, part = opened.page, opened.part("explorer")
     said = part.locator(".live-say").first
@@ -365,7 +355,6 @@ def test_parts_move_by_mouse_and_by_keys(opened):
     assert part.locator(".live-say").inner_text() == "theo says “seven” in the voice of george."
 
 
-@pretrained
 def test_all_parts_on_a_phone_in_the_dark_without_motion(browser, folder):
     phone = dict(viewport={"width": 360, "height": 740}, color_scheme="dark", reduced_motion="reduce", has_touch=True)
     opened = Opened(browser, folder, **phone)
@@ -386,7 +375,6 @@ def test_all_parts_on_a_phone_in_the_dark_without_motion(browser, folder):
     assert not opened.wrong
 
 
-@pretrained
 def test_a_data_script_that_is_missing_is_said_on_the_page(browser, folder, tmp_path):
     shutil.copytree(folder, tmp_path / "site")
     (tmp_path / "site" / "live" / "data" / "score.js").unlink()

@@ -22,18 +22,17 @@ import numpy as np
 
 from minae import chapters, data, shrink
 from minae.chapters.classical import PCA
-from minae.models import load
 from minae.models.contractive import ContractiveAutoencoder
 from minae.models.denoising import DenoisingAutoencoder
 from minae.models.sparse import SparseAutoencoder
 from minae.models.variational import VariationalAutoencoder
 from minae.models.voice import VoiceAutoencoder
+from minae.recipes import pretrained
 from minae.training import Adam, Cosine
 
 HERE = Path(__file__).parent
 KEPT = HERE / "live.npz"
 SCRIPTS = HERE / "static" / "live"
-PRETRAINED = Path(data.__file__).parent / "pretrained"
 LARGE = 8000  # numbers; a matrix of more is kept in 8 bits a weight
 SEED = 0
 
@@ -158,7 +157,7 @@ def _kept(path=KEPT):
 def model_of(name: str) -> Any:
     """A model of the live parts: "contractive/0.3", "score", or a small model that comes with minae, "digits-2d"."""
     if name.startswith("digits-"):
-        return load(PRETRAINED / f"{name}.safetensors", backend="numpy")
+        return pretrained(name, backend="numpy")
     if name == "score":
         model = _denoiser()
     else:
@@ -202,7 +201,7 @@ def _packed(array):
 
 
 def _layers(network):
-    """An affine map and its φ at a time, as `minae.network` of core.js reads them."""
+    """An affine map and its φ at a time, as core.js reads them."""
     pairs = zip(network.layers[::2], network.layers[1::2], strict=True)
     return [dict(n=a.n, m=a.m, W=_packed(a.W), b=_packed(a.b), phi=h.name) for a, h in pairs]
 
