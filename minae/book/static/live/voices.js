@@ -57,7 +57,14 @@
       speakers.forEach((to, j) => {
         const label = i === j ? `${from}, own voice` : `${from} in the voice of ${to}`;
         line.append(
-          el("td", {}, minae.button("▶", play(i, j), { "aria-label": label, class: i === j ? "live-own" : "" })),
+          el(
+            "td",
+            {},
+            minae.button(el("span", { "aria-hidden": "true" }, "▶"), play(i, j), {
+              "aria-label": label,
+              class: i === j ? "live-own" : "",
+            }),
+          ),
         );
       });
       body.append(line);
