@@ -152,8 +152,11 @@ def _parser(argv):
     sub.add_argument("--note", metavar="TEXT", help="for the head of the page, such as what the machine did meanwhile")
 
     sub = command(_book, "minae book --out site --runs out")
-    sub.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="the site; open its index.html")
+    sub.add_argument("--out", type=Path, metavar="FOLDER", help="the site; open its index.html")
     sub.add_argument("--runs", type=Path, metavar="FOLDER", help="folder of runs: FOLDER/SECTION/results.json")
+    sub.add_argument(
+        "--train", action="store_true", help="first train anew what the live parts keep, which comes with the package"
+    )
     _json(sub)
 
     sub = command(_check, "minae check --json")
@@ -484,6 +487,15 @@ def _book(args):
     except ImportError as error:
         raise InputError(f"the book needs {error.name}, which is not here: pip install 'minae[book]'") from None
 
+    if args.out is None and not args.train:
+        raise InputError("--out is missing: give the folder of the site, such as --out site")
+    if args.train:
+        from minae.book import live
+
+        live.train()
+        if args.out is None:
+            print(json.dumps({"trained": str(live.KEPT)}) if args.json else f"saved {live.KEPT}")
+            return
     found = Site(args.out, args.runs).build()
     if args.json:
         print(json.dumps(found))
