@@ -373,7 +373,7 @@ def _bare(text):
         elif text[0] == " " or text[-1] == " ":
             before, after = before + " " * (text[0] == " "), " " * (text[-1] == " ") + after
             text = text.strip()
-        elif re.search(r"'s$", text) and re.match(r"^.{1,3}'s$", text):
+        elif re.search(r"\w's$", text):
             after, text = "’s" + after, text[:-2]
         else:
             break
