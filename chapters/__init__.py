@@ -9,10 +9,11 @@ from minae.chapters.section import (
     options,
     picture,
     place,
+    runs,
     sections,
     several,
     summary,
 )
 
-__all__ = ["Section", "equations", "few_colours", "find", "notebook", "options", "picture", "place", "sections",
-           "several", "summary"]  # fmt: skip
+__all__ = ["Section", "equations", "few_colours", "find", "notebook", "options", "picture", "place", "runs",
+           "sections", "several", "summary"]  # fmt: skip

@@ -341,6 +341,25 @@ def _show(shell, fig, png, caption, alt):
     fig._ipython_display_ = lambda: None if shell.execution_count == count else display(picture)
 
 
+RESULT = {"section", "title", "size", "seeds", "backend", "date", "machine", "seconds", "numbers", "claims", "guards",
+          "figures"}  # fmt: skip
+
+
+def runs(folder: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """Name of a run -> its folder, and what is in its results.json, for every run in a folder of runs."""
+    found = {}
+    for path in sorted(folder.glob("*/results.json")):
+        try:
+            result = json.loads(path.read_text(encoding="utf-8"))
+            lacks = RESULT - result.keys()
+        except (ValueError, AttributeError) as error:
+            raise InputError(f"{path} is damaged ({error}): run its section again") from error
+        if lacks:
+            raise InputError(f"{path} is damaged (it has no {min(lacks)}): run its section again")
+        found[path.parent.name] = path.parent, result
+    return found
+
+
 def summary(results: list[dict[str, Any]], pictures: str, note: str | None = None) -> str:
     """The pictures, numbers, claims and guards of several runs as one Markdown page.
 

@@ -454,20 +454,18 @@ def _notebook(args):
 
 def _results(args):
     """Sum up the results.json of runs as one Markdown page, with their pictures and the published numbers."""
-    paths = sorted(args.folder.glob("*/results.json"))
-    if not paths:
-        raise InputError(f"no {args.folder}/SECTION/results.json: run sections first, with --out {args.folder}/SECTION")
     if args.output.suffix != ".md":
         raise InputError(f"cannot write {str(args.output)!r}: its name must end in .md")
+    runs = chapters.runs(args.folder)
+    if not runs:
+        raise InputError(f"no {args.folder}/SECTION/results.json: run sections first, with --out {args.folder}/SECTION")
     pictures = args.output.parent / "pictures"
     try:
-        results = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        results = [result for _, result in runs.values()]
         page = chapters.summary(results, pictures.name, args.note)
         copied = {
-            pictures / chapters.picture(result, figure): chapters.few_colours(
-                (path.parent / figure["file"]).read_bytes()
-            )
-            for path, result in zip(paths, results, strict=True)
+            pictures / chapters.picture(result, figure): chapters.few_colours((folder / figure["file"]).read_bytes())
+            for folder, result in runs.values()
             for figure in result["figures"]
         }
     except (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError) as error:

@@ -128,6 +128,7 @@ class NoLinks:
         ("It needs top-k codes, C++, a GPU, 5.4% of 1000 and Section A.", []),
         ("The scale (σ = 0.3) of N(0, I), see (b).", ["σ = 0.3", "N(0, I)"]),
         ("A code of 2^m values, 1/B of them.", ["2^m", "1/B"]),
+        ("It goes dG(b) → F's parameters, at φ'(a).", ["dG(b) → F", "φ'(a)"]),
     ],
 )
 def test_formulas_are_recognised_in_sentences(sentence, found, monkeypatch):

@@ -32,7 +32,7 @@ TOKEN = re.compile(
     rf"|(?P<low>_(?:\{{(?:[^{{}}]|\{{[^{{}}]*\}})*\}}|(?:{_in})+(?:,(?:{_in})+)*))"
     rf"|(?P<high>\^(?:\{{(?:[^{{}}]|\{{[^{{}}]*\}})*\}}|\([^()]*\)|±|½|{_in}))"
     r"|(?P<word>[a-zA-Z]{2,}(?:-[a-z]{2,})*\d*(?![\u0302-\u0305]))|(?P<letter>[^\W\d_½¼¾][\u0302-\u0305]?)"
-    r"|(?P<number>\d+(?:\.\d+)*(?:e[-−]?\d+)?)|(?P<gap> {2,})|(?P<space>\s)|(?P<prime>['′]+)|(?P<other>.)"
+    r"|(?P<number>\d+(?:\.\d+)*(?:e[-−]?\d+)?)|(?P<gap> {2,})|(?P<space>\s)|(?P<prime>['′]+)|(?P<other>\+=|.)"
 )
 
 
@@ -137,7 +137,7 @@ class _Reader:
             return self.fenced(text)
         if text in "|‖∣":
             return Item("bar", "|" if text == "∣" else text, source=text)
-        if text in RELATIONS:
+        if text in RELATIONS or text == "+=":
             shown = {"~": "∼"}.get(text, text)
             return Item("relation", f"<mo>{html.escape(shown)}</mo>", source=text)
         if text in OPERATIONS:

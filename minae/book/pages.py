@@ -133,7 +133,7 @@ def outputs(result, number, last, writer):
         return {}
 
     def here(records):
-        return [one for one in records if one["cell"] == number or (number == last and one["cell"] > last)]
+        return [one for one in records if one["cell"] == number or (number == last < one["cell"])]
 
     found = {kind: here(result.get(kind, [])) for kind in ("numbers", "claims", "guards", "figures")}
     rows = []
@@ -276,6 +276,8 @@ def _fault(fault, module, writer):
         text = "\n".join(lines[node.lineno - 1 : node.end_lineno])
     return {
         "name": writer.inline(fault.name),
+        "plain": fault.name,
+        "docstring": equations.docstring_of(node) if changed else "",
         "anchor": slug(fault.name),
         "seen": fault.seen,
         "layer": fault.layer,
@@ -318,7 +320,8 @@ def notation(text: str, links: Links, sections: list[dict[str, Any]]) -> dict[st
                 -1:
             ]
             used = [(name, address) for name, address, found in uses if key and key[0] in found]
-            rows.append({"symbol": formula(symbol), "code": writer.inline(code), "shape": _shape(shape),
+            rows.append({"name": symbol, "text": f"{code} {meaning}. {other}", "symbol": formula(symbol),
+                         "code": writer.inline(code), "shape": _shape(shape),
                          "meaning": writer.inline(meaning), "other": writer.inline(other), "used": used})  # fmt: skip
     return {"before": writer.text("\n".join(before)), "rows": rows, "after": writer.text("\n".join(after))}
 

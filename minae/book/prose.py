@@ -37,7 +37,7 @@ STRONG = re.compile("|".join(MARKS))
 FUNCTION = re.compile(r"^[−(\[]*(?:log|exp|min|max|argmin|argmax|tr|diag|sin|cos|tanh|det|sign|KL|Var|mean|softmax)$")
 OPERATOR = re.compile(r"^(?:[=<>+−~≤≥≠≈∈∝·×⊙∘±←→↦|∣/]|‖)$")
 NUMBER = re.compile(r"^[(\[−]*\d+(?:\.\d+)?(?:e-?\d+)?%?[)\]]*$")
-SYMBOL = re.compile(r"^\(?(?:Jf|d[AEHKLPQRSUVWXYZabehlmpqrsuvwxyz])['’s.,;:!?)]*$")  # d and a letter, but "do"
+SYMBOL = re.compile(r"^\(?(?:Jf|d[AEHKLPQRSUVWXYZabehlmpqrstuvwxyz])['’s.,;:!?)]*$")  # d and a letter, but "do"
 NAME = re.compile(
     r"^[\[(]*[A-Za-z]{3,}_\w+[.,;:)]*$|^\([a-f]\)[.,;:]*$"
 )  # a name of code that has no marks, or (a) of a list
@@ -260,7 +260,9 @@ class Writer:
         """A part of a display: a formula, or words with formulas in them."""
         if re.fullmatch(r"[a-z]{3,}(?:_[a-z]+)+", text):
             return text  # a name, such as leaky_relu
-        return self.inline(text) if _is_prose(text) or "`" in text or "“" in text else formula(text, True)
+        if _is_prose(text) or re.search(r"`|“|\w's\b", text):
+            return f'<span class="words">{self.inline(text)}</span>'
+        return formula(text, True)
 
     def table(self, lines, columns):
         """Lines whose parts stand below each other."""
@@ -302,7 +304,8 @@ def _starts(words, k):
     word = words[k]
     if SYMBOL.match(word):
         return True
-    if PLAIN.match(word) and not re.match(rf"^{LETTER}[.,;:!?)]*$", word):
+    function = word.startswith("−") and FUNCTION.match(word)
+    if function or (PLAIN.match(word) and not re.match(rf"^{LETTER}[.,;:!?)]*$", word)):
         following = words[k + 2] if k + 2 < len(words) else ""
         return bool(FUNCTION.match(word)) and bool(STRONG.search(following.rstrip(",.;:"))) and word != "mean"
     core = word.rstrip(".,;:!?")
@@ -370,7 +373,7 @@ def _bare(text):
         elif text[0] == " " or text[-1] == " ":
             before, after = before + " " * (text[0] == " "), " " * (text[-1] == " ") + after
             text = text.strip()
-        elif re.search(r"'s$", text) and re.match(r"^.{1,3}'s$", text):
+        elif re.search(r"\w's$", text):
             after, text = "’s" + after, text[:-2]
         else:
             break

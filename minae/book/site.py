@@ -31,24 +31,12 @@ PARTS = {
 }  # fmt: skip
 
 
-def read_runs(folder: Path | None) -> dict[str, tuple[Path, dict[str, Any]]]:
-    """Name of a run -> its folder and its results.json. A folder that is not there holds no runs."""
-    found = {}
-    for path in sorted(folder.glob("*/results.json")) if folder else []:
-        try:
-            result = json.loads(path.read_text(encoding="utf-8"))
-            found[path.parent.name] = path.parent, {"numbers": [], "claims": [], "guards": [], "figures": []} | result
-        except ValueError as error:
-            raise InputError(f"{path} is damaged ({error}): run its section again") from error
-    return found
-
-
 class Site:
     """What all pages share: the templates, the sections, the runs, and what the search reads."""
 
     def __init__(self, out: Path, runs: Path | None = None):
         self.out, self.runs_folder = out, runs
-        self.runs = read_runs(runs)
+        self.runs = chapters.runs(runs) if runs else {}
         self.sections = chapters.sections()
         self.environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=False, trim_blocks=True, lstrip_blocks=True
@@ -126,9 +114,8 @@ class Site:
         for line in "\n".join(page["texts"]).splitlines():
             if line.startswith("## "):
                 self.document(address, title, "\n".join(text), "section")
-                anchor, words = next(anchors)
-                plain = re.sub(r"<[^>]+>", "", words)
-                title, address, text = f"{number} {plain}", f"{number}.html#{anchor}", []
+                anchor, _ = next(anchors)
+                title, address, text = f"{number} {line[3:].strip()}", f"{number}.html#{anchor}", []
             else:
                 text.append(line)
         self.document(address, title, "\n".join(text), "section")
@@ -206,11 +193,16 @@ class Site:
         path = Path(source.modules()["minae"].path).parent / "NOTATION.md"
         table = pages.notation(path.read_text(encoding="utf-8"), self.links, self.sections)
         self.write("notation.html", "notation.html", **table, title="Notation")
+        for row in table["rows"]:
+            self.document("notation.html", f"Notation: {row['name']}", row["text"], "symbol")
         marks = None
         if "14.0" in self.runs and (self.runs["14.0"][0] / "faults.json").is_file():
             marks = json.loads((self.runs["14.0"][0] / "faults.json").read_text(encoding="utf-8"))
-        self.write("museum.html", "museum.html", **pages.museum(self.links, marks), marks=marks,
-                   run=self.runs.get("14.0"), title="A museum of faults")  # fmt: skip
+        museum = pages.museum(self.links, marks)
+        self.write("museum.html", "museum.html", **museum, run=self.runs.get("14.0"), title="A museum of faults")
+        for one in museum["faults"]:
+            text = f"A fault that was seen in {one['seen']}. {one['docstring']}"
+            self.document(f"museum.html#{one['anchor']}", one["plain"], text, "fault")
         rows = []
         for one in self.sections:
             result = self.runs.get(one["number"], (None, None))[1]

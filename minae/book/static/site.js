@@ -77,7 +77,7 @@
     return shown;
   }
   minae.search = function (query) {
-    const weight = { equation: 3, section: 1.6, glossary: 1.6, engine: 1 };
+    const weight = { equation: 3, section: 1.6, glossary: 1.6, fault: 1.2, symbol: 1.2, engine: 0.8 };
     return index.search(query, {
       prefix: (term) => term.length > 2, fuzzy: (term) => term.length > 4 && !/\d/.test(term) ? 0.2 : false, boost: { title: 4 },
       boostDocument: (id) => weight[documents[id].kind] || 1,
