@@ -1,8 +1,10 @@
 """Backends as parameters: NumPy, the guard that stands in for CuPy, and CuPy itself where a GPU answers."""
 
 import functools
+import importlib.util
 import json
 import os
+import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
@@ -48,7 +50,17 @@ def in_background(process, minutes=0.1):
     return decorate
 
 
+def _no_browser():
+    """Why no page of the book can be opened in a browser, in one line; "" where one can."""
+    missing = [name for name in ("playwright", "axe_playwright_python") if importlib.util.find_spec(name) is None]
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))):
+        missing.append("Chromium")
+    return f"{', '.join(missing)} not here" if missing else ""
+
+
 def pytest_terminal_summary(terminalreporter):
+    if reason := _no_browser():
+        terminalreporter.write_line(f"not every test of the book ran in a browser: {reason}")
     if NO_GPU:
         terminalreporter.write_line(f"no test ran on a GPU, the guard stood in for it: {NO_GPU}")
 
