@@ -1,7 +1,10 @@
 """Backends as parameters: NumPy, the guard that stands in for CuPy, and CuPy itself where a GPU answers."""
 
 import functools
+import importlib.util
+import json
 import os
+import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
@@ -11,7 +14,7 @@ import numpy as np
 import pytest
 
 import guard
-from minae import UndercompleteAutoencoder, checks, models
+from minae import UndercompleteAutoencoder, chapters, checks, cli, models
 from minae import backend as backends
 from minae.errors import InputError
 
@@ -47,7 +50,17 @@ def in_background(process, minutes=0.1):
     return decorate
 
 
+def _no_browser():
+    """Why no page of the book can be opened in a browser, in one line; "" where one can."""
+    missing = [name for name in ("playwright", "axe_playwright_python") if importlib.util.find_spec(name) is None]
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))):
+        missing.append("Chromium")
+    return f"{', '.join(missing)} not here" if missing else ""
+
+
 def pytest_terminal_summary(terminalreporter):
+    if reason := _no_browser():
+        terminalreporter.write_line(f"not every test of the book ran in a browser: {reason}")
     if NO_GPU:
         terminalreporter.write_line(f"no test ran on a GPU, the guard stood in for it: {NO_GPU}")
 
@@ -134,3 +147,30 @@ def registered():
     yield models.MODELS
     models.MODELS.clear()
     models.MODELS.update(before)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The whole site of the book, with a run of 14.7 that found two numbers, a claim, a sound and a picture."""
+    out, runs = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("runs")
+    from PIL import Image
+
+    from minae.book.cells import cells
+
+    (runs / "14.7").mkdir()
+    Image.new("RGB", (40, 30), "white").save(runs / "14.7" / "choice.png")
+    (runs / "14.7" / "voice_of_one.wav").write_bytes(b"RIFF")
+    at = next(cell.number for cell in cells(chapters.find("14.7")["path"]) if "singular values, linear f" in cell.text)
+    place = {"line": 1, "cell": at}
+    result = {
+        "section": "14.7", "title": "", "size": "quick", "seeds": [0, 1], "backend": "numpy", "minae": "0", "date": "",
+        "machine": "a machine", "seconds": 1.0,
+        "numbers": [{"name": "off by σ", "of": "one", "mean": 1.5, "values": [1.0, 2.0], **place},
+                    {"name": "off by σ", "of": "two", "mean": -2.5e-9, "values": [-2.5e-9], **place}],
+        "claims": [{"claim": "R&D holds", "value": 1.0, "relation": "<=", "bound": 2.0, "holds": True, **place}],
+        "guards": [],
+        "figures": [{"name": "choice", "file": "choice.png", "caption": "See λ.", "alt": 'a "line"', **place}],
+    }  # fmt: skip
+    (runs / "14.7" / "results.json").write_text(json.dumps(result))
+    assert cli.main(["book", "--out", str(out), "--runs", str(runs), "--json"]) == 0
+    return out

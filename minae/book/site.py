@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 
 from minae import __version__, chapters, files
-from minae.book import equations, pages, source
+from minae.book import equations, glossary, pages, search, source
 from minae.book.prose import Writer, formula
 from minae.errors import InputError
 
@@ -43,7 +43,7 @@ class Site:
         )
         self.environment.globals |= {
             "sections": self.sections, "parts_of_the_book": PARTS, "version": __version__,
-            "more_pages": [],
+            "more_pages": [("glossary.html", "Glossary")],
             "chapter": lambda number: number.split(".")[0],
         }  # fmt: skip
         self.links, self.below = pages.Links(self.sections), pages.Links(self.sections, "../")
@@ -61,7 +61,8 @@ class Site:
 
     def document(self, address: str, title: str, text: str, kind: str) -> None:
         """What the search finds: a part of a page with its title."""
-        self.documents.append([address, title, re.sub(r"\s+", " ", re.sub(r"[`*#]", "", text)).strip(), kind])
+        number = address.partition(".html")[0] if kind == "section" else ""
+        self.documents.append(search.document(address, title, text, number, kind))
 
     def build(self) -> dict[str, Any]:
         """All pages. Returns what was written and how long it took."""
@@ -76,6 +77,7 @@ class Site:
             self.seconds[one["number"]] = round(time.perf_counter() - begun, 3)
         self.engine()
         self.tables()
+        self.glossary()
         self.index()
         self.search()
         missing = [one["number"] for one in self.sections if one["number"] not in self.runs]
@@ -95,6 +97,7 @@ class Site:
         more = [path for path in sorted((HERE / "static").rglob("*.css")) if path.name != "style.css"]
         style = "\n".join(path.read_text(encoding="utf-8") for path in [HERE / "static" / "style.css", *more])
         files.replace(target / "style.css", style.encode())
+        files.replace(target / "frame.js", glossary.frame_script().encode())
 
     def section(self, one: dict[str, Any], before: Any, after: Any) -> None:
         """The page of a section, its pictures and sounds, its script and its notebook."""
@@ -102,6 +105,9 @@ class Site:
         folder, result = self.runs.get(number, (None, None))
         live = [part for part in self.live if part["section"] == number]
         page = pages.section(one, result, self.links, live)
+        for part in page["parts"]:
+            if part["kind"] == "prose":
+                part["html"] = glossary.mark(part["html"], number)
         sizes = {}
         for figure in result["figures"] if result else []:
             sizes[figure["file"]] = self.picture(folder / figure["file"], f"figures/{number}/{figure['file']}")
@@ -115,7 +121,8 @@ class Site:
             if line.startswith("## "):
                 self.document(address, title, "\n".join(text), "section")
                 anchor, _ = next(anchors)
-                title, address, text = f"{number} {line[3:].strip()}", f"{number}.html#{anchor}", []
+                words = re.split(r" {3,}", line[3:])[0]
+                title, address, text = f"{number} {words}", f"{number}.html#{anchor}", []
             else:
                 text.append(line)
         self.document(address, title, "\n".join(text), "section")
@@ -210,6 +217,15 @@ class Site:
             rows.append((one, result, everything))
         self.write("results.html", "results.html", rows=rows, title="Results")
 
+    def glossary(self) -> None:
+        """The terms of the field in three ways of writing."""
+        writer = Writer(self.links)
+        letters = [
+            (letter, [(term, writer.inline(term.definition), writer.inline(term.note)) for term in found])
+            for letter, found in glossary.letters()
+        ]
+        self.write("glossary.html", "glossary.html", letters=letters, count=len(glossary.terms()), title="Glossary")
+
     def index(self) -> None:
         """The first page, with the table of contents."""
         writer, contents = Writer(self.links), []
@@ -226,8 +242,7 @@ class Site:
 
     def search(self) -> None:
         """What the search reads: one classic script, which the page loads when a reader begins to type."""
-        text = json.dumps(self.documents, ensure_ascii=False, separators=(",", ":"))
-        files.replace(self.out / "static" / "search-index.js", f"window.minaeDocuments={text};\n".encode())
+        search.write(self.documents, self.out / "static" / "search-index.js")
 
 
 def _cells_of(result):
