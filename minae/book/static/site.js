@@ -31,7 +31,7 @@
   }
 
   // ---- what is wider than the page can be scrolled by keyboard
-  const reach = () => document.querySelectorAll(".display, .scroll").forEach((box) => {
+  const reach = () => document.querySelectorAll(".display, .scroll, .prose").forEach((box) => {
     if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
     else if (!box.hasAttribute("role")) box.removeAttribute("tabindex");
   });
