@@ -191,6 +191,7 @@ FINDS = {
     "frechet distance": "glossary.html#term-fréchet-distance",
     "regularization": "glossary.html#term-regularizer",
     "lambda": "14.7.html#how-large-a-λ",
+    "codebook commitment": "notation.html#symbol-",
 }
 
 
@@ -199,7 +200,10 @@ def test_the_search_finds_what_it_should(reader):
     reader("minae.loadSearch()")
     for query, address in FINDS.items():
         found = reader("query => minae.search(query).slice(0, 5).map((one) => one.url)", query)
-        assert address in found, f"{query}: {found}"
+        assert any(url.startswith(address) if address.endswith("-") else url == address for url in found), (
+            query,
+            found,
+        )
     assert reader("minae.search('xyzzyq')") == []
 
 

@@ -8,7 +8,7 @@ A document is a part of a page, as a dict:
     text        its prose; formulas may stand in it in Unicode
     equations   numbers of the equations that stand in it: ["14.18"]
     terms       names of entries of the glossary that it uses: ["contraction"]
-    kind        "section", "equation", "glossary", "engine" or "reference"
+    kind        "section", "equation", "symbol", "fault", "glossary" or "engine"
 
 The script sets `minae.searchIndex` to an object of two: `documents`, a list of [url, title, section, text, equations,
 terms, kind], and `translations`, which gives the words of each term in the three ways of writing. These words stand
@@ -27,7 +27,7 @@ from minae import files
 from minae.book import glossary
 
 FIELDS = {"url": str, "title": str, "section": str, "text": str, "equations": list, "terms": list, "kind": str}
-KINDS = ("section", "equation", "glossary", "engine", "reference")
+KINDS = ("section", "equation", "symbol", "fault", "glossary", "engine")
 EQUATION = re.compile(r"\((1[45]\.\d+)(?:\)|[;, –])")
 
 

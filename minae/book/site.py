@@ -200,8 +200,8 @@ class Site:
         path = Path(source.modules()["minae"].path).parent / "NOTATION.md"
         table = pages.notation(path.read_text(encoding="utf-8"), self.links, self.sections)
         self.write("notation.html", "notation.html", **table, title="Notation")
-        for row in table["rows"]:
-            self.document("notation.html", f"Notation: {row['name']}", row["text"], "symbol")
+        for number, row in enumerate(table["rows"], 1):
+            self.document(f"notation.html#symbol-{number}", f"Notation: {row['name']}", row["text"], "symbol")
         marks = None
         if "14.0" in self.runs and (self.runs["14.0"][0] / "faults.json").is_file():
             marks = json.loads((self.runs["14.0"][0] / "faults.json").read_text(encoding="utf-8"))

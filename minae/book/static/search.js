@@ -77,7 +77,7 @@
     return loading;
   };
 
-  const WEIGHT = { glossary: 1.5, section: 1.3, equation: 1.2, reference: 1, engine: 0.4 };
+  const WEIGHT = { glossary: 1.5, section: 1.3, equation: 1.2, symbol: 1, fault: 1, engine: 0.4 };
 
   /* What is found, the best first. All words have to be there; if nothing has all of them, then any. */
   minae.search = function (query) {
