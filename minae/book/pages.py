@@ -23,7 +23,7 @@ METADATA = re.compile(r"^(?:Equations|Figures|Data): .*(?:\n(?!\n).*)*?(?=\n\w+:
 class Links:
     """Addresses, from the root of the site.  root: what leads there from the page, "" or "../" """
 
-    def __init__(self, sections, root=""):
+    def __init__(self, sections: Any, root: str = ""):
         self.root, self.sections = root, {section["number"]: section for section in sections}
         self.equations = equations.known()
         self.files = {}
@@ -31,7 +31,7 @@ class Links:
             self.files.setdefault(module.path.name, []).append(module.page)
         self.shown = {module.shown: module.page for module in source.modules().values()}
 
-    def name(self, text):
+    def name(self, text: str) -> str | None:
         word = re.sub(r"\(.*\)$", "", text)
         if not re.fullmatch(r"[A-Za-z_][\w.]*", word):
             return None
@@ -40,7 +40,7 @@ class Links:
             found = source.unique().get(word) or ("." in word and source.whereabouts(f"minae.{word}")) or None
         return found and self.root + found
 
-    def path(self, text):
+    def path(self, text: str) -> str | None:
         text = text.rstrip(".")
         if text.endswith("NOTATION.md"):
             return self.root + "notation.html"
@@ -54,10 +54,10 @@ class Links:
         page = self.shown.get(name) or self.shown.get(f"{text}/__init__.py")
         return page and self.root + page
 
-    def section(self, number):
+    def section(self, number: str) -> str | None:
         return f"{self.root}{number}.html" if number in self.sections else None
 
-    def equation(self, number):
+    def equation(self, number: str) -> str | None:
         return f"{self.root}equations.html#eq-{number}" if number in self.equations else None
 
 
@@ -127,7 +127,7 @@ def section(one: dict[str, Any], result: dict[str, Any] | None, links: Links, li
     }
 
 
-def outputs(result, number, last, writer):
+def outputs(result: Any, number: int, last: int, writer: Writer) -> dict[str, Any]:
     """The numbers, claims, guards and figures that a run left at a cell; those of a lost cell stand at the last one."""
     if result is None:
         return {}

@@ -7,6 +7,7 @@ formula has no mark of its own, so it is recognised: a single letter, a Greek on
 import html
 import re
 from functools import lru_cache
+from typing import Any
 
 from markdown_it import MarkdownIt
 
@@ -58,7 +59,7 @@ class Writer:
     links: has `name`, `path`, `section` and `equation`, each of which gives the address of what it is called, or None
     """
 
-    def __init__(self, links):
+    def __init__(self, links: Any):
         self.links, self.kept, self.seen = links, [], set()
 
     # inline -----------------------------------------------------------------------------------------------------
@@ -98,7 +99,7 @@ class Writer:
         )
         return "\n".join(self._formulas(line) for line in text.split("\n"))
 
-    def code(self, text):
+    def code(self, text: str) -> str:
         """A piece of code in a sentence, linked where it names something of the engine."""
         address = self.links.name(text)
         made = f"<code>{html.escape(text)}</code>"
@@ -237,7 +238,7 @@ class Writer:
         columns = [] if any(map(self.links.equation, numbers)) else _columns(lines)
         return self.table(lines, columns) if columns else f'<div class="display">{"".join(map(self.line, lines))}</div>'
 
-    def line(self, line):
+    def line(self, line: str) -> str:
         """One line of formulas, with its number or source at the right."""
         indent = (len(line) - len(line.lstrip())) // 4
         line, number, anchor = line.strip(), "", ""
@@ -256,7 +257,7 @@ class Writer:
         place = f' style="padding-left:{1.6 * indent:.1f}em"' if indent else ""
         return f'<div class="eq"{anchor}><div class="row"{place}>{made}</div>{number}</div>'
 
-    def piece(self, text):
+    def piece(self, text: str) -> str:
         """A part of a display: a formula, or words with formulas in them."""
         if re.fullmatch(r"[a-z]{3,}(?:_[a-z]+)+", text):
             return text  # a name, such as leaky_relu
@@ -264,7 +265,7 @@ class Writer:
             return f'<span class="words">{self.inline(text)}</span>'
         return formula(text, True)
 
-    def table(self, lines, columns):
+    def table(self, lines: list[str], columns: Any) -> str:
         """Lines whose parts stand below each other."""
         rows = []
         for line in lines:
@@ -281,7 +282,7 @@ class Writer:
             body += f"<tr>{''.join(f'<td>{self.cell(part)}</td>' for part in cells)}</tr>"
         return f'<div class="display" ><table class="columns" role="presentation">{body}</table></div>'
 
-    def cell(self, part):
+    def cell(self, part: str) -> str:
         if not part:
             return ""
         made = "".join(f"<span>{self.piece(one)}</span>" for one in re.split(r" {2,}", part))

@@ -10,11 +10,11 @@ A document is a part of a page, as a dict:
     terms       names of entries of the glossary that it uses: ["contraction"]
     kind        "section", "equation", "symbol", "fault", "glossary" or "engine"
 
-The script sets `minae.searchIndex` to an object of two: `documents`, a list of [url, title, section, text, equations,
-terms, kind], and `translations`, which gives the words of each term in the three ways of writing. These words stand
-there once, and `search.js` gives them to every document that uses the term, so that a word in Chinese finds the English
-sections. MiniSearch makes its index of that in the browser: on a page that is opened from a folder no other kind of
-file can be loaded.
+The script sets window.minae.searchIndex to an object of two: `documents`, a list of [url, title, section, text,
+equations, terms, kind], and `translations`, which gives the words of each term in the three ways of writing. These
+words stand there once, and `search.js` gives them to every document that uses the term, so that a word in Chinese finds
+the English sections. MiniSearch makes its index of that in the browser: on a page that is opened from a folder no other
+kind of file can be loaded.
 """
 
 import json
