@@ -51,7 +51,8 @@ def test_section(number, backend, ended):
     written = {
         path.name for path in out.iterdir() if path.suffix not in (".safetensors", ".wav", ".mnc", ".onnx")
     }  # what it makes
-    assert written == {"results.json", *(f["file"] for f in results["figures"])}
+    table = {"faults.json"} if number == "14.0" else set()  # which the book's museum shows
+    assert written == {"results.json", *table, *(f["file"] for f in results["figures"])}
     for figure in results["figures"]:
         assert (out / figure["file"]).read_bytes().startswith(b"\x89PNG")
         assert figure["caption"].endswith(".") and figure["alt"].endswith(".")
