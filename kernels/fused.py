@@ -164,7 +164,7 @@ class Fused:
 
     def _compiled(self, source, name, names):
         """The function of this source, as if it stood in the file of the body, beside which Numba keeps its code."""
-        exec(compile(source, self.body.__code__.co_filename, "exec"), names)
+        exec(pool.written(source, self.body.__code__.co_filename), names)
         return names[name]
 
 

@@ -19,6 +19,7 @@ woken on an idle one. `kernels/README.md` says why OpenBLAS's threads and Numba'
 raise an error, because no thread would see it.
 """
 
+import ast
 import atexit
 import contextlib
 import functools
@@ -212,6 +213,17 @@ def {name}_parallel(state, size, align, parts, *arguments):
 """
 
 
+BEHIND = 1 << 16  # lines, more than a file has
+
+
+def written(source, file):
+    """The code of a text or of its tree, as if it stood behind the end of this file, beside which Numba keeps what it
+    compiles. Numba asks for the lines of a function; in the file it would find another text there, and from Python 3.13
+    on an error where that is no whole statement."""
+    tree = ast.parse(source) if isinstance(source, str) else source
+    return compile(ast.increment_lineno(tree, BEHIND), file, "exec")
+
+
 def parallel(grain=1 << 14, align=1, axis=0, pieces=None, **options):
     """Compile loop(start, stop, *arguments), and return a function of `arguments` that runs it as a task of the pool.
 
@@ -222,7 +234,7 @@ def parallel(grain=1 << 14, align=1, axis=0, pieces=None, **options):
         # The text is written out for each loop, because Numba keeps no function on disk that has a loop as a variable.
         names = dict(address=atomics.address, run=run, unsigned=np.uint64, __name__=loop.__module__)
         names[loop.__name__] = kernels.jit(nogil=True, **options)(loop)
-        exec(compile(SOURCE.format(name=loop.__name__), loop.__code__.co_filename, "exec"), names)
+        exec(written(SOURCE.format(name=loop.__name__), loop.__code__.co_filename), names)
         compiled = kernels.jit(nogil=True)(names[loop.__name__ + "_parallel"])
 
         @functools.wraps(loop)

@@ -1,5 +1,6 @@
 """The pool of threads: products and loops that are cut into parts, whichever thread does them."""
 
+import inspect
 import itertools
 import os
 import subprocess
@@ -526,3 +527,12 @@ def test_normals_are_those_of_box_and_muller(rng):
     assert abs(numbers).max() < 6.7
     np.testing.assert_allclose(numbers[:, 0], radius * np.cos(np.pi * w), rtol=5e-7, atol=1e-9)
     np.testing.assert_allclose(numbers[:, 1], radius * np.sin(np.pi * w), rtol=5e-7, atol=1e-9)
+
+
+def test_what_is_written_out_has_no_lines_in_the_file():
+    """Python 3.13 raises an error where a function's lines are those of another text; Numba expects OSError alone."""
+    names = {}
+    exec(pool.written("def f():\n    return 1\n", pool.__file__), names)
+    with pytest.raises(OSError):
+        inspect.getsourcelines(names["f"])
+    assert names["f"]() == 1 and names["f"].__code__.co_filename == pool.__file__
