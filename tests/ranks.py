@@ -36,6 +36,11 @@ WORLD = MPI.COMM_WORLD
 SETTINGS = dict(batch_size=128, optimizer=Momentum(1e-3), progress=False)
 
 
+def ALONE(*_):
+    """In place of `Arena.joined`: every rank takes its means over its own rows."""
+    return contextlib.nullcontext()
+
+
 def tell(*words):
     if WORLD.rank == 0:
         print(json.dumps(words), flush=True)
@@ -60,6 +65,8 @@ def examples(kind, name):
 def models(names):
     for kind in names or kinds():
         for name in kinds()[kind].cases if names else list(kinds()[kind].cases)[:1]:
+            if "restart" in name and Arena.joined is ALONE:
+                continue  # a dead code starts on an example of all ranks, which this rank does not have
             label, model, data = examples(kinds()[kind], name)
             first, alone = data.pop(next(iter(model.fields))), model.copy()
             history = model.fit(first, epochs=25, world=WORLD, **data, **SETTINGS)
@@ -170,6 +177,6 @@ def timed():
 if __name__ == "__main__":
     what, *words = sys.argv[1:]
     if what == "apart":
-        Arena.joined = lambda *_: contextlib.nullcontext()
+        Arena.joined = ALONE
     does = {"models": lambda *names: models(names), "apart": lambda *names: models(names)}
     (does | {"fit": fit, "stop": stop, "time": timed})[what](*words)

@@ -237,7 +237,7 @@ class Ragged:
 
     def take(self, name: str, index: Any) -> dict[str, Any]:
         some = [self.X[i] for i in index]
-        length = np.array([len(x) for x in some], np.int32)
+        length = np.fromiter(map(len, some), np.int32, len(some))
         dtype = np.dtype(self.field.dtype(self.arena.dtype))
         padded = self.arena.empty(len(some), int(length.max()), *self.field.shape[1:], dtype=dtype, xp=np)
         padded[...] = 0

@@ -194,8 +194,9 @@ class AdaIN(InstanceNorm):
         """dx and dstyle"""
         (x_hat, sigma, factor, live), shape, dy = cache, dy.shape, self.places(dy)
         dstyle = self.arena.empty(len(dy), 2 * self.m)
-        dstyle[:, : self.m] = self.ws.multiply(dy, x_hat).sum(axis=self.position)
-        dstyle[:, self.m :] = dy.sum(axis=self.position)
+        total = self.arena.empty(len(dy), self.m)
+        dstyle[:, : self.m] = self.ws.multiply(dy, x_hat).sum(axis=self.position, out=total)
+        dstyle[:, self.m :] = dy.sum(axis=self.position, out=total)
         return self.through(self.ws.multiply(dy, factor), x_hat, sigma, True, live).reshape(shape), dstyle
 
     def by_positions(self, values: Any) -> Any:
