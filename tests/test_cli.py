@@ -171,9 +171,9 @@ def test_check(minae):
 @pytest.mark.slow
 def test_check_fails_when_a_gradient_is_wrong(minae, monkeypatch):
     monkeypatch.setattr("minae.penalties.WeightDecay.backward", lambda *_: None)
-    result = minae("check")
+    result = minae("check", "undercomplete", "gated")
     assert result.code == 1 and "WRONG" in result.out and not result.err
-    assert minae("check", "--json").code == 1
+    assert minae("check", "undercomplete", "--json").code == 1
 
 
 def test_train_encode_reconstruct(minae, X, model, tmp_path):
@@ -797,7 +797,7 @@ def test_output_may_be_the_input(minae, model, X):
 # ---------------------------------------------------------------------------------------------- real processes
 @pytest.mark.slow
 def test_module_and_terminal_without_utf8(tmp_path):
-    result = process("check", cwd=tmp_path, PYTHONIOENCODING="ascii", PYTHONWARNINGS="error")
+    result = process("check", "undercomplete", "layers", cwd=tmp_path, PYTHONIOENCODING="ascii", PYTHONWARNINGS="error")
     assert result.returncode == 0 and not result.stderr and "right" in result.stdout
     result = process("train", "Ω.npy", "-o", "m.safetensors", cwd=tmp_path, PYTHONIOENCODING="ascii")
     one_line(SimpleNamespace(code=result.returncode, out=result.stdout, err=result.stderr), 2)
