@@ -75,8 +75,12 @@ class World:
     def same(self, values: Any, what: str) -> Any:
         """Refuse to go on where ranks have different ones."""
 
-    def begin(self, model: Any, batches: Any) -> Any:
-        """Before the first step: all ranks have the same data and begin at the same θ."""
+    def begin(self, model: Any) -> Any:
+        """Before the first step: all ranks have the same model, and begin at the same θ."""
+
+    def agree(self, settings: Any) -> Any:
+        """Refuse to begin where ranks have other data, or train in another way: settings() names what has to be the
+        same, such as the seed, without which each rank would draw noise of its own."""
 
     def still_together(self, model: Any) -> Any:
         """Refuse to go on where the ranks have come to different θ."""

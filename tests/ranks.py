@@ -5,7 +5,7 @@
     mpiexec -n 2 python tests/ranks.py apart MODEL …      the same with means over the rows of each rank alone
     mpiexec -n 3 python tests/ranks.py fit FOLDER         a resume, a stream, an uneven batch
         [what, ‖Δθ‖/‖θ‖]
-    mpiexec -n 2 python tests/ranks.py stop kill|error|ask FOLDER
+    mpiexec -n 2 python tests/ranks.py stop kill|error|ask|diverge FOLDER
     mpiexec -n 2 python tests/ranks.py time               a step of 784-1000-500-250-30 on 2 × 64 rows
         [ms of a step, ms of its reduction, and the 10th and 90th percentile of that]
 
@@ -124,9 +124,11 @@ def fit(folder):
     model.parameters.flat[...] += WORLD.rank
     model.fit(X, epochs=1, progress=False, world=WORLD)
     tell("other first parameters", float(np.ptp(WORLD.allgather(float(model.parameters.flat.sum())))))
-    for given in (X + WORLD.rank / 9, X if WORLD.rank else X * np.nan):
+    for given, seed in (
+        (X + WORLD.rank / 9, 0), (X if WORLD.rank else X * np.nan, 0), (X, WORLD.rank), (X * 0.9**WORLD.rank, 0)
+    ):  # fmt: skip
         try:
-            model.fit(given, epochs=1, progress=False, world=WORLD)
+            model.fit(given, epochs=1, seed=seed, progress=False, world=WORLD)
         except minae.InputError as error:
             texts = WORLD.allgather(str(error))
             tell("refused", texts)
@@ -134,19 +136,25 @@ def fit(folder):
 
 def stop(how, folder):
     """Rank 1 stops at its third step: it is killed, or has an error alone, or is asked to by Ctrl-C."""
-    model, steps = minae.UndercompleteAutoencoder((7, 5), dtype="float64"), []
+    model, steps = minae.UndercompleteAutoencoder((7, 5), loss="gaussian", dtype="float64"), []
 
     def hook(_):
         steps.append(1)
-        if len(steps) == 3 and WORLD.rank == 1:
+        if how == "diverge":
+            time.sleep(0.06)  # so that rank 0 has its bar to draw
+        elif len(steps) == 3 and WORLD.rank == 1:
             if how == "error":
                 raise ValueError("a disk of this rank alone")
             os.kill(os.getpid(), signal.SIGKILL if how == "kill" else signal.SIGINT)
 
     X, path = np.random.default_rng(0).random((300, 7)), f"{folder}/stop.checkpoint"
     settings = dict(batch_size=30, checkpoint=path, progress=False, world=WORLD)
+    if how == "diverge":
+        settings |= dict(optimizer=minae.training.SGD(1e300), progress=True)
     try:
         model.fit(X, epochs=10**6, gradient_hook=hook, **settings)
+    except minae.Diverged as error:
+        tell("diverged", WORLD.allgather(str(error)))
     except KeyboardInterrupt as error:
         tell("interrupted", WORLD.allgather(str(error)))
 

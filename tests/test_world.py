@@ -68,7 +68,9 @@ def test_resume_stream_and_uneven_rows(tmp_path):
     told = lines(launch(3, RANKS, "fit", tmp_path))
     numbers = dict(line for line in told if line[0] != "refused")
     assert len(numbers) == 9 and not [name for name, apart in numbers.items() if not apart <= 1e-12]
-    other, nan = (texts for what, texts in told if what == "refused")
+    other, nan, *silent = (texts for what, texts in told if what == "refused")
+    for texts, name in zip(silent, ("seed", "data"), strict=True):  # each would be a training of nobody
+        assert set(texts) == {f"rank 1 has another {name} than rank 0: give every rank the same"}
     assert other[0].startswith("rank 1: X has values in") and other[1].startswith("X has values in")
     assert nan[0].startswith("X has NaN") and nan[1] == nan[2] == "rank 0: " + nan[0]
 
@@ -79,6 +81,8 @@ def test_one_rank_that_stops_ends_all(tmp_path):
     run = launch(2, RANKS, "stop", "error", tmp_path, timeout=60)
     assert run.returncode != 0
     assert run.stderr.count("minae: rank 1 of 2: ValueError: a disk of this rank alone") == 1
+    told = lines(launch(2, RANKS, "stop", "diverge", tmp_path, timeout=60))  # which a bar of one rank must not tell
+    assert len(told) == 1 and len(set(told[0][1])) == 1 and "the cost term L became" in told[0][1][0]
     told = lines(launch(2, RANKS, "stop", "ask", tmp_path, timeout=60))
     assert [what for what, _ in told] == ["interrupted"]
     assert len(set(told[0][1])) == 1 and "interrupted in epoch 1 after 3 of 10 steps; saved to" in told[0][1][0]

@@ -143,19 +143,25 @@ class Ranks(World):
             if other != every[0]:
                 raise _known(InputError(f"rank {rank} has other {what} than rank 0: give every rank the same"))
 
-    def begin(self, model: Any, batches: Any) -> Any:
+    def agree(self, settings: Any) -> Any:
+        every = self.comm.allgather(settings())
+        for name, value in every[0].items():
+            for rank, other in enumerate(every):
+                if other.get(name) != value:
+                    raise _known(InputError(f"rank {rank} has another {name} than rank 0: give every rank the same"))
+
+    def begin(self, model: Any) -> Any:
         self.backend = model.backend
         if model.backend.name == "cupy":
             self.nccl = _nccl(self.comm)
         self.same(model.metadata(), "options")
-        if batches is not None:
-            self.same(batches.fingerprint(), "data")
         for array in (model.parameters.flat, *model.state.values()):
             array[...] = self.backend.from_numpy(self.comm.bcast(self._host(array)))
 
     def still_together(self, model: Any) -> Any:
-        """All ranks have the same θ, bit for bit; where a machine rounds otherwise, they would drift apart."""
-        self.same(zlib.crc32(self._host(model.parameters.flat)), "parameters after the same steps")
+        """All ranks have the same θ and state, bit for bit. Where one machine rounds otherwise, they would drift."""
+        sums = [zlib.crc32(self._host(array)) for array in (model.parameters.flat, *model.state.values())]
+        self.same(sums, "parameters after the same steps")
 
     @contextlib.contextmanager
     def together(self) -> Iterator[Any]:

@@ -146,8 +146,9 @@ def fit(
             )
         if all_rows and world.size > 1:
             raise InputError("lbfgs takes all rows in one process: use adam on several ranks")
-    world.begin(model, batches)
+    world.begin(model)
     run = _Run(model, optimizers, batches, held_out, batch_size, seed, checkpoint, gradient_hook, average, world)
+    world.agree(lambda: run.settings() | dict(epochs=epochs, patience=patience, every=every, resume=resume))
     if all_rows:
         if model.constrained or model.turns or model.state:
             raise InputError(f"lbfgs moves all parameters freely, and no state: use adam for the model {model.name}")
@@ -386,7 +387,7 @@ class _Run(Checkpoint):
         if joint and self.world.size > 1:
             trace = self._joined_trace(trace)
         bad = ~np.isfinite(trace)
-        if bad.any():
+        if bad.any() and (joint or self.world.size == 1):  # one rank alone does not end: the others would wait for it
             k, i = np.argwhere(bad)[0]
             raise self.diverged(self.names[i], trace[k, i], k)
         counts = trace[:, -1:] * recorded

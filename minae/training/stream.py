@@ -76,8 +76,9 @@ def fit_stream(
             raise InputError("lbfgs takes all rows at once, and a stream has no end: use adam")
         if patience is not None and held_out is None:
             raise InputError(f"patience is {patience}: expected it together with validation data")
-    world.begin(model, None)
+    world.begin(model)
     run = _Stream(model, optimizers, source, held_out, every, seed, checkpoint, gradient_hook, average, world)
+    world.agree(lambda: run.settings() | dict(steps=steps, every=every, patience=patience, resume=resume))
     run.left = math.inf if steps is None else steps
     if resume:
         with world.together():
