@@ -16,7 +16,7 @@ import math
 
 from minae import kernels
 from minae.kernels import pool
-from minae.kernels.reduce import COLUMNS, THREADS, Launch, cuda, tiles, tree
+from minae.kernels.reduce import COLUMNS, THREADS, Device, Launch, cuda, tiles, tree
 
 
 def normalize(x, delta, x_hat, mu, sigma):
@@ -90,7 +90,8 @@ def backward_cpu(start, stop, dx_hat, x_hat, sigma, dx):
 @by_row
 def normalize_over_time_cpu(start, stop, x, live, delta, x_hat, mu, sigma):
     """Steps outside, channels inside: the rows of μ and σ hold the sums, and stay in the cache."""
-    T, C, padded, one = x.shape[1], x.shape[2], live.shape[1] > 1, x.dtype.type(1)
+    T, C = x.shape[1], x.shape[2]
+    padded, one = live.shape[1] > 1, x.dtype.type(1)
     for b in range(start, stop):
         mean, deviation, N = mu[b], sigma[b], one - one
         for c in range(C):
@@ -119,7 +120,8 @@ def normalize_over_time_cpu(start, stop, x, live, delta, x_hat, mu, sigma):
 
 @by_row
 def backward_over_time_cpu(start, stop, dx_hat, x_hat, live, sigma, dx, means):
-    T, C, padded, one = dx_hat.shape[1], dx_hat.shape[2], live.shape[1] > 1, dx_hat.dtype.type(1)
+    T, C = dx_hat.shape[1], dx_hat.shape[2]
+    padded, one = live.shape[1] > 1, dx_hat.dtype.type(1)
     for b in range(start, stop):
         mean, inner, N = means[b, 0], means[b, 1], one - one
         for c in range(C):
@@ -183,35 +185,43 @@ def backward_cuda(dx_hat, x_hat, sigma, dx):
         dx[i, j] = (dx_hat[i, j] - mean - x_hat[i, j] * (shared[0] / N)) / sigma[i]
 
 
+@Device
+def spot(channels):
+    """Where a thread of a block of 8 channels stands: its sequence, its channel, its first step, and the next one."""
+    per = (channels + COLUMNS - 1) // COLUMNS
+    b, c = cuda.blockIdx.x // per, cuda.blockIdx.x % per * COLUMNS + cuda.threadIdx.x % COLUMNS
+    return b, c, cuda.threadIdx.x // COLUMNS, cuda.blockDim.x // COLUMNS
+
+
+@Device
+def summed(part, shared):
+    """The sum of the parts of a channel's threads. All have read it before `shared` is written again."""
+    shared[cuda.threadIdx.x] = part
+    tree(shared, COLUMNS)
+    total = shared[cuda.threadIdx.x % COLUMNS]
+    cuda.syncthreads()
+    return total
+
+
 @Launch
 def normalize_over_time_cuda(x, live, x_hat, mu, sigma, delta):
     """A block has 8 channels of one sequence, and 32 steps at a time (see `reduce`). Each thread counts the live steps
     of its share, and the tree adds them up as it adds up x."""
-    per, padded = (x.shape[2] + COLUMNS - 1) // COLUMNS, live.shape[1] > 1
-    b, c = cuda.blockIdx.x // per, cuda.blockIdx.x % per * COLUMNS + cuda.threadIdx.x % COLUMNS
-    first, step = cuda.threadIdx.x // COLUMNS, cuda.blockDim.x // COLUMNS
-    shared, column = cuda.shared.array(THREADS, x.dtype), cuda.threadIdx.x % COLUMNS
+    b, c, first, step = spot(x.shape[2])
+    shared, padded = cuda.shared.array(THREADS, x.dtype), live.shape[1] > 1
     total, count, square = x.dtype.type(0), x.dtype.type(0), x.dtype.type(0)
     if c < x.shape[2]:
         for t in range(first, x.shape[1], step):
             if not padded or live[b, t]:
                 total += x[b, t, c]
                 count += x.dtype.type(1)
-    shared[cuda.threadIdx.x] = count
-    tree(shared, COLUMNS)
-    N = shared[column]
-    cuda.syncthreads()
-    shared[cuda.threadIdx.x] = total
-    tree(shared, COLUMNS)
-    mean = shared[column] / N
-    cuda.syncthreads()
+    N = summed(count, shared)
+    mean = summed(total, shared) / N
     if c < x.shape[2]:
         for t in range(first, x.shape[1], step):
             if not padded or live[b, t]:
                 square += (x[b, t, c] - mean) * (x[b, t, c] - mean)
-    shared[cuda.threadIdx.x] = square
-    tree(shared, COLUMNS)
-    deviation = math.sqrt(shared[column] / N + delta)
+    deviation = math.sqrt(summed(square, shared) / N + delta)
     if c < x.shape[2]:
         for t in range(first, x.shape[1], step):
             if not padded or live[b, t]:
@@ -225,10 +235,8 @@ def normalize_over_time_cuda(x, live, x_hat, mu, sigma, delta):
 @Launch
 def backward_over_time_cuda(dx_hat, x_hat, live, sigma, dx):
     """As forward: a tree each for the live steps, the mean of dx̂, and the mean of dx̂ x̂."""
-    per, padded = (dx.shape[2] + COLUMNS - 1) // COLUMNS, live.shape[1] > 1
-    b, c = cuda.blockIdx.x // per, cuda.blockIdx.x % per * COLUMNS + cuda.threadIdx.x % COLUMNS
-    first, step = cuda.threadIdx.x // COLUMNS, cuda.blockDim.x // COLUMNS
-    shared, column = cuda.shared.array(THREADS, dx.dtype), cuda.threadIdx.x % COLUMNS
+    b, c, first, step = spot(dx.shape[2])
+    shared, padded = cuda.shared.array(THREADS, dx.dtype), live.shape[1] > 1
     total, count, inner = dx.dtype.type(0), dx.dtype.type(0), dx.dtype.type(0)
     if c < dx.shape[2]:
         for t in range(first, dx.shape[1], step):
@@ -236,19 +244,12 @@ def backward_over_time_cuda(dx_hat, x_hat, live, sigma, dx):
                 total += dx_hat[b, t, c]
                 inner += dx_hat[b, t, c] * x_hat[b, t, c]
                 count += dx.dtype.type(1)
-    shared[cuda.threadIdx.x] = count
-    tree(shared, COLUMNS)
-    N = shared[column]
-    cuda.syncthreads()
-    shared[cuda.threadIdx.x] = total
-    tree(shared, COLUMNS)
-    mean = shared[column] / N
-    cuda.syncthreads()
-    shared[cuda.threadIdx.x] = inner
-    tree(shared, COLUMNS)
+    N = summed(count, shared)
+    mean = summed(total, shared) / N
+    inner = summed(inner, shared) / N
     if c < dx.shape[2]:
         for t in range(first, dx.shape[1], step):
             if not padded or live[b, t]:
-                dx[b, t, c] = (dx_hat[b, t, c] - mean - x_hat[b, t, c] * (shared[column] / N)) / sigma[b, c]
+                dx[b, t, c] = (dx_hat[b, t, c] - mean - x_hat[b, t, c] * inner) / sigma[b, c]
             else:
                 dx[b, t, c] = dx.dtype.type(0)
