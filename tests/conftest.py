@@ -50,10 +50,13 @@ def in_background(process, minutes=0.1):
     return decorate
 
 
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+
+
 def _no_browser():
     """Why no page of the book can be opened in a browser, in one line; "" where one can."""
     missing = [name for name in ("playwright", "axe_playwright_python") if importlib.util.find_spec(name) is None]
-    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))):
+    if CHROMIUM is None:
         missing.append("Chromium")
     return f"{', '.join(missing)} not here" if missing else ""
 
@@ -104,6 +107,18 @@ def _ended(command, env, out):
 def ended(request, _processes):
     """The process of a test that has one, see `in_background`, when it has ended, and the folder in which it ran."""
     return _processes[request.node.nodeid].result()
+
+
+@pytest.fixture(scope="module")  # no longer: while it is open, no test can run an event loop of its own
+def browser():
+    """Debian's Chromium, driven by playwright."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not here: no page was opened")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is here: no page was opened")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=120_000)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import functools
 import http.server
 import os
 import re
-import shutil
 import threading
 from pathlib import Path
 from urllib.parse import urljoin
@@ -19,7 +18,6 @@ pytest.importorskip("jinja2", reason="the book needs jinja2, markdown-it-py and 
 
 from minae.book import glossary
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 pytestmark = pytest.mark.slow  # the site is built once for all of them
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 SOME = (
@@ -34,17 +32,6 @@ def book(request):
     if "MINAE_SITE" in os.environ:
         return Path(os.environ["MINAE_SITE"]).resolve()
     return request.getfixturevalue("site")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not here: the book was not opened")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is here: the book was not opened")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=120_000)
-        yield chromium
-        chromium.close()
 
 
 class Reader:

@@ -14,7 +14,6 @@ from minae.book import live
 
 WITHIN = 1e-4  # of minae; the largest difference is some 6e-6
 NAMES = sorted(place["name"] for place in live._places())
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
 
 def near(ours, theirs, within=WITHIN):
@@ -96,17 +95,6 @@ def test_training_writes_all_that_is_kept(tmp_path, monkeypatch):
 
 
 # ---- in a browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not here: no live part was driven")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is here: no live part was driven")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=120_000)
-        yield chromium
-        chromium.close()
 
 
 class Opened:

@@ -189,6 +189,8 @@ def test_what_no_shards_are(folder, tmp_path_factory):
     with pytest.raises(InputError, match="is no folder"):
         Shards(folder / "0.npy")
     (folder / "9.npy").unlink()
+    with pytest.raises(InputError, match="batch_size is 0: expected"):
+        Shards(folder).stream(0)
     with pytest.raises(InputError, match="has 4 files for 5 ranks: give one or more each"):
         next(Shards(folder).stream(8, rank=4, size=5))
 

@@ -86,7 +86,8 @@ def headings(made: str, taken: set) -> tuple[str, list[tuple[str, str]]]:
 def section(one: dict[str, Any], result: dict[str, Any] | None, links: Links, live: list) -> dict[str, Any]:
     """The page of a section: its parts in order, each with the results of its cell."""
     writer, script = Writer(links), source.script(one["path"])
-    parts, outline, taken, texts = [], [], set(), []
+    parts, texts = [], []  # the cells as HTML, and as text for the search
+    outline, taken = [], set()  # headings, and the anchors that are in use
     script_cells = cells(one["path"])
     last = max(cell.number for cell in script_cells)
     for cell in script_cells:

@@ -193,8 +193,8 @@ class Writer:
 
         entries: whether a line such as "name: what it is" begins a line of its own, as in docstrings
         """
-        parts, prose, lines, k = [], [], text.split("\n"), 0
-        inside_list = False
+        parts, prose = [], []  # HTML, and the lines that are not yet in it
+        lines, k, inside_list = text.split("\n"), 0, False
 
         def flush():
             joined = "\n".join(prose).strip("\n")

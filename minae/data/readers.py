@@ -111,7 +111,8 @@ class Scaled(Lazy):
     dtype = np.dtype(np.float32)
 
     def __init__(self, X: Any, scale: Any, shift: Any = None):
-        self.X, self.scale, self.shift, self.shape = X, scale, shift, X.shape
+        self.X, self.shape = X, X.shape
+        self.scale, self.shift = scale, shift
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         if self.shift is None:
@@ -152,9 +153,7 @@ class Shards(Lazy):
         return paths
 
     def __getitem__(self, rows: Any) -> Any:
-        rows = np.arange(len(self))[
-            rows
-        ]  # negative ones, masks, and an error for those out of range, as NumPy has them
+        rows = np.arange(len(self))[rows]  # so that slices, masks, and rows out of range are as NumPy has them
         if rows.ndim == 0:
             return self[rows[None]][0]
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
@@ -168,6 +167,10 @@ class Shards(Lazy):
         """The shards of function(part)."""
         return Shards(self.folder, [function(part) for part in self.parts])
 
+    @options.door(
+        batch_size=options.Count(), seed=options.Count(lowest=0), rank=options.Count(lowest=0), size=options.Count(),
+        passes=options.Count(optional=True),
+    )  # fmt: skip
     def stream(
         self, batch_size: int = 128, seed: int = 0, rank: int = 0, size: int = 1, passes: int | None = None
     ) -> Iterator[Any]:

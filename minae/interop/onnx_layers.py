@@ -36,7 +36,8 @@ class Graph:
 
     def __init__(self, model):
         self.model, self.onnx = model, library()
-        self.nodes, self.arrays, self.inputs, self.outputs = [], {}, {}, {}
+        self.nodes, self.arrays = [], {}
+        self.inputs, self.outputs = {}, {}
         self.field = next(iter(model.fields.values()))
 
     def __call__(self, op, *inputs, outputs=1, **attributes):

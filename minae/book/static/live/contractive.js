@@ -79,26 +79,18 @@
 
   minae.parts.contractive = function (stage) {
     const { values } = minae.data.contractive;
-    const digits = minae.digits().slice(0, 12);
     let k = values.indexOf(1);
     let chosen = 0;
     let way = "shift right";
     let last = null;
 
-    const lam = minae.steps({
+    const { digits, slider: lam, gallery } = minae.family({
       label: "weight λ of ‖Jf‖²",
       values,
-      start: k,
-      change: (to) => {
+      start: values[k],
+      change: (to, digit) => {
         k = to;
-        update();
-      },
-    });
-    const gallery = minae.gallery({
-      label: "Digit x",
-      digits,
-      change: (to) => {
-        chosen = to;
+        chosen = digit;
         update();
       },
     });

@@ -244,6 +244,16 @@
     return { element: group };
   };
 
+  /** A family of models, one for each value of a weight, looked at by one digit: the slider, and the digits. */
+  minae.family = function ({ label, values, start, change }) {
+    const digits = minae.digits().slice(0, 12);
+    let k = values.indexOf(start);
+    let chosen = 0;
+    const slider = minae.steps({ label, values, start: k, change: (to) => change((k = to), chosen) });
+    const gallery = minae.gallery({ label: "Digit x", digits, change: (to) => change(k, (chosen = to)) });
+    return { digits, slider, gallery };
+  };
+
   minae.row = (...inside) => el("div", { class: "live-row" }, ...inside);
   minae.column = (...inside) => el("div", { class: "live-column" }, ...inside);
 

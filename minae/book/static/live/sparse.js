@@ -20,24 +20,16 @@
 
   minae.parts.sparse = function (stage) {
     const { values, rates } = minae.data.sparse;
-    const digits = minae.digits().slice(0, 12);
     let k = values.indexOf(0.1);
     let chosen = 0;
     let last = null;
-    const rho = minae.steps({
+    const { digits, slider: rho, gallery } = minae.family({
       label: "target ρ of a unit's mean",
       values,
-      start: k,
-      change: (to) => {
+      start: values[k],
+      change: (to, digit) => {
         k = to;
-        update();
-      },
-    });
-    const gallery = minae.gallery({
-      label: "Digit x",
-      digits,
-      change: (to) => {
-        chosen = to;
+        chosen = digit;
         update();
       },
     });

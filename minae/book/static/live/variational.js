@@ -29,24 +29,16 @@
 
   minae.parts.variational = function (stage) {
     const { values, rates } = minae.data.variational;
-    const digits = minae.digits().slice(0, 12);
     let k = values.indexOf(1);
     let chosen = 0;
     let seed = 1;
-    const beta = minae.steps({
+    const { digits, slider: beta, gallery } = minae.family({
       label: "weight β of the KL",
       values,
-      start: k,
-      change: (to) => {
+      start: values[k],
+      change: (to, digit) => {
         k = to;
-        update();
-      },
-    });
-    const gallery = minae.gallery({
-      label: "Digit x",
-      digits,
-      change: (to) => {
-        chosen = to;
+        chosen = digit;
         update();
       },
     });
