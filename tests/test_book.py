@@ -247,9 +247,18 @@ def test_results_stand_beside_the_cell_that_made_them(site):
                   "a &#34;line&#34;"):  # fmt: skip
         assert words in cell, words
     assert 'rowspan="2"' in cell
+    assert 'data-frame="stale"' in text  # its lines were made up
     assert "voice of one" in text and "sounds/14.7/voice_of_one.wav" in text
     assert "minae run 14.1 --out out/14.1" in page(site, "14.1.html")
     assert (site / "downloads" / "14_7_contractive.py").is_file()
+
+
+def test_a_run_of_another_script_says_so():
+    """Its records are placed by their cells, and a cell that was added since moves all behind it."""
+    lines = ["section = 1", 'section.number("a", 1)', 'section.claim("b", 1, "<", 2)']
+    result = {"numbers": [{"line": 2}], "claims": [{"line": 3}], "figures": []}
+    assert not pages.stale(result, lines) and not pages.stale(None, lines)
+    assert pages.stale(result, ["# one more", *lines]) and pages.stale(result, lines[:2])
 
 
 @pytest.mark.slow

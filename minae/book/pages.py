@@ -17,6 +17,7 @@ from minae.chapters.ch14 import safeguards
 from minae.chapters.ch14.faults import FAULTS
 from minae.models import registry
 
+KINDS = ("number", "claim", "guard", "figure")  # of the records of a run
 METADATA = re.compile(r"^(?:Equations|Figures|Data): .*(?:\n(?!\n).*)*?(?=\n\w+: |\n\n|\Z)", re.MULTILINE)
 
 
@@ -113,6 +114,7 @@ def section(one: dict[str, Any], result: dict[str, Any] | None, links: Links, li
         "parts": parts,
         "outline": outline,
         "result": result,
+        "stale": stale(result, one["path"].read_text(encoding="utf-8").splitlines()),
         "solutions": solutions,
         "texts": texts,
         "live": [part for part in live if part.get("cell") not in [cell.number for cell in script_cells]],
@@ -128,6 +130,12 @@ def section(one: dict[str, Any], result: dict[str, Any] | None, links: Links, li
     }
 
 
+def stale(result: dict[str, Any] | None, lines: list[str]) -> bool:
+    """Whether a run is of another version of the script: one of its records comes from a line that makes none."""
+    records = [(kind, one["line"]) for kind in KINDS for one in (result or {}).get(f"{kind}s", [])]
+    return any(line > len(lines) or f"section.{kind}(" not in lines[line - 1] for kind, line in records)
+
+
 def outputs(result: Any, number: int, last: int, writer: Writer) -> dict[str, Any]:
     """The numbers, claims, guards and figures that a run left at a cell; those of a lost cell stand at the last one."""
     if result is None:
@@ -136,7 +144,7 @@ def outputs(result: Any, number: int, last: int, writer: Writer) -> dict[str, An
     def here(records):
         return [one for one in records if one["cell"] == number or (number == last < one["cell"])]
 
-    found = {kind: here(result.get(kind, [])) for kind in ("numbers", "claims", "guards", "figures")}
+    found = {f"{kind}s": here(result.get(f"{kind}s", [])) for kind in KINDS}
     rows = []
     for n in found["numbers"]:
         values = n["values"]
