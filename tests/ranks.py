@@ -186,5 +186,6 @@ if __name__ == "__main__":
     what, *words = sys.argv[1:]
     if what == "apart":
         Arena.joined = ALONE
+        Ranks.still_together = lambda *_: None  # it would refuse the moving averages, which differ from rank to rank
     does = {"models": lambda *names: models(names), "apart": lambda *names: models(names)}
     (does | {"fit": fit, "stop": stop, "time": timed})[what](*words)
