@@ -4,7 +4,6 @@ from minae.chapters.notebook import notebook
 from minae.chapters.section import (
     Section,
     equations,
-    few_colours,
     find,
     options,
     picture,
@@ -12,8 +11,21 @@ from minae.chapters.section import (
     runs,
     sections,
     several,
+    small,
     summary,
 )
 
-__all__ = ["Section", "equations", "few_colours", "find", "notebook", "options", "picture", "place", "runs",
-           "sections", "several", "summary"]  # fmt: skip
+__all__ = [
+    "Section",
+    "equations",
+    "find",
+    "notebook",
+    "options",
+    "picture",
+    "place",
+    "runs",
+    "sections",
+    "several",
+    "small",
+    "summary",
+]  # fmt: skip

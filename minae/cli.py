@@ -464,7 +464,7 @@ def _results(args):
         results = [result for _, result in runs.values()]
         page = chapters.summary(results, pictures.name, args.note)
         copied = {
-            pictures / chapters.picture(result, figure): chapters.few_colours((folder / figure["file"]).read_bytes())
+            pictures / chapters.picture(result, figure): chapters.small((folder / figure["file"]).read_bytes())
             for folder, result in runs.values()
             for figure in result["figures"]
         }

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import ClassVar
 
 import hypothesis
@@ -75,6 +76,7 @@ def pytest_collection_modifyitems(items):
         on_guard = "callspec" in vars(item) and item.callspec.params.get("backend") == "guard"
         if on_guard and item.get_closest_marker("slow_on_guard"):
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: "book_of_runs" in getattr(item, "fixturenames", ()))  # last, when all sections have run
 
 
 @pytest.fixture(params=BACKENDS)
@@ -166,7 +168,7 @@ def registered():
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    """The whole site of the book, with a run of 14.7 that found two numbers, a claim, a sound and a picture."""
+    """The whole site of the book, with a run of 14.7 that found three numbers, a claim, a sound and a picture."""
     out, runs = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("runs")
     from PIL import Image
 
@@ -175,17 +177,39 @@ def site(tmp_path_factory):
     (runs / "14.7").mkdir()
     Image.new("RGB", (40, 30), "white").save(runs / "14.7" / "choice.png")
     (runs / "14.7" / "voice_of_one.wav").write_bytes(b"RIFF")
-    at = next(cell.number for cell in cells(chapters.find("14.7")["path"]) if "singular values, linear f" in cell.text)
+    script = cells(chapters.find("14.7")["path"])
+    at = next(cell.number for cell in script if "singular values, linear f" in cell.text)
+    first = next(cell.number for cell in script if cell.kind == "code")
     place = {"line": 1, "cell": at}
     result = {
         "section": "14.7", "title": "", "size": "quick", "seeds": [0, 1], "backend": "numpy", "minae": "0", "date": "",
         "machine": "a machine", "seconds": 1.0,
         "numbers": [{"name": "off by σ", "of": "one", "mean": 1.5, "values": [1.0, 2.0], **place},
-                    {"name": "off by σ", "of": "two", "mean": -2.5e-9, "values": [-2.5e-9], **place}],
+                    {"name": "off by σ", "of": "two", "mean": -2.5e-9, "values": [-2.5e-9], **place},
+                    {"name": "before", "of": "", "mean": 1.0, "values": [1.0], "line": 1, "cell": first}],
         "claims": [{"claim": "R&D holds", "value": 1.0, "relation": "<=", "bound": 2.0, "holds": True, **place}],
         "guards": [],
         "figures": [{"name": "choice", "file": "choice.png", "caption": "See λ.", "alt": 'a "line"', **place}],
     }  # fmt: skip
     (runs / "14.7" / "results.json").write_text(json.dumps(result))
+    assert cli.main(["book", "--out", str(out), "--runs", str(runs), "--json"]) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
+def book_of_runs(request, _processes, tmp_path_factory):
+    """The site with the runs of all sections at --quick, where these are among the tests that run now; else `site`.
+
+    `MINAE_SITE=site pytest tests/test_book_browser.py` looks at a site that is there already.
+    """
+    if "MINAE_SITE" in os.environ:
+        return Path(os.environ["MINAE_SITE"]).resolve()
+    out, runs = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("runs")
+    for section in chapters.sections():
+        number = section["number"]
+        run = _processes.get(f"tests/test_chapters.py::test_section[{number}-numpy]")
+        if run is None:
+            return request.getfixturevalue("site")
+        shutil.copytree(run.result()[1], runs / number)
     assert cli.main(["book", "--out", str(out), "--runs", str(runs), "--json"]) == 0
     return out

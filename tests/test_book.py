@@ -243,13 +243,15 @@ def test_results_stand_beside_the_cell_that_made_them(site):
     text = page(site, "14.7.html")
     cell = text[text.index("singular values, linear f") :]
     cell = cell[: cell.index('<div class="prose">')]
-    for words in ("−2.5 × 10<sup>−9</sup>", "1 to 2", "holds", "R&amp;D holds", "figures/14.7/choice.png",
+    for words in ("−2.5 × 10<sup>−9</sup>", "1 to 2", "holds", "R&amp;D holds", "figures/14.7/choice.webp",
                   "a &#34;line&#34;"):  # fmt: skip
         assert words in cell, words
     assert 'rowspan="2"' in cell
     assert 'data-frame="stale"' in text  # its lines were made up
     assert "voice of one" in text and "sounds/14.7/voice_of_one.wav" in text
     assert "minae run 14.1 --out out/14.1" in page(site, "14.1.html")
+    table = page(site, "results.html")  # where each claim stands once
+    assert table.count("R&amp;D holds") == 1 and "1 of 1 claim holds" in table and "3 numbers and 1 figure " in table
     assert (site / "downloads" / "14_7_contractive.py").is_file()
 
 

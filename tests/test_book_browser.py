@@ -1,21 +1,21 @@
 """The book's site in a real browser, offline and from its folder, as a reader opens it.
 
-It is the site that test_book.py looks at, too. `MINAE_SITE=site pytest tests/test_book_browser.py` looks at one that is
-there already. The live parts are driven in test_live.py.
+It has the runs of all sections, where they are among the tests that run now. `MINAE_SITE=site pytest
+tests/test_book_browser.py` looks at one that is there already. The live parts are driven in test_live.py.
 """
 
 import functools
 import http.server
-import os
 import re
 import threading
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 pytest.importorskip("jinja2", reason="the book needs jinja2, markdown-it-py and pygments: pip install 'minae[book]'")
 
+from minae import chapters
 from minae.book import glossary
 
 pytestmark = pytest.mark.slow  # the site is built once for all of them
@@ -26,19 +26,17 @@ SOME = (
 ).split()
 
 
-@pytest.fixture(scope="module")
-def book(request):
-    """The folder of the site: one that is there already, or the one that all tests share."""
-    if "MINAE_SITE" in os.environ:
-        return Path(os.environ["MINAE_SITE"]).resolve()
-    return request.getfixturevalue("site")
+@pytest.fixture
+def book(book_of_runs):
+    return book_of_runs
 
 
 class Reader:
-    """A window on the site.     wrong: errors, requests that leave the folder, files that are not there"""
+    """A window on the site.     wrong: errors, requests that leave the folder, files that are not there;
+    asked: the addresses of all that a page loads"""
 
     def __init__(self, browser, site, **options):
-        self.site, self.wrong = site, []
+        self.site, self.wrong, self.asked = site, [], set()
         self.context = browser.new_context(**({"offline": True, "viewport": DESK} | options))
         self.page = self.context.new_page()
         self.page.set_default_timeout(60_000)
@@ -47,9 +45,20 @@ class Reader:
         )
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("requestfailed", lambda request: self.wrong.append(f"failed: {request.url}"))
-        self.page.on("request", lambda request: self.wrong.append(request.url) if _leaves(request.url) else None)
+        self.page.on("request", self.request)
+
+    def request(self, request):
+        self.asked.add(request.url)
+        if _leaves(request.url):
+            self.wrong.append(request.url)
+
+    def loaded(self):
+        """The bytes that a page needed when it was opened, without its fonts and the data of its live parts."""
+        paths = [Path(unquote(urlsplit(url).path)) for url in self.asked if url.startswith("file:")]
+        return sum(path.stat().st_size for path in paths if path.suffix != ".woff2" and path.parent.name != "data")
 
     def open(self, name):
+        self.asked.clear()
         self.page.goto((self.site / name).as_uri())
         return self.page
 
@@ -76,15 +85,6 @@ def pages(book):
 # ---- every page
 
 
-def test_a_page_is_small(book):
-    """A page with its style and its scripts, but without fonts, pictures and what is loaded later: < 300 kB."""
-    for name in pages(book):
-        text = (book / name).read_text(encoding="utf-8")
-        own = re.findall(r'<(?:script src|link rel="stylesheet" href)="([^"]*)"', text)
-        files = [book / urljoin(name, link) for link in own]
-        assert name.startswith("engine/") or len(text.encode()) + sum(path.stat().st_size for path in files) < 3e5, name
-
-
 @functools.cache
 def _axe():
     axe = pytest.importorskip("axe_playwright_python", reason="axe is not here: pip install axe-playwright-python")
@@ -105,15 +105,29 @@ def violations(reader, *rules):
 WIDTH = "document.documentElement.scrollWidth"
 
 
-def test_all_pages_open_offline_and_fit_a_phone(reader, book):
+def test_all_pages_open_offline_are_small_and_fit_a_phone(reader, book):
     reader.page.set_viewport_size(PHONE)
     for name in pages(book):
         reader.open(name)
         assert reader(WIDTH) <= PHONE["width"], name
         assert reader("document.querySelectorAll('main h1').length") == 1, name
         assert reader.wrong == [], name
+        assert name.startswith("engine/") or reader.loaded() < 3e5, (name, reader.loaded())
+    assert any(url.endswith("style.css") for url in reader.asked)
     reader("document.querySelector('main').innerHTML = '<p style=\"width: 900px\">wide</p>'")
     assert reader(WIDTH) > PHONE["width"]  # the check can fail
+
+
+def test_every_run_stands_in_the_book(book):
+    """Each figure of each section is drawn in its page, and no run is of another script."""
+    texts = {one["number"]: (book / f"{one['number']}.html").read_text(encoding="utf-8") for one in chapters.sections()}
+    if any("minae run 14.1 --out" in text for text in texts.values()):
+        pytest.skip("the sections are not among the tests that run now")
+    for one in chapters.sections():
+        text = texts[one["number"]]
+        assert 'data-frame="not-run"' not in text and 'data-frame="stale"' not in text, one["number"]
+        assert [name for name in one["drawn"] if f'<figure id="figure-{name}">' not in text] == [], one["number"]
+        assert text.count("<figure id=") == len(one["drawn"]) and 'class="verdicts"' in text, one["number"]
 
 
 def test_errors_and_requests_are_noticed(browser, book):
@@ -251,7 +265,7 @@ def test_a_reader_needs_no_mouse(reader):
 
 
 def test_an_equation_leads_to_its_derivation_and_back(reader):
-    """What the issue asks for: 14.7, (14.18), its derivation, and back."""
+    """The way of a reader: 14.7, (14.18), its derivation, and back."""
     page = reader.open("index.html")
     page.get_by_role("main").get_by_role("link", name="14.7 Contractive").click()
     page.locator("[id='eq-14.18'] a.number").click()

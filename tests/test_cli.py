@@ -857,8 +857,18 @@ def test_ctrl_c_then_resume_gives_the_same_bytes(minae, rng, tmp_path):
 def test_ctrl_c_while_it_starts(tmp_path):
     """At any moment from the first line of minae's own on: one line, and exit code 130."""
     program = """
-import os, signal, sys, threading, minae_start
-threading.Timer({}, os.kill, (os.getpid(), signal.SIGINT)).start()
+import os, signal, sys, threading, time, minae_start
+
+def inside(frame):
+    return frame and (frame.f_code.co_filename == minae_start.__file__ or inside(frame.f_back))
+
+def interrupt(main=threading.get_ident()):
+    while not inside(sys._current_frames()[main]):
+        time.sleep(0.0001)
+    time.sleep({})
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=interrupt).start()
 sys.argv = ["minae", "run", "14.1", "--quick"]
 sys.exit(minae_start.main())
 """

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from minae.book import glossary, search
+from minae.book import glossary, live, search
 from minae.book.glossary import Term
 
 CODE = Term("code", "編碼", "编码", "What the encoder says.", ("14.1",))
@@ -53,6 +53,7 @@ def test_every_word_that_a_template_names_is_there():
     named |= {"holds", "fails", "kept", "missed", "open", "script", "notebook", "numbers", "one-number", "exercises"}
     named |= {"language", "chapter", "part"}
     pages = {key for key in glossary.frame() if key.endswith(".html")}
+    named |= {f"live-{place['name']}{end}" for place in live._places() for end in ("", "-sentence")}
     assert len(named) > 40 and named | pages == set(glossary.frame())
     script = glossary.frame_script()
     assert json.loads(script[script.index("= {") + 2 : -2])["chinese"]["next"] == ["下一節", "下一节"]

@@ -1,8 +1,8 @@
 """The terms of the field in three ways of writing, and where a page uses them.
 
-`glossary.toml` holds the terms; `frame.toml` holds the words of the site itself: its menu, buttons and headings. `mark`
-links the terms of a page to their entries, and a script of the page shows the translations beside them if the reader
-asks for it. A page without the script reads in English.
+`glossary.toml` holds the terms; `frame.toml` holds the words of the site itself: its menu, buttons and headings, and
+`live.toml` those of its live parts. `mark` links the terms of a page to their entries, and a script of the page shows
+the translations beside them if the reader asks for it. A page without the script reads in English.
 """
 
 import functools
@@ -64,8 +64,11 @@ def read(text: str) -> tuple[Term, ...]:
 
 @functools.cache
 def frame() -> dict[str, dict[str, str]]:
-    """The words of the site: key -> {"en": …, "hant": …, "hans": …}."""
-    return tomllib.loads((HERE / "frame.toml").read_text(encoding="utf-8"))
+    """The words of the site, and of its live parts: key -> {"en": …, "hant": …, "hans": …}."""
+    words = tomllib.loads((HERE / "frame.toml").read_text(encoding="utf-8"))
+    for part in tomllib.loads((HERE / "live.toml").read_text(encoding="utf-8"))["part"]:
+        words |= {f"live-{part['name']}": part["title"], f"live-{part['name']}-sentence": part["sentence"]}
+    return words
 
 
 # ---- what a page gets

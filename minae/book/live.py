@@ -332,7 +332,8 @@ def parts(section: str) -> list[Part]:
     for place in _places():
         if place["section"] == section:
             after = _cell(section, place["under"]) if place.get("under") else None
-            found.append(Part(place["name"], after, place["title"], place["sentence"], tuple(place["sources"])))
+            title, sentence = place["title"]["en"], place["sentence"]["en"]
+            found.append(Part(place["name"], after, title, sentence, tuple(place["sources"])))
     return sorted(found, key=lambda part: np.inf if part.after is None else part.after)
 
 
@@ -359,8 +360,9 @@ def markup(part: Part) -> str:
     """The element of a part, which core.js fills where there is script. Its title and sentence are read without."""
     title = f"live-{part.name}"
     return (
-        f'<section class="live-frame" aria-labelledby="{title}">\n<h3 id="{title}">{escape(part.title)}</h3>\n'
-        f"<p>{escape(part.sentence)}</p>\n"
+        f'<section class="live-frame" aria-labelledby="{title}">\n'
+        f'<h3 id="{title}" data-frame="{title}">{escape(part.title)}</h3>\n'
+        f'<p data-frame="{title}-sentence">{escape(part.sentence)}</p>\n'
         f'<div class="live" data-part="{part.name}" data-source="{" ".join(part.sources)}">'
         '<p class="live-wait">This part moves where scripts are allowed.</p></div>\n</section>\n'
     )

@@ -4,10 +4,12 @@ import ast
 import html
 import re
 import shutil
+import statistics
 from pathlib import Path
 from typing import Any
 
 from minae import options
+from minae.bench.workloads import WORKLOADS
 from minae.book import equations, source
 from minae.book.cells import cells
 from minae.book.maths import tokens
@@ -226,11 +228,14 @@ def _below(made):
 def models(links: Links, bench: dict[str, Any] | None) -> list[dict[str, Any]]:
     """A row for each model: where it is, its cost, terms, options, checks, and its speed where it was measured."""
     writer, speeds = Writer(links), {}
-    for name, workload in (bench or {}).get("workloads", {}).items():
-        ratio = sorted(workload.get("ratios", {}).get("minae / torch") or [])
-        if ratio:
-            speeds[name] = ratio[len(ratio) // 2]
-    return [_model(name, kind, writer) | {"speed": speeds.get(name)} for name, kind in registry().items()]
+    for name, measured in (bench or {}).get("workloads", {}).items():
+        ratios, workload = measured.get("ratios", {}).get("minae / torch"), WORKLOADS.get(name)
+        if ratios and hasattr(workload, "kind"):
+            speeds.setdefault(workload.kind, []).append((name, statistics.median(ratios)))
+    return [_model(name, kind, writer) | {"speeds": speeds.get(kind.__name__, [])} for name, kind in registry().items()]
+
+
+GREEK = {"Omega": "Ω"}  # a term of the cost, as the code names it and as a formula does
 
 
 def _model(name, kind, writer):
@@ -245,7 +250,9 @@ def _model(name, kind, writer):
         "address": links.root + source.whereabouts(f"{kind.__module__}.{kind.__name__}"),
         "words": writer.inline(words.strip()),
         "cost": " ".join(writer.inline(part) if "`" in part else formula(part) for part in parts),
-        "terms": [option.term for option in declared if getattr(option, "term", None)],
+        "terms": [
+            writer.inline(GREEK.get(option.term, option.term)) for option in declared if getattr(option, "term", None)
+        ],
         "options": [
             (key, writer.inline(str(option["doc"])), str(option["default"]))
             for key, option in options.described(kind).items()

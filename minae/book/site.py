@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ except ImportError:  # a copy without the live parts
     live = None
 
 HERE = Path(__file__).parent
+GENERATED = b'<meta name="generator" content="minae'
 PARTS = {
     "14": "Autoencoders", "15": "Representation learning", "C": "Codes", "A": "Applications"
 }  # fmt: skip
@@ -47,7 +49,7 @@ class Site:
             "chapter": lambda number: number.split(".")[0],
         }  # fmt: skip
         self.links, self.below = pages.Links(self.sections), pages.Links(self.sections, "../")
-        self.documents, self.seconds, self.pages = [], {}, []
+        self.documents, self.seconds, self.pages, self.drawn = [], {}, [], {}
         self.live = live.places() if live else []
 
     def write(self, name: str, template: str, **context: Any) -> None:
@@ -69,6 +71,7 @@ class Site:
         started = time.perf_counter()
         self.out.mkdir(parents=True, exist_ok=True)
         self.static()
+        self.drawn = self.pictures()
         for k, one in enumerate(self.sections):
             begun = time.perf_counter()
             before = self.sections[k - 1] if k else None
@@ -80,6 +83,7 @@ class Site:
         self.glossary()
         self.index()
         self.search()
+        self.clear()
         missing = [one["number"] for one in self.sections if one["number"] not in self.runs]
         return {
             "out": str(self.out), "pages": len(self.pages), "sections": len(self.sections), "without a run": missing,
@@ -108,12 +112,10 @@ class Site:
         for part in page["parts"]:
             if part["kind"] == "prose":
                 part["html"] = glossary.mark(part["html"], number)
-        sizes = {}
-        for figure in result["figures"] if result else []:
-            sizes[figure["file"]] = self.picture(folder / figure["file"], f"figures/{number}/{figure['file']}")
+        pictures = {file: picture for (section, file), picture in self.drawn.items() if section == number}
         sounds = pages.audio(folder, self.out, number) if folder else []
         downloads = self.downloads(one)
-        self.write(f"{number}.html", "section.html", **page, sizes=sizes, sounds=sounds, downloads=downloads,
+        self.write(f"{number}.html", "section.html", **page, pictures=pictures, sounds=sounds, downloads=downloads,
                    before=before, after=after, title=f"{number} {one['title']}")  # fmt: skip
         title, address, text = f"{number} {one['title']}", f"{number}.html", []
         anchors = iter(page["outline"])
@@ -127,18 +129,26 @@ class Site:
                 text.append(line)
         self.document(address, title, "\n".join(text), "section")
 
-    def picture(self, path: Path, name: str) -> tuple[int, int] | None:
-        """Copies a picture in 128 colours, in half of the bytes. Returns its width and height."""
+    def pictures(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """Writes the pictures of all runs. (section, its file) -> its address in the site, width and height"""
         from PIL import Image
 
-        target = self.out / name
-        if not path.is_file():
-            return None
-        if not target.is_file() or target.stat().st_mtime < path.stat().st_mtime:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            files.replace(target, chapters.few_colours(path.read_bytes()))
-        with Image.open(target) as opened:
-            return opened.size
+        found = {}
+        for number, (folder, result) in self.runs.items():
+            for figure in result["figures"]:
+                path, address = folder / figure["file"], f"figures/{number}/{Path(figure['file']).stem}.webp"
+                if path.is_file():
+                    found[number, figure["file"]] = path, self.out / address, address
+
+        def write(path, target, address):
+            if not target.is_file() or target.stat().st_mtime < path.stat().st_mtime:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                files.replace(target, chapters.small(path.read_bytes(), webp=True))
+            with Image.open(target) as opened:
+                return {"address": address, "width": opened.width, "height": opened.height}
+
+        with ThreadPoolExecutor() as pool:
+            return dict(zip(found, pool.map(write, *zip(*found.values(), strict=True)), strict=True)) if found else {}
 
     def downloads(self, one: dict[str, Any]) -> list[tuple[str, str]]:
         """The script, and the notebook where jupytext is here."""
@@ -213,7 +223,8 @@ class Site:
         rows = []
         for one in self.sections:
             result = self.runs.get(one["number"], (None, None))[1]
-            everything = [pages.outputs(result, cell, cell, writer) for cell in _cells_of(result)] if result else []
+            made = _cells_of(result) if result else []
+            everything = [pages.outputs(result, cell, made[-1], writer) for cell in made]
             rows.append((one, result, everything))
         self.write("results.html", "results.html", rows=rows, title="Results")
 
@@ -236,13 +247,19 @@ class Site:
             contents.append(
                 (one, writer.inline((first[0] if first else text[:200]).rstrip(":")), one["number"] in self.runs)
             )
-        cover = self.out / "figures" / "14.5.1" / "vector_field.png"
+        cover = "figures/14.5.1/vector_field.webp"
         self.write("index.html", "index.html", contents=contents, title="Contents",
-                   cover="figures/14.5.1/vector_field.png" if cover.is_file() else None)  # fmt: skip
+                   cover=cover if (self.out / cover).is_file() else None)  # fmt: skip
 
     def search(self) -> None:
         """What the search reads: one classic script, which the page loads when a reader begins to type."""
         search.write(self.documents, self.out / "static" / "search-index.js")
+
+    def clear(self) -> None:
+        """Pages of an earlier site, of what is no longer there, go. What is not ours stays."""
+        for path in self.out.rglob("*.html"):
+            if path.relative_to(self.out).as_posix() not in self.pages and GENERATED in path.read_bytes()[:1000]:
+                path.unlink()
 
 
 def _cells_of(result):
