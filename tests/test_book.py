@@ -16,7 +16,7 @@ pytest.importorskip("pygments", reason="the site needs minae[book]")
 
 from minae import chapters, cli
 from minae.book import equations, pages, source
-from minae.book.cells import cells
+from minae.book.cells import Cell, cells
 from minae.book.maths import ACCENTS, HIGH, LOW, decomposed, mathml
 from minae.book.prose import NUMBERED, Writer
 from minae.chapters import section as scripts
@@ -256,11 +256,14 @@ def test_results_stand_beside_the_cell_that_made_them(site):
 
 
 def test_a_run_of_another_script_says_so():
-    """Its records are placed by their cells, and a cell that was added since moves all behind it."""
-    lines = ["section = 1", 'section.number("a", 1)', 'section.claim("b", 1, "<", 2)']
-    result = {"numbers": [{"line": 2}], "claims": [{"line": 3}], "figures": []}
-    assert not pages.stale(result, lines) and not pages.stale(None, lines)
-    assert pages.stale(result, ["# one more", *lines]) and pages.stale(result, lines[:2])
+    """Its records are placed by their cells. Lines may move together, but not apart, and not to another cell."""
+    code = 'section.number("a", 1)\n\nsection.claim("b", 1, "<", 2)'
+    script = [Cell("prose", "words", 0, 1), Cell("code", code, 1, 9)]
+    result = {"numbers": [{"line": 7, "cell": 1}], "claims": [{"line": 9, "cell": 1}], "figures": []}
+    assert not pages.stale(result, script) and not pages.stale(None, script)
+    assert pages.stale(result, [script[0], script[1]._replace(text=code.replace("\n\n", "\n"))])
+    assert pages.stale(result, [script[0], script[1]._replace(text='section.claim("b", 1, "<", 2)')])
+    assert pages.stale(result, [script[0], Cell("prose", "more", 1, 2), script[1]._replace(number=2)])
 
 
 @pytest.mark.slow
