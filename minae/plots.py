@@ -97,7 +97,7 @@ METHODS = {  # first words of a label -> its look
     "isolation forest": Look(GREEN, ":", "P"),
     "one-class SVM": Look(GREY, "-.", "v"),
     "logistic": Look(GREY, "--", "D"),
-    "forest": Look(GREEN, "-", "D"),
+    "forest": Look(GREEN, "-", "p"),
     "boosting": Look(ORANGE, "-.", "s"),
     "embeddings": Look(BLUE, "-", "s"),
     "balanced": Look(RED, "--", "P"),
@@ -318,7 +318,7 @@ def curves(
         epochs, color = history["epoch"], look(label, k).color
         axis.plot(epochs, history[term], "--", color=color, linewidth=1, label=f"{label}, training")
         if "validation" in history[0]:
-            axis.plot(epochs, history[f"validation.{term}"], color=color, label=f"{label}, test")
+            axis.plot(epochs, history[f"validation.{term}"], color=color, label=f"{label}, validation")
     for label, level in (lines or {}).items():
         axis.axhline(level, color="0.4", linewidth=1, linestyle=":")
         axis.annotate(label, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)

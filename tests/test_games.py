@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from minae import AdversarialAutoencoder, InputError, check_gradient
+from minae import AdversarialAutoencoder, InputError, UndercompleteAutoencoder, check_gradient
 from minae.arena import Arena
 from minae.backend import Backend
 from minae.fields import Real
@@ -202,6 +202,8 @@ def test_turns_need_their_optimizers(rng):
     model, X = AdversarialAutoencoder((7, 5, 3)), rng.uniform(size=(9, 7)).astype("float32")
     with pytest.raises(InputError, match="expected one for each of R, D, G"):
         model.fit(X, optimizer={"R": "adam", "D": "adam"})
+    with pytest.raises(InputError, match="optimizer has D: expected one optimizer, and no dict"):
+        UndercompleteAutoencoder((7, 5)).fit(X, optimizer={"D": "adam"})
     with pytest.raises(InputError, match="lbfgs"):
         model.fit(X, optimizer="lbfgs")
     with pytest.raises(InputError, match="unknown game 'chess'"):

@@ -417,8 +417,9 @@ contestants = {
 if onnxruntime:
     paths = {name: section.out / f"{name}.onnx" for name in ("float32", "int8")}
     onnx.export(teacher, paths["float32"])
-    logging.getLogger().setLevel(logging.ERROR)  # it advises to find the shapes first, which are known here
+    logging.disable(logging.WARNING)  # it advises to find the shapes first, which are known here
     quantize_dynamic(paths["float32"], paths["int8"], weight_type=QuantType.QInt8, per_channel=True)
+    logging.disable(logging.NOTSET)
     for name, path in paths.items():
         contestants[f"onnxruntime, {name}"] = model = InOnnxruntime(path)
         section.number("bytes of the file", path.stat().st_size, of=f"onnxruntime, {name}")

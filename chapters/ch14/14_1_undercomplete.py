@@ -136,8 +136,9 @@ section.guard("PCA's squared error is off the published 13.87 by", abs(error_pca
 
 # %% [markdown]
 # How did training get there? The picture shows the cost by epoch. Dashed curves are the training cost, and they need
-# care: each point is the mean over an epoch in which θ moves, while the test cost is taken at the end of the epoch.
-# That is why the test curve lies *below* the training curve in the first epochs: it is half an epoch ahead.
+# care: each point is the mean over an epoch in which θ moves, while the validation cost, that of the test images, is
+# taken at the end of the epoch. That is why the validation curve lies *below* the training curve in the first epochs:
+# it is half an epoch ahead.
 
 # %%
 model, history = runs[0]
@@ -145,11 +146,11 @@ section.figure(
     plots.curves({f"autoencoder {n}-256-{code}": history}, ylabel="J, nats per image", title="Nonlinear: J by epoch"),
     "learning_curves",
     caption="The cost of the nonlinear autoencoder by epoch. Dashed is the training cost, a mean over the epoch; "
-    "solid is the test cost at the end of the epoch. In the first epochs the test cost is lower, because it is "
+    "solid is the validation cost, that of the test images at its end. In the first epochs it is lower, because it is "
     "taken later; in the last ones it is higher, because the network has begun to fit what is particular to the "
     "training images.",
-    alt="Two curves that fall steeply at first and level out. The solid test curve starts below the dashed training "
-    "curve and ends above it.",
+    alt="Two curves that fall steeply at first and level out. The solid validation curve starts below the dashed "
+    "training curve and ends above it.",
 )
 
 # %% [markdown]

@@ -258,11 +258,11 @@ section.figure(
     ),
     "learning_curves",
     caption="The cost J = L + KL by epoch; −J is a lower bound of log p(x). Dashed is the training cost, a mean over "
-    "the epoch in which θ moves; solid is the test cost at the end of the epoch. The test cost can be below the "
+    "the epoch in which θ moves; solid is the validation cost, that of the test images at its end. It can be below the "
     "training cost at first, because it is measured later, after θ has moved on. At the end it is above, because the "
     "network fits the training images better than new ones.",
-    alt="Two curves that fall steeply in the first epochs and then ever more slowly. The solid test curve levels out "
-    "above the dashed training curve.",
+    alt="Two curves that fall steeply in the first epochs and then ever more slowly. The solid validation curve levels "
+    "out above the dashed training curve.",
 )
 
 # %% [markdown]

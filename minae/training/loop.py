@@ -205,9 +205,8 @@ def _optimizers(model, optimizer):
     turns, optimizers = list(model.turns) or [None], {}
     given = optimizer if isinstance(optimizer, dict) else dict.fromkeys(turns, optimizer)
     if set(given) != set(turns):
-        raise InputError(
-            f"optimizer has {', '.join(map(str, given))}: expected one for each of {', '.join(model.turns)}"
-        )
+        expected = f"one for each of {', '.join(model.turns)}" if model.turns else "one optimizer, and no dict"
+        raise InputError(f"optimizer has {', '.join(map(str, given))}: expected {expected}")
     for turn in turns:
         each = given[turn]
         if isinstance(each, str):
