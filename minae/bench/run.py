@@ -217,6 +217,7 @@ def _workload(settings, name):
         for contestant in ["minae", *(form for form in practical if "compiled" not in form), *generic]
     }
     result = {
+        "model": getattr(workload, "kind", None),
         "results": results,
         "thrown_rounds": thrown,
         "ratios": _ratios(results, practical, generic),

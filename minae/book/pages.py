@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from minae import options
-from minae.bench.workloads import WORKLOADS
 from minae.book import equations, source
 from minae.book.cells import Cell, cells
 from minae.book.maths import tokens
@@ -241,9 +240,9 @@ def models(links: Links, bench: dict[str, Any] | None) -> list[dict[str, Any]]:
     """A row for each model: where it is, its cost, terms, options, checks, and its speed where it was measured."""
     writer, speeds = Writer(links), {}
     for name, measured in (bench or {}).get("workloads", {}).items():
-        ratios, workload = measured.get("ratios", {}).get("minae / torch"), WORKLOADS.get(name)
-        if ratios and hasattr(workload, "kind"):
-            speeds.setdefault(workload.kind, []).append((name, statistics.median(ratios)))
+        ratios = measured.get("ratios", {}).get("minae / torch")
+        if ratios:
+            speeds.setdefault(measured.get("model"), []).append((name, statistics.median(ratios)))
     return [_model(name, kind, writer) | {"speeds": speeds.get(kind.__name__, [])} for name, kind in registry().items()]
 
 
