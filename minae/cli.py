@@ -494,7 +494,12 @@ def _book(args):
         if args.out is None:
             print(json.dumps({"trained": str(live.KEPT)}) if args.json else f"saved {live.KEPT}")
             return
-    found = Site(args.out, args.runs).build()
+    from tqdm.auto import tqdm
+
+    with tqdm(unit=" pages", disable=None, leave=False) as bar:  # only where a person watches
+        site = Site(args.out, args.runs, bar.update)
+        bar.reset(len(site))
+        found = site.build()
     if args.json:
         print(json.dumps(found))
         return

@@ -19,6 +19,7 @@ from minae.book import equations, pages, source
 from minae.book.cells import Cell, cells
 from minae.book.maths import ACCENTS, HIGH, LOW, decomposed, mathml
 from minae.book.prose import NUMBERED, Writer
+from minae.book.site import Site
 from minae.chapters import section as scripts
 
 SECTIONS = chapters.sections()
@@ -226,6 +227,11 @@ def test_all_links_of_the_site_lead_somewhere_and_nothing_is_asked_of_a_server(s
     wrong = Page('<a href="14.7.html#nothing">x</a><a href="none.html">x</a><img src="https://a.b/c.png" alt="x">')
     assert len(broken(site, {**found, "wrong.html": wrong})) == 3
     assert "http" not in page(site, "static/style.css") and "@import" not in page(site, "static/style.css")
+
+
+@pytest.mark.slow
+def test_a_bar_knows_how_many_pages_there_will_be(site, tmp_path):
+    assert len(Site(tmp_path)) == len(list(site.rglob("*.html")))
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,12 @@ from typing import Any
 import jinja2
 
 from minae import __version__, chapters, files
-from minae.book import equations, glossary, pages, search, source
+from minae.book import equations, glossary, live, pages, search, source
 from minae.book.prose import Writer, formula
 from minae.errors import InputError
 
-try:
-    from minae.book import live
-except ImportError:  # a copy without the live parts
-    live = None
-
 HERE = Path(__file__).parent
+TABLES = "engine/index equations models notation museum results glossary index".split()  # the pages besides
 GENERATED = b'<meta name="generator" content="minae'
 PARTS = {
     "14": "Autoencoders", "15": "Representation learning", "C": "Codes", "A": "Applications"
@@ -34,10 +31,13 @@ PARTS = {
 
 
 class Site:
-    """What all pages share: the templates, the sections, the runs, and what the search reads."""
+    """What all pages share: the templates, the sections, the runs, and what the search reads.
 
-    def __init__(self, out: Path, runs: Path | None = None):
-        self.out, self.runs_folder = out, runs
+    each: is called after every page
+    """
+
+    def __init__(self, out: Path, runs: Path | None = None, each: Callable[[], Any] = lambda: None):
+        self.out, self.runs_folder, self.each = out, runs, each
         self.runs = chapters.runs(runs) if runs else {}
         self.sections = chapters.sections()
         self.environment = jinja2.Environment(
@@ -50,7 +50,12 @@ class Site:
         }  # fmt: skip
         self.links, self.below = pages.Links(self.sections), pages.Links(self.sections, "../")
         self.documents, self.seconds, self.pages, self.drawn = [], {}, [], {}
-        self.live = live.places() if live else []
+        self.live = live.places()
+        self.modules = [one for one in source.modules().values() if one.source.strip()]
+
+    def __len__(self) -> int:
+        """How many pages there will be."""
+        return len(self.sections) + len(self.modules) + len(TABLES)
 
     def write(self, name: str, template: str, **context: Any) -> None:
         """A page.  name: its address from the root"""
@@ -60,6 +65,7 @@ class Site:
         path.parent.mkdir(parents=True, exist_ok=True)
         files.replace(path, made.encode())
         self.pages.append(name)
+        self.each()
 
     def document(self, address: str, title: str, text: str, kind: str) -> None:
         """What the search finds: a part of a page with its title."""
@@ -96,8 +102,7 @@ class Site:
         """The style, the script, the fonts and what is vendored. All style is one page of CSS."""
         target = self.out / "static"
         shutil.copytree(HERE / "static", target, dirs_exist_ok=True)
-        if live:
-            live.write(target)
+        live.write(target)
         more = [path for path in sorted((HERE / "static").rglob("*.css")) if path.name != "style.css"]
         style = "\n".join(path.read_text(encoding="utf-8") for path in [HERE / "static" / "style.css", *more])
         files.replace(target / "style.css", style.encode())
@@ -174,9 +179,7 @@ class Site:
             named.setdefault(function.module.name, {})[function.name] = function.equations
         listed = []
         writer = Writer(self.below)
-        for one in source.modules().values():
-            if not one.source.strip():
-                continue
+        for one in self.modules:
             page = pages.module(one, self.below, named.get(one.name, {}))
             self.write(one.page, "module.html", **page, title=one.name)
             first = re.split(r"\n\n| {4,}", one.docstring)[0].replace("\n", " ")
