@@ -352,6 +352,8 @@ def test_a_section_prints_as_a_handout(reader):
     paper = page.pdf(format="A4")
     assert paper.startswith(b"%PDF") and 2 <= len(re.findall(rb"/Type\s*/Page\b", paper)) <= 40
     assert reader("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    assert reader("Array.from(document.images, (image) => image.naturalWidth > 0)").count(True) >= 1  # not seen before
+    assert reader("Array.from(document.images).every((image) => image.naturalWidth > 0)")
 
 
 def test_the_site_works_from_a_server(browser, book):
