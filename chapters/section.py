@@ -14,6 +14,7 @@ is headed "## Exercises" and has three of them; `solutions/` beside this file ha
 
 import argparse
 import ast
+import bisect
 import datetime
 import json
 import linecache
@@ -316,7 +317,10 @@ def _shell():
 
 
 def _where(shell):
-    """The line of the script that called a method of Section, and its cell: 1 is the first `# %%`.
+    """The line of the script that called a method of Section, and the cell whose work this was: 1 is the first `# %%`.
+
+    within: where the line stands, a cell and a line below its `# %%`. This is another cell where a function was called,
+    and stays as it is where prose is written anew.
 
     In a notebook the cell is the number that the notebook gives it, and the line is the line of that cell.
     """
@@ -328,8 +332,10 @@ def _where(shell):
         return {"line": line, "cell": len(shell.user_ns["In"]) - 1}  # execution_count may be that of the next one
     while outer.f_code.co_name != "<module>" and outer.f_back:
         outer = outer.f_back
-    above = linecache.getlines(outer.f_code.co_filename)[: outer.f_lineno]
-    return {"line": line, "cell": sum(text.startswith("# %%") for text in above)}
+    lines = enumerate(linecache.getlines(outer.f_code.co_filename), 1)
+    starts = [0, *(k for k, text in lines if text.startswith("# %%"))]
+    within = bisect.bisect(starts, line) - 1
+    return {"line": line, "cell": bisect.bisect(starts, outer.f_lineno) - 1, "within": [within, line - starts[within]]}
 
 
 def _show(shell, fig, png, caption, alt):

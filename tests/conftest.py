@@ -180,13 +180,14 @@ def site(tmp_path_factory):
     script = cells(chapters.find("14.7")["path"])
     at = next(cell.number for cell in script if "singular values, linear f" in cell.text)
     first = next(cell.number for cell in script if cell.kind == "code")
-    place = {"line": 1, "cell": at}
+    place = {"line": 1, "cell": at, "within": [at, 1]}
     result = {
         "section": "14.7", "title": "", "size": "quick", "seeds": [0, 1], "backend": "numpy", "minae": "0", "date": "",
         "machine": "a machine", "seconds": 1.0,
         "numbers": [{"name": "off by σ", "of": "one", "mean": 1.5, "values": [1.0, 2.0], **place},
                     {"name": "off by σ", "of": "two", "mean": -2.5e-9, "values": [-2.5e-9], **place},
-                    {"name": "before", "of": "", "mean": 1.0, "values": [1.0], "line": 1, "cell": first}],
+                    {"name": "before", "of": "", "mean": 1.0, "values": [1.0], "line": 1, "cell": first,
+                     "within": [first, 1]}],
         "claims": [{"claim": "R&D holds", "value": 1.0, "relation": "<=", "bound": 2.0, "holds": True, **place}],
         "guards": [],
         "figures": [{"name": "choice", "file": "choice.png", "caption": "See λ.", "alt": 'a "line"', **place}],

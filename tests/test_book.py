@@ -16,7 +16,7 @@ pytest.importorskip("pygments", reason="the site needs minae[book]")
 
 from minae import chapters, cli
 from minae.book import equations, pages, source
-from minae.book.cells import Cell, cells
+from minae.book.cells import cells
 from minae.book.maths import ACCENTS, HIGH, LOW, decomposed, mathml
 from minae.book.prose import NUMBERED, Writer
 from minae.book.site import Site
@@ -138,6 +138,24 @@ def test_formulas_are_recognised_in_sentences(sentence, found, monkeypatch):
     made = Writer(NoLinks()).inline(sentence)
     assert seen == found
     assert "\ue000" not in made
+
+
+@pytest.mark.parametrize(
+    ("piece", "found"),
+    [
+        ("h = f(x), with a decoder g: a code of two numbers", ["h = f(x)", "g"]),
+        ("L = ½ ‖x − r‖²,", ["L = ½ ‖x − r‖²,"]),
+        ("x: the picture, y = 0: nothing is there", ["x", "y = 0"]),
+        ("t-SNE and UMAP", []),
+        ("PCA", []),
+        ("J = L + KL", ["J = L + KL"]),
+    ],
+)
+def test_a_line_that_goes_on_in_words_is_a_formula_and_words(piece, found, monkeypatch):
+    seen = []
+    monkeypatch.setattr("minae.book.prose.formula", lambda text, display=False: seen.append(text) or "<math></math>")
+    Writer(NoLinks()).piece(piece)
+    assert sorted(seen) == sorted(found)
 
 
 def test_cells_have_the_numbers_of_the_results():
@@ -262,14 +280,20 @@ def test_results_stand_beside_the_cell_that_made_them(site):
 
 
 def test_a_run_of_another_script_says_so():
-    """Its records are placed by their cells. Lines may move together, but not apart, and not to another cell."""
-    code = 'section.number("a", 1)\n\nsection.claim("b", 1, "<", 2)'
-    script = [Cell("prose", "words", 0, 1), Cell("code", code, 1, 9)]
-    result = {"numbers": [{"line": 7, "cell": 1}], "claims": [{"line": 9, "cell": 1}], "figures": []}
-    assert not pages.stale(result, script) and not pages.stale(None, script)
-    assert pages.stale(result, [script[0], script[1]._replace(text=code.replace("\n\n", "\n"))])
-    assert pages.stale(result, [script[0], script[1]._replace(text='section.claim("b", 1, "<", 2)')])
-    assert pages.stale(result, [script[0], Cell("prose", "more", 1, 2), script[1]._replace(number=2)])
+    """Its records are placed by their cells. Cells may move as a whole, but no line within its cell."""
+    code = ["# %%", 'section.number("a", 1)', "", 'section.claim("b", 1, "<", 2)']
+    result = {"numbers": [{"line": 4, "within": [2, 1]}], "claims": [{"line": 6, "within": [2, 3]}]}
+    assert not pages.stale(result, ["words", "# %%", *code]) and not pages.stale(None, code)
+    assert not pages.stale({"claims": [{"line": 4}]}, code) and pages.stale({"claims": [{"line": 3}]}, code)
+    assert not pages.stale(result, ["words", "# %%", "more words", *code])
+    for other in (
+        ["words", "# %%", *code[:2], *code[3:]],  # a line less
+        ["words", *code],  # a cell less
+        ["words", "# %%", "# %%", *code],  # and one more
+        ["words", "# %%", *code[:3], "# %%", code[3]],  # the claim in a cell of its own
+        [],
+    ):
+        assert pages.stale(result, other), other
 
 
 @pytest.mark.slow

@@ -195,8 +195,8 @@ def test_what_is_recorded_knows_its_line(monkeypatch, tmp_path):
     path.write_text(script)
     s = section(monkeypatch, tmp_path)
     exec(compile(script, str(path), "exec"), {"s": s})
-    assert (s.numbers[0]["line"], s.numbers[0]["cell"]) == (3, 3)
-    assert (s.claims[0]["line"], s.claims[0]["cell"]) == (10, 3)
+    assert [s.numbers[0][key] for key in ("line", "cell", "within")] == [3, 3, [1, 2]]
+    assert [s.claims[0][key] for key in ("line", "cell", "within")] == [10, 3, [3, 2]]
 
 
 def test_no_two_records_have_one_name_and_no_figure_lacks_words(monkeypatch, tmp_path):

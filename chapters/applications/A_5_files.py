@@ -89,7 +89,7 @@ section.number("pictures held out that have a near copy among those to learn fro
 judge = judge[~copies]
 print(f"{len(learn.family)} pictures to learn from, {len(judge.family)} to judge, families: {', '.join(names)}\n")
 section.claim("files that are in both parts", len(set(learn.file) & set(judge.file)), "<=", 0)
-shown = {name: learn.images[learn.family == k][:8].reshape(-1, 4096) / 255 for k, name in enumerate(names)}
+shown = {name: learn.images[learn.family == k][:4].reshape(-1, 4096) / 255 for k, name in enumerate(names)}
 section.figure(
     plots.images(
         {name: rows for name, rows in shown.items() if len(rows) >= 4},

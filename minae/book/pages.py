@@ -10,7 +10,7 @@ from typing import Any
 
 from minae import options
 from minae.book import equations, source
-from minae.book.cells import Cell, cells
+from minae.book.cells import cells
 from minae.book.maths import tokens
 from minae.book.prose import Writer, formula
 from minae.chapters import section as scripts
@@ -115,7 +115,7 @@ def section(one: dict[str, Any], result: dict[str, Any] | None, links: Links, li
         "parts": parts,
         "outline": outline,
         "result": result,
-        "stale": stale(result, script_cells),
+        "stale": stale(result, one["path"].read_text(encoding="utf-8").splitlines()),
         "solutions": solutions,
         "texts": texts,
         "live": [part for part in live if part.get("cell") not in [cell.number for cell in script_cells]],
@@ -131,22 +131,18 @@ def section(one: dict[str, Any], result: dict[str, Any] | None, links: Links, li
     }
 
 
-def stale(result: dict[str, Any] | None, script: list[Cell]) -> bool:
-    """Whether a run is of another version of the script: the records of a cell come from lines that make none, even if
-    all lines have moved together, as they do where prose before the cell was written anew."""
-    recorded: dict[int, set] = {}
-    for kind in KINDS:
-        for one in (result or {}).get(f"{kind}s", []):
-            recorded.setdefault(one["cell"], set()).add((kind, one["line"]))
-    texts = {cell.number: cell.text.splitlines() if cell.kind == "code" else [] for cell in script}
-    for number, records in recorded.items():
-        made = {
-            (kind, k) for k, line in enumerate(texts.get(number, [])) for kind in KINDS if f"section.{kind}(" in line
-        }
-        first = min(line for _, line in records)
-        if not any({(kind, line - first + k) for kind, line in records} <= made for _, k in made):
-            return True
-    return False
+def stale(result: dict[str, Any] | None, lines: list[str]) -> bool:
+    """Whether a run is of another version of the script: one of its records comes from a line that makes none, counted
+    from the beginning of its cell."""
+    starts = [k for k, text in enumerate(lines) if text.startswith("# %%")]
+    parts = [lines[a:b] for a, b in zip([0, *starts], [*starts, None], strict=True)]  # each from its `# %%` on
+
+    def made(kind, one):
+        cell, line = one.get("within", (None, one["line"] - 1))  # a run in a notebook does not tell
+        part = lines if cell is None else parts[cell] if cell < len(parts) else []
+        return line < len(part) and f"section.{kind}(" in part[line]
+
+    return not all(made(kind, one) for kind in KINDS for one in (result or {}).get(f"{kind}s", []))
 
 
 def outputs(result: Any, number: int, last: int, writer: Writer) -> dict[str, Any]:

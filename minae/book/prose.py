@@ -44,6 +44,7 @@ NAME = re.compile(
 )  # a name of code that has no marks, or (a) of a list
 ARTICLES = {"a", "A", "I", "(a", "(A"}
 PLAIN = re.compile(r"^[A-Za-z][a-z]+(?:[-'’][a-z]+)*[.,;:!?)]*$|^\(?[a-z]{2,}$|^[A-Za-z]\.$|^–$|^\d{4}\)?[.,;]?$")
+NAMES = re.compile(r"(?:[\w-]+ (?:and|or) )?[\w-]*[A-Z]{3,}")  # of methods, such as PCA, or t-SNE and UMAP
 _markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
@@ -261,8 +262,12 @@ class Writer:
         """A part of a display: a formula, or words with formulas in them."""
         if re.fullmatch(r"[a-z]{3,}(?:_[a-z]+)+", text):
             return text  # a name, such as leaky_relu
-        if _is_prose(text) or re.search(r"`|“|\w's\b", text):
+        if _is_prose(text) or re.search(r"`|“|\w's\b", text) or NAMES.fullmatch(text):
             return f'<span class="words">{self.inline(text)}</span>'
+        for mark in re.finditer(r"[:,;] ", text):  # a formula, and what is said of it
+            if "=" in text[: mark.start()] and _is_prose(text[mark.end() :]):
+                said = f'<span class="words">{mark[0]}{self.inline(text[mark.end() :])}</span>'
+                return f'<span class="nb">{formula(text[: mark.start()], True)}</span>{said}'
         return formula(text, True)
 
     def table(self, lines: list[str], columns: Any) -> str:
