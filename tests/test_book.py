@@ -252,6 +252,15 @@ def test_a_bar_knows_how_many_pages_there_will_be(site, tmp_path):
     assert len(Site(tmp_path)) == len(list(site.rglob("*.html")))
 
 
+def test_pages_of_an_earlier_site_go_and_those_of_others_stay(tmp_path):
+    made = Site(tmp_path)
+    made.write("index.html", "results.html", rows=[], title="")
+    for name, text in {"14.99.html": (tmp_path / "index.html").read_text(), "diary.html": "<p>mine</p>"}.items():
+        (tmp_path / name).write_text(text)
+    made.clear()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["diary.html", "index.html"]
+
+
 @pytest.mark.slow
 def test_pages_are_small_and_pictures_have_words(site):
     for path in site.rglob("*.html"):
