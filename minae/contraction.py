@@ -38,7 +38,7 @@ class Contraction(Term):
         ∂Ω/∂W_ij = 2/B W_ij Σ_b φ'(a_bj)²
         ∂Ω/∂a_bj = 2/B w_j φ'(a_bj) φ''(a_bj)
     With φ'(a_bj) − φ'(a′_bj) in the place of φ'(a_bj), the same two lines are those of the change, and a′_bj gets
-    −2/B w_j (φ'(a_bj) − φ'(a′_bj)) φ''(a′_bj).
+    −(2/B) w_j (φ'(a_bj) − φ'(a′_bj)) φ''(a′_bj).
 
     A deep encoder has layers l = 1 … D. The Jacobian is built from the code's side down, with P_l = diag φ'(a_l):
         Jf  = P_D W_Dᵀ ⋯ P_1 W_1ᵀ

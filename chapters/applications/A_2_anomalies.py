@@ -533,10 +533,10 @@ section.figure(
 
 # %% [markdown]
 # ## Drift
-# A threshold is a promise about tomorrow, made from yesterday. The camera gets older, and pictures darker. Nothing is
-# odd, and the alarms rise. We darken test digits step by step, and look at the rate of alarms at the threshold that was
-# right at the beginning. There is no cure in the score. What helps is to watch the *mean* of L over many rows, which
-# moves long before single alarms look strange: it has a standard error of a deviation over √rows.
+# A threshold is a promise about tomorrow, made from yesterday. The camera gets older, and pictures fainter. Nothing is
+# odd: do the alarms rise? We make test digits fainter step by step, and look at the rate of alarms at the threshold
+# that was right at the beginning. There is no cure in the score. What helps is to watch the *mean* of L over many rows,
+# which moves long before single alarms look strange: it has a standard error of a deviation over √rows.
 
 # %%
 then, now = digits.test[0::2], digits.test[1::2]  # neither was learned from
@@ -546,11 +546,11 @@ L_usual = -np.asarray(usual.score_samples(then), dtype=float)
 for fade in fades:
     x = (1 - fade) * now
     L = -np.asarray(usual.score_samples(x), dtype=float)
-    rates.append(section.number("alarms, %", 100 * usual.unusual(x, 0.95).mean(), of=f"{fade:.0%} darker"))
+    rates.append(section.number("alarms, %", 100 * usual.unusual(x, 0.95).mean(), of=f"{fade:.0%} fainter"))
     error = np.sqrt(L_usual.var() / len(L_usual) + L.var() / len(L))
     z.append(
         section.number(
-            "mean of L, off in standard errors", abs(L.mean() - L_usual.mean()) / error, of=f"{fade:.0%} darker"
+            "mean of L, off in standard errors", abs(L.mean() - L_usual.mean()) / error, of=f"{fade:.0%} fainter"
         )
     )
 section.figure(
@@ -559,22 +559,22 @@ section.figure(
             "alarms": {"alarms at the 95% threshold": (fades, rates), "promised": (fades, [5.0] * len(fades))},
             "the mean of L": {"standard errors": (fades, z), "a limit of 4": (fades, [4.0] * len(fades))},
         },
-        "how much darker",
+        "how much fainter",
         ["%", "off, in standard errors"],
-        "When pictures get darker",
+        "When pictures get fainter",
     ),
     "drift",
-    caption="Left: the share of usual digits that raise an alarm, by how much darker the pictures have become. Right: "
+    caption="Left: the share of usual digits that raise an alarm, by how much fainter the pictures have become. Right: "
     "how far the mean of L has moved. A drift can raise alarms or, as here may be, silence them: fewer alarms than "
     "promised are a warning, too.",
-    alt="Two panels over the darkness. The share of alarms leaves the promised 5%, and the mean of L leaves its limit.",
+    alt="Two panels over the fading. The share of alarms leaves the promised 5%, and the mean of L leaves its limit.",
 )
 section.claim("at half the brightness the mean has moved: standard errors", z[-1], ">", 4)
 
 # %% [markdown]
-# What do we see? Darker pictures are easier to copy, so the alarms do not rise. They fall, from 6.2% to none. Somebody
-# who waits for too many alarms will wait for ever, and meanwhile the detector is blind. The mean of L is off by eight
-# standard errors when pictures are a tenth darker.
+# What do we see? Fainter pictures are easier to copy, so the alarms do not rise. At default size they fall, from 6.2%
+# to none. Somebody who waits for too many alarms will wait for ever, and meanwhile the detector is blind. The mean of L
+# is off by eight standard errors when pictures are a tenth fainter.
 #
 # ## What to use when
 # - **A table with some ten columns.** Begin with the Mahalanobis distance. It takes a millisecond, and on most tables

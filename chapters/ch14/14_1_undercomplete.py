@@ -138,7 +138,8 @@ section.guard("PCA's squared error is off the published 13.87 by", abs(error_pca
 # How did training get there? The picture shows the cost by epoch. Dashed curves are the training cost, and they need
 # care: each point is the mean over an epoch in which θ moves, while the validation cost, that of the test images, is
 # taken at the end of the epoch. That is why the validation curve lies *below* the training curve in the first epochs:
-# it is half an epoch ahead.
+# it is half an epoch ahead. A network *overfits* where the training curve goes on falling and the validation curve no
+# longer does.
 
 # %%
 model, history = runs[0]

@@ -429,7 +429,9 @@ L_of_vae = vae.evaluate(Xb_test)["L"]
 section.claim("β = 4 is paid for with reconstruction", terms["L"], ">", L_of_vae)
 
 # %% [markdown]
-# At default size the KL falls from 27 to 9 nats, and L rises from 86 to 125.
+# At default size the KL falls from 27 to 9 nats, and L rises from 86 to 125. A unit that does not pay for its nats
+# falls silent: its q(z_j ∣ x) is the prior for every x. If β is so large that all of them do, one speaks of *posterior
+# collapse*, and the decoder says the same of every x.
 #
 # ## Exercises
 # 1. On paper. Derive KL(N(μ, σ²) ‖ N(0, 1)) = ½ (μ² + σ² − log σ² − 1) from the definition of the KL. At which σ is it

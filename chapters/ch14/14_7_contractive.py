@@ -260,10 +260,10 @@ section.figure(
 )
 
 # %% [markdown]
-# This is the picture of the book. The plain code has 34 singular values above 1 at each digit, the contractive one has
-# 8, and all others are below 1, where f contracts. It is also no matter of scale: 95% of Σ σ² takes 74 directions of
-# the plain code, and 35 of the contractive one. The denoiser contracts too (19 values above 1), but it lowers all
-# directions more evenly, and still needs 75 for its 95%.
+# The curves above are the picture of the book. The plain code has 34 singular values above 1 at each digit, the
+# contractive one has 8, and all others are below 1, where f contracts. It is also no matter of scale: 95% of Σ σ² takes
+# 74 directions of the plain code, and 35 of the contractive one. The denoiser contracts too (19 values above 1), but it
+# lowers all directions more evenly, and still needs 75 for its 95%.
 #
 # ## Figure 14.10: tangents
 # If the leading singular vectors of Jf are tangents of the manifold, then moving x along them should lead to other

@@ -193,7 +193,7 @@ class WithoutCoupling(ExampleByExample):
 
 
 class Variational(VariationalAutoencoder):
-    """Its parent's lines with four places open; as they stand, they are right."""
+    """The variational autoencoder, with four things that one can get wrong as its attributes."""
 
     power = 0.5  # σ = e^{power · log_var} in the sampler
     with_factor = True  # ∂σ/∂log_var = power · σ in its backward pass, else 1

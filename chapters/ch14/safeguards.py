@@ -64,7 +64,7 @@ def gradient(make, rows=4):
 
 
 def jacobian(make):
-    """1 Jf. Ω is not ‖Jf‖², mean over the batch.     (14.18)"""
+    """Layer 1 Jf: whether Ω is off ‖Jf‖², mean over the batch, with Jf written out.     (14.18)"""
     model = make()
     exact = np.square(model.jacobian(X[:4])).sum() / 4
     return abs(float(model.cost_and_grad(X[:4])["Omega"]) / exact - 1) > 1e-10

@@ -79,7 +79,7 @@ def headings(made: str, taken: set) -> tuple[str, list[tuple[str, str]]]:
             name += "-2"
         taken.add(name)
         if match[1] == "2":
-            found.append((name, match[2]))
+            found.append((name, re.sub(r"</?a\b[^>]*>", "", match[2])))  # it becomes a link itself
         return f'<h{match[1]} id="{name}">{match[2]}</h{match[1]}>'
 
     return re.sub(r"<h([2-4])>(.*?)</h\1>", anchored, made, flags=re.DOTALL), found
@@ -211,7 +211,8 @@ def solution(path: Path, links: Links) -> dict[str, Any]:
 def module(one: source.Module, links: Links, named: dict[str, list[str]]) -> dict[str, Any]:
     """The page of a module: its docstrings typeset, each above its source."""
     writer, parts, taken = Writer(links), [], set()
-    intro, _ = headings(_below(writer.text(one.docstring, entries=True)), taken)
+    first, _, rest = one.docstring.partition("\n\n")  # a sentence, and no entry, even with a colon in it
+    intro, _ = headings(_below(writer.text(first) + writer.text(rest, entries=True)), taken)
     constants = {name for name, node in one.defined.items() if isinstance(node, ast.Assign | ast.AnnAssign)}
     for kind, name, node, text, line in source.pieces(one):
         code = source.highlight(text, one, links.root, constants if kind == "code" else None)
@@ -254,6 +255,7 @@ def _model(name, kind, writer):
         "name": name,
         "section": kind.section,
         "link": links.section(kind.section),
+        "used": next((number for number, one in links.sections.items() if _names(one["path"], kind.__name__)), None),
         "address": links.root + source.whereabouts(f"{kind.__module__}.{kind.__name__}"),
         "words": writer.inline(words.strip()),
         "cost": " ".join(writer.inline(part) if "`" in part else formula(part) for part in parts),
@@ -266,6 +268,10 @@ def _model(name, kind, writer):
         ],
         "checks": list(kind.cases),
     }
+
+
+def _names(path, name):
+    return re.search(rf"\b{name}\b", path.read_text(encoding="utf-8"))
 
 
 LAYERS = {
@@ -344,13 +350,13 @@ def notation(text: str, links: Links, sections: list[dict[str, Any]]) -> dict[st
             ]
             used = [(name, address) for name, address, found in uses if key and key[0] in found]
             rows.append({"name": symbol, "text": f"{code} {meaning}. {other}", "symbol": formula(symbol),
-                         "code": writer.inline(code), "shape": _shape(shape),
+                         "code": writer.inline(code), "shape": _shape(shape, writer),
                          "meaning": writer.inline(meaning), "other": writer.inline(other), "used": used})  # fmt: skip
     return {"before": writer.text("\n".join(before)), "rows": rows, "after": writer.text("\n".join(after))}
 
 
-def _shape(text):
-    return formula(text) if text.startswith("(") and "or" not in text and "of" not in text else html.escape(text)
+def _shape(text, writer):
+    return formula(text) if text.startswith("(") and "or" not in text and "of" not in text else writer.inline(text)
 
 
 def _all_docstrings(one):

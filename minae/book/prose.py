@@ -260,6 +260,7 @@ class Writer:
 
     def piece(self, text: str) -> str:
         """A part of a display: a formula, or words with formulas in them."""
+        text = text.replace("->", "→")
         if re.fullmatch(r"[a-z]{3,}(?:_[a-z]+)+", text):
             return text  # a name, such as leaky_relu
         if _is_prose(text) or re.search(r"`|“|\w's\b", text) or NAMES.fullmatch(text):
@@ -435,7 +436,7 @@ def _entries(text):
     out = []
     for paragraph in re.split(r"\n{2,}", text):
         lines = paragraph.split("\n")
-        entry = re.compile(r"^\s*[a-zA-Z_]\w*(?:, [a-zA-Z_]\w*)*(?: \([^()]*\))?: (?=\S)")
+        entry = re.compile(r"^\s*[a-zA-Z_]\w*(?:, [a-zA-Z_]\w*)*(?: \([^()]*\))?: +(?=\S)")
         starts = [
             bool(entry.match(line)) and not re.match(r"\s*(Derivation|Note|Figures|Data)\b", line) for line in lines
         ]

@@ -34,7 +34,8 @@ EQUATION = re.compile(r"\((1[45]\.\d+)(?:\)|[;, –])")
 def document(url: str, title: str, text: str, section: str = "", kind: str = "section") -> dict[str, Any]:
     """A document whose equations and terms are found in its text."""
     plain = re.sub(r"<[^>]+>", "", title)
-    words = re.sub(r"\s+", " ", re.sub(r"[`*#|]+", " ", text)).strip()
+    words = re.sub(r"`|\*\*|(?<!\S)[*#]+|(?<=[\w.,;:!?])\*(?=[\s.,;:!?)]|$)|^ *\||\| *$", " ", text, flags=re.MULTILINE)
+    words = re.sub(r"\s+", " ", words).strip()
     numbers = list(dict.fromkeys(EQUATION.findall(f"{plain} {words}")))
     return {"url": url, "title": plain, "section": section, "text": words, "equations": numbers,
             "terms": glossary.used(f"{plain} {words}", section or None), "kind": kind}  # fmt: skip

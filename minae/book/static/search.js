@@ -77,6 +77,8 @@
     return loading;
   };
 
+  // words of a question that are in every text
+  const SMALL = new Set("a an and are be by can do does for from how i if in is it my not of on or that the to what when where which why with".split(" "));
   const WEIGHT = { glossary: 1.5, section: 1.3, equation: 1.2, symbol: 1, fault: 1, engine: 0.4 };
 
   /* What is found, the best first. All words have to be there; if nothing has all of them, then any. */
@@ -93,8 +95,9 @@
         return (WEIGHT[kept.kind] || 1) * (named ? 20 : 1) * (same ? 5 : 1) * (kept.kind === "section" && !kept.url.includes("#") ? 1.5 : 1);
       },
     };
-    const all = index.search(query, { ...options, combineWith: "AND" });
-    return all.length ? all : index.search(query, { ...options, combineWith: "OR" });
+    const words = minae.tokenize(query).filter((word) => !SMALL.has(word.toLowerCase())).join(" ") || query;
+    const all = index.search(words, { ...options, combineWith: "AND" });
+    return all.length ? all : index.search(words, { ...options, combineWith: "OR" });
   };
 
   // ---- what the reader sees
@@ -155,7 +158,7 @@
     const found = minae.search(query);
     const said = document.createElement("p");
     said.setAttribute("role", "status");
-    said.textContent = found.length ? `${found.length} ${say("found", "results")}` : say("nothing-found", "Nothing was found.");
+    said.textContent = found.length ? `${found.length > SHOWN ? `${SHOWN} / ` : ""}${found.length} ${say("found", "results")}` : say("nothing-found", "Nothing was found.");
     const list = document.createElement("ul");
     list.append(...found.slice(0, SHOWN).map((one) => entry(one, query)));
     hits.replaceChildren(said, ...(found.length ? [list] : []));

@@ -229,6 +229,12 @@
       epsilon.element,
       minae.row(moved.element, after.element, bars),
       say,
+      el(
+        "p",
+        { class: "live-key" },
+        "In the curves, grey is the other λ, and what is below 0.003 is drawn there. In the bars, noise stands for " +
+          "the mean over all directions, and the dashed line for a code that moves as far as x.",
+      ),
     );
     minae.onTheme(update);
   };

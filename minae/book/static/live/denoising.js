@@ -162,7 +162,7 @@
       "figure",
       { class: "live-picture" },
       pad,
-      el("figcaption", {}, "x̃: draw here, with mouse, finger or keys"),
+      el("figcaption", {}, "x̃: draw here, as large as the digit above, with mouse, finger or keys"),
     );
     stage.append(gallery.element, level.element);
     stage.append(minae.row(figure, minae.column(walk.element, say, minae.row(clear, other, take))));

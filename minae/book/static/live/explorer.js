@@ -4,7 +4,7 @@
   const minae = window.minae;
   const { el } = minae;
   const SIDE = 360;
-  const NAMES = { pca: "PCA", autoencoder: "Autoencoder", variational: "Variational" };
+  const NAMES = { pca: "PCA", autoencoder: "Autoencoder", variational: "Variational (14.4)" };
 
   const maps = {};
   /** r = g(h) of one of the three. */

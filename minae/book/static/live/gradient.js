@@ -272,14 +272,15 @@
             const bad = !(value <= tolerance);
             wrong += bad;
             const cell = el("td", { class: bad ? "live-wrong" : "live-right", "data-cell": `${term} ${name}` });
-            cell.append(Number.isFinite(value) ? words(value) : "∞", el("small", {}, bad ? " wrong" : " right"));
+            cell.append(Number.isFinite(value) ? words(value) : "∞", el("small", {}, bad ? " fails" : " passes"));
             row.append(cell);
           }
           return row;
         }),
       );
-      const verdict = wrong ? `${wrong} of 8 gradients are wrong` : "All gradients pass";
-      say.textContent = `${verdict}, at a tolerance of ${words(tolerance)}. ${FAULTS[fault][1]}`;
+      const verdict = wrong ? `${wrong} of 8 gradients fail` : "All gradients pass";
+      const why = fault === "none" && wrong ? "No fault is planted: it is the step that is bad. " : "";
+      say.textContent = `${verdict}, at a tolerance of ${words(tolerance)}. ${why}${FAULTS[fault][1]}`;
       const best = KINDS.map((name) => `${name} ${words(Math.min(...curves[name]))}`).join(", ");
       canvas.setAttribute("aria-label", `Error of three differences against the step. Least errors: ${best}.`);
       draw();

@@ -112,7 +112,8 @@
     const tell = function () {
       const near = points.map((x) => Math.min(...centres.map((c) => Math.hypot(c[0] - x[0], c[1] - x[1]))));
       const mean = near.reduce((sum, value) => sum + value, 0) / near.length;
-      say.textContent = `${steps} steps; mean distance of the particles from the spiral ${minae.fixed(mean)}.`;
+      const large = eta.value() > VARIANCE ? " So large a step overshoots, and the particles spread too far." : "";
+      say.textContent = `${steps} steps; mean distance of the particles from the spiral ${minae.fixed(mean)}.${large}`;
     };
     const eta = minae.slider({
       label: "size η of a step",
@@ -121,7 +122,7 @@
       step: 0.005,
       value: 0.05,
       words: (v) => minae.fixed(v, 3),
-      change: () => {},
+      change: () => tell(),
     });
     const step = function (count = 1) {
       for (let k = 0; k < count; k++) {

@@ -112,7 +112,8 @@
       el(
         "p",
         { class: "live-key" },
-        "A tile shows what a unit adds to r (orange) and takes away (blue), and its h. Press it to switch the unit.",
+        "A tile shows what a unit adds to r (orange) and takes away (blue), and its h. Press it to switch the unit. " +
+          "Fewer than k tiles are there where the rest of the k largest h are 0.",
       ),
       tiles,
     );
