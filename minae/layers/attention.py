@@ -11,7 +11,7 @@ from minae.ops.attention import attention, attention_backward
 
 
 class Attention(Composite):
-    r"""y = O V + c,  O = softmax(Q Kᵀ/√d + mask) V of each head; derived in `ops.attention.attention`.
+    r"""y = O Vk + ck,  O = softmax(Q Kᵀ/√d + mask) V of each head; derived in `ops.attention.attention`.
 
     (Q, K, V) = x W + b, the heads side by side within each; every head has d = n/heads columns. Keys that are padding,
     by `mode.length`, are hidden from all queries; with `causal`, step i reads no step after it.
