@@ -6,6 +6,7 @@ A new model is one file in this folder (or a file given by `--import`): a subcla
 
 import functools
 import inspect
+import math
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
@@ -351,13 +352,24 @@ class Model:
         return Batches({"x": field}, {"x": X}, self.arena, {"x": name})
 
     def apply(
-        self, function: Callable[..., Any], X: Any, field: Field | None = None, name: str = "X", batch_size: int = 1000
+        self,
+        function: Callable[..., Any],
+        X: Any,
+        field: Field | None = None,
+        name: str = "X",
+        batch_size: int | None = None,
     ) -> Any:
         """function(x, start) of the rows of X, batch by batch: x from row `start` on, an array of the model's backend,
         and behind it the lengths where they vary. Host arrays in, host arrays out; device arrays in, device arrays out.
 
-        field: of X; by default the first, whatever range the loss asks for"""
+        field:      of X; by default the first, whatever range the loss asks for
+        batch_size: by default 1000, and fewer where a row has more than a thousand numbers, since a picture of 64 × 64
+                    takes sixteen times its own memory in a layer of 16 channels
+        """
         batches, out = self.table(X, field, name), None
+        if batch_size is None:
+            shape = batches.columns["x"].field.shape
+            batch_size = min(1000, max(32, 2**20 // (math.prod(shape) if None not in shape else 1)))
         for start in range(0, len(batches), batch_size):
             with self.arena:
                 index = np.arange(start, min(start + batch_size, len(batches)))
