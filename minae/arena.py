@@ -3,6 +3,7 @@
 import contextlib
 import math
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -149,17 +150,18 @@ class Workspace:
     """
 
     def __init__(self, arena: Arena):
-        self._arena = arena
+        self._arena = weakref.ref(arena)  # a circle would keep the memory of a model that is no longer there
 
     def __getattr__(self, name):
         if name.startswith("_"):
             raise AttributeError(name)
-        function, empty = getattr(self._arena.backend.xp, name), self._arena.empty
+        arena = self._arena
+        function = getattr(arena().backend.xp, name)
 
         def in_arena(*arguments):
             shapes = {argument.shape for argument in arguments if hasattr(argument, "shape")}
             shape = shapes.pop() if len(shapes) == 1 else np.broadcast_shapes(*shapes)
-            return function(*arguments, out=empty(*shape))
+            return function(*arguments, out=arena().empty(*shape))
 
         setattr(self, name, in_arena)
         return in_arena

@@ -1,9 +1,11 @@
 """Memory of a step: reuse, nesting, threads, and the functions whose results lie in it."""
 
 import copy
+import gc
 import pickle
 import threading
 import tracemalloc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -269,3 +271,19 @@ def test_results_of_the_workspace_lie_in_the_arena(backend):
     assert arena.ws.add(a, a).base is None  # outside of a block, a plain new array
     with pytest.raises(AttributeError):
         arena.ws.nonsense  # noqa: B018
+
+
+def test_the_memory_of_a_model_goes_with_the_model(backend, cases):
+    """At once, without a search for circles: a model of pictures can hold a gigabyte."""
+    given = dict(epochs=1, progress=False)
+    gc.disable()
+    try:
+        for model, batch in cases(backend.name).values():
+            model = model.copy()
+            first, *others = batch
+            model.fit(batch[first], **{name: batch[name] for name in others}, **given)
+            held = weakref.ref(model.arena)
+            del model
+            assert held() is None
+    finally:
+        gc.enable()
