@@ -437,13 +437,13 @@ for name, model in contestants.items():
 
 
 # %% [markdown]
-# What do the two engines take? We measured them in turns, on one thread of a server that did other work, too, and took
-# the median of seven rounds. For one image minae needs 0.081 ms (p50) and onnxruntime 0.036 ms. The products are the
-# same, but between them minae goes through Python and checks what it was given, and so the call costs more than the
-# network. For 1,000 images minae needs 28 ms and onnxruntime 24 ms: most of both is the same products. With 8 bits
-# onnxruntime needs 0.021 ms and 7.2 ms. The processor has instructions for products of 8-bit numbers, which take four
-# of them in the place of one float32; on one without these, 8 bits may be slower than 32. The p99 wander from run to
-# run on a machine that others use, and those of minae for one image wander most, up to 8 ms.
+# What do the two engines take? We measured them in turns, on one thread of a server whose other core did other work, in
+# the run at `--full`, where the networks are the same. For one image minae needs 0.083 ms (p50) and onnxruntime 0.036
+# ms. The products are the same, but between them minae goes through Python and checks what it was given, and so the
+# call costs more than the network. For 1,000 images minae needs 10.4 ms and onnxruntime 9.1 ms: most of both is the
+# same products. With 8 bits onnxruntime needs 0.021 ms and 2.9 ms. The processor has instructions for products of 8-bit
+# numbers, which take four of them in the place of one float32; on one without these, 8 bits may be slower than 32. The
+# p99 wander from run to run on a machine that others use, and those of minae for one image wander most, up to 8 ms.
 #
 # So onnxruntime wins each of these comparisons, and most of them clearly. In quality nothing is lost: the probabilities
 # of float32 agree to 2e-6, and those of 8 bits move by up to 0.016 but leave the test error where it was, 7.5%. In
