@@ -15,17 +15,5 @@ from minae.chapters.section import (
     summary,
 )
 
-__all__ = [
-    "Section",
-    "equations",
-    "find",
-    "notebook",
-    "options",
-    "picture",
-    "place",
-    "runs",
-    "sections",
-    "several",
-    "small",
-    "summary",
-]  # fmt: skip
+__all__ = ["Section", "equations", "find", "notebook", "options", "picture", "place", "runs", "sections", "several",
+           "small", "summary"]  # fmt: skip

@@ -253,12 +253,16 @@ def test_a_bar_knows_how_many_pages_there_will_be(site, tmp_path):
 
 
 def test_pages_of_an_earlier_site_go_and_those_of_others_stay(tmp_path):
-    made = Site(tmp_path)
-    made.write("index.html", "results.html", rows=[], title="")
-    for name, text in {"14.99.html": (tmp_path / "index.html").read_text(), "diary.html": "<p>mine</p>"}.items():
-        (tmp_path / name).write_text(text)
-    made.clear()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["diary.html", "index.html"]
+    (tmp_path / "static").mkdir()
+    for names in (["index.html", "14.99.html", "14.98.html"], ["index.html"]):
+        made = Site(tmp_path)
+        for name in names:
+            made.write(name, "results.html", rows=[], title="")
+        made.clear()
+        (tmp_path / "copy of 14.98.html").write_text((tmp_path / "index.html").read_text())  # a reader's own
+        if len(names) > 1:
+            (tmp_path / "14.98.html").write_text("written anew by somebody")
+    assert sorted(path.name for path in tmp_path.glob("*.html")) == ["14.98.html", "copy of 14.98.html", "index.html"]
 
 
 @pytest.mark.slow

@@ -104,3 +104,10 @@ def test_what_the_search_reads():
 def test_a_document_that_is_none_is_refused(change, said):
     with pytest.raises(ValueError, match=said):
         search.script([search.document("14.7.html", "14.7", "Text.", "14.7") | change])
+
+
+def test_the_search_keeps_the_signs_of_formulas():
+    text = "A *manifold* of `x`, **bold**. p(x | h), J*(θ)\n| symbol | meaning |\n# Head"
+    assert (
+        search.document("a.html", "A", text)["text"] == "A manifold of x , bold . p(x | h), J*(θ) symbol | meaning Head"
+    )

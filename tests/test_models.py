@@ -327,3 +327,11 @@ def test_models_without_room_for_an_image_say_so(rng):
         get_model("contractive")(**CONV, tied=False)
     with pytest.raises(InputError, match="pretrain fills layers"):
         pretrain(UndercompleteAutoencoder(**CONV), rng.uniform(size=(9, 2, 8, 6)))
+
+
+def test_a_verb_takes_fewer_rows_at_once_where_a_row_is_large():
+    for n, rows in ((700, [1000, 200]), (5000, [209] * 5 + [155]), (10**5, [32] * 37 + [16])):
+        model, seen = UndercompleteAutoencoder((n, 1)), []
+        X = np.broadcast_to(np.float32(0.5), (1200, n))
+        model.apply(lambda x, start, seen=seen: seen.append(len(x)) or x[:, :1], X)
+        assert seen == rows

@@ -49,7 +49,8 @@ class Site:
             "chapter": lambda number: number.split(".")[0],
         }  # fmt: skip
         self.links, self.below = pages.Links(self.sections), pages.Links(self.sections, "../")
-        self.documents, self.seconds, self.pages, self.drawn = [], {}, [], {}
+        self.documents, self.pages = [], []  # what the search reads, and the addresses of what was written
+        self.seconds, self.drawn = {}, {}  # by section, and by picture
         self.live = live.places()
         self.modules = [one for one in source.modules().values() if one.source.strip()]
 
@@ -259,10 +260,17 @@ class Site:
         search.write(self.documents, self.out / "static" / "search-index.js")
 
     def clear(self) -> None:
-        """Pages of an earlier site, of what is no longer there, go. What is not ours stays."""
-        for path in self.out.rglob("*.html"):
-            if path.relative_to(self.out).as_posix() not in self.pages and GENERATED in path.read_bytes()[:1000]:
+        """Pages that an earlier build wrote here, of what is no longer there, go. What is not on its list stays."""
+        written = self.out / "static" / "pages.json"
+        try:
+            former = set(json.loads(written.read_text(encoding="utf-8")))
+        except (OSError, ValueError):  # no list, or none that can be read: then nothing goes
+            former = set()
+        for name in former - set(self.pages):
+            path = self.out / name
+            if path.is_file() and GENERATED in path.read_bytes()[:1000]:
                 path.unlink()
+        files.replace(written, json.dumps(self.pages).encode())
 
 
 def _cells_of(result):

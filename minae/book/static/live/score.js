@@ -112,7 +112,8 @@
     const tell = function () {
       const near = points.map((x) => Math.min(...centres.map((c) => Math.hypot(c[0] - x[0], c[1] - x[1]))));
       const mean = near.reduce((sum, value) => sum + value, 0) / near.length;
-      const large = eta.value() > VARIANCE ? " So large a step overshoots, and the particles spread too far." : "";
+      const wide = noisy && eta.value() > VARIANCE;
+      const large = wide ? " In so large a step the noise outweighs the pull: the particles spread too far." : "";
       say.textContent = `${steps} steps; mean distance of the particles from the spiral ${minae.fixed(mean)}.${large}`;
     };
     const eta = minae.slider({
@@ -184,6 +185,7 @@
       checked: true,
       onchange: () => {
         noisy = noise.checked;
+        tell();
       },
     });
     const buttons = minae.row(
