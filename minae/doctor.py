@@ -108,7 +108,10 @@ def _numba_cuda():
         separate = importlib.util.find_spec("numba_cuda") is not None  # older Numba has a CUDA target of its own
         compiler = f"numba-cuda {importlib.metadata.version('numba-cuda')}" if separate else "Numba"
         return "CUDA kernels", "ok", f"{compiler} compiles for this driver", ""
-    return "CUDA kernels", "missing", "numba-cuda does not work here", "the plain CuPy formulas serve instead"
+    advice = "the plain CuPy formulas serve instead"
+    if not hasattr(np, "row_stack"):  # which numba-cuda asks for when it compiles
+        advice = f"pip install 'numpy<2.5', until numba-cuda takes NumPy {np.__version__}; {advice}"
+    return "CUDA kernels", "missing", "numba-cuda does not work here", advice
 
 
 def _crossover(gpu="cupy", widths=(16, 64, 256, 1024, 4096)):

@@ -258,7 +258,9 @@ def test_the_workspace_gives_what_numpy_gives(name, backend, rng):
             result = getattr(arena.ws, name)(*device)
             expected = function(*arguments)
             assert backend.owns(result) and result.dtype == np.float64 and result.shape == expected.shape
-            np.testing.assert_array_equal(backend.to_numpy(result), expected.astype(float))
+            # the mathematics of a GPU is a library of its own, whose exp and tanh are right to a last place or two
+            places = 2 if backend.name == "cupy" and name in ("exp", "tanh") else 0
+            np.testing.assert_array_max_ulp(backend.to_numpy(result), expected.astype(float), places)
 
 
 def test_results_of_the_workspace_lie_in_the_arena(backend):
@@ -279,8 +281,10 @@ def test_the_memory_of_a_model_goes_with_the_model(backend, cases):
     gc.disable()
     try:
         for model, batch in cases(backend.name).values():
-            model = model.copy()
             first, *others = batch
+            if backend.name == "cupy":  # numba-cuda, when it compiles, keeps the frames of its callers in a circle
+                model.copy().fit(batch[first], **{name: batch[name] for name in others}, **given)
+            model = model.copy()
             model.fit(batch[first], **{name: batch[name] for name in others}, **given)
             held = weakref.ref(model.arena)
             del model

@@ -30,7 +30,7 @@ sys.exit(minae.cli.main())
 
 
 # One section of each kind of model runs on the stand-in for a GPU, too; other tests run the models themselves on it.
-GUARDED = ("14.1", "14.2.1", "14.2.3", "14.4", "14.5.1", "14.8")
+GUARDED = ("14.1", "14.2.1", "14.2.3", "14.4", "14.5.1", "14.8", "C.4", "A.3")
 RUNS = [(number, backend) for number in SECTIONS for backend in ("numpy", "guard")[: 1 + (number in GUARDED)]]
 
 

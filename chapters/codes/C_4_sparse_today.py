@@ -117,9 +117,9 @@ def planted(rows):
 
 def with_unit_rows(model, history=None):
     """Make the rows of V unit vectors; what they lose in length, W, b and the thresholds take. r stays as it is."""
-    p = model.parameters
-    length = np.linalg.norm(p["V1"], axis=1)
-    length[length == 0] = 1
+    p, xp = model.parameters, model.backend.xp
+    length = xp.sqrt(xp.square(p["V1"]).sum(axis=1))
+    length = xp.where(length == 0, 1, length)
     p["V1"][...] /= length[:, None]
     p["W1"][...] *= length
     p["b1"][...] *= length
@@ -171,7 +171,7 @@ for way, (kind, options) in ways.items():
     for seed in section.seeds:
         model = trained(kind, options, X, features, epochs, seed=seed)
         h, r = np.asarray(model.encode(X_test)), np.asarray(model.reconstruct(X_test))
-        results.setdefault(way, []).append(judged(h, r, np.asarray(model.parameters["V1"])))
+        results.setdefault(way, []).append(judged(h, r, section.backend.to_numpy(model.parameters["V1"])))
     for k, name in enumerate(("L0", "FVU", "shrinkage: code over truth", "features that were found, share")):
         values = [result[k] for result in results[way]]
         section.number(name, values, of=way)
@@ -271,7 +271,7 @@ for way, (kind, options) in ways.items():
     alone, beside, found = [], [], []
     for seed in [section.seed + k for k in range(section.pick(1, 3, 5))]:
         model = trained(kind, options, X, 2 * P, epochs, seed=seed)
-        h, V = np.asarray(model.encode(X_test)), np.asarray(model.parameters["V1"])
+        h, V = np.asarray(model.encode(X_test)), section.backend.to_numpy(model.parameters["V1"])
         cosine = F[:P] @ V.T / np.maximum(np.linalg.norm(V, axis=1), 1e-9)
         unit, near = cosine.argmax(axis=1), cosine.max(axis=1)
         found.append((near > 0.9).mean())
