@@ -355,12 +355,12 @@ section.figure(
 # 29.7, and 50 once it is rounded. (With numbers it is hardly better than straight through with bits. In so short a
 # training the code is not what limits either of them.)
 #
-# At full size there are 59,400 digits in place of 4,400, and the order is another. The relaxed form of Gumbel's trick has
-# 22.9 (21.8 to 24.5 over three seeds), straight through 23.5, the hard form 25.1 (21.6 to 27.3), and REINFORCE 28.6.
-# Three seeds do not tell the first three apart. In the curves straight through is ahead for two epochs, and from the
-# third on behind the relaxed form, so its lead at default size was that of a short training. What stays is that the one
-# estimator without a bias is not the best: noise costs more than bias. And now all four are better than the signs of
-# the components, which have 31.9, while the numbers that are not rounded have 11.4: with enough training the code is
+# At full size there are 59,400 digits in place of 4,400, and the order is another. The relaxed form of Gumbel's trick
+# has 22.9 (21.8 to 24.5 over three seeds), straight through 23.5, the hard form 25.1 (21.6 to 27.3), and REINFORCE
+# 28.6. Three seeds do not tell the first three apart. In the curves straight through is ahead for two epochs, and from
+# the third on behind the relaxed form, so its lead at default size was that of a short training. What stays is that the
+# one estimator without a bias is not the best: noise costs more than bias. And now all four are better than the signs
+# of the components, which have 31.9, while the numbers that are not rounded have 11.4: with enough training the code is
 # what limits.
 
 # %%
