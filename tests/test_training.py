@@ -23,7 +23,8 @@ from minae import (
 from minae.fields import Mask, Tokens
 from minae.models import get_model, registry
 from minae.options import of
-from minae.training import LBFGS, OPTIMIZERS, SGD, Adam, Cosine, Momentum, Nesterov
+from minae.training import LBFGS, OPTIMIZERS, SGD, Adam, Cosine, Momentum, Nesterov, progress
+from minae.training.progress import Bar
 
 
 def flat(model):
@@ -928,3 +929,16 @@ def test_a_folder_without_locks_is_told(rng, tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="has no locks"):
         make(rng)[0].fit(make(rng)[1], epochs=1, checkpoint=tmp_path / "c")
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_a_verb_shows_a_bar_but_not_within_a_training(monkeypatch, tiny):
+    asked = []
+    monkeypatch.setattr(progress, "Bar", lambda shown, *more, **options: asked.append(shown) or Bar(False, *more))
+    model, X = tiny(rows=40)
+    model.apply(lambda x, start: x, X, batch_size=16)
+    model.evaluate(X)  # one batch
+    with Bar(False, 1, 0):
+        model.apply(lambda x, start: x, X, batch_size=16)
+    assert asked == [None, False, False]
+    assert list(progress.batched(40, 16)) == [(0, 16), (16, 32), (32, 40)] and not list(progress.batched(0, 16))
+    assert progress.OPEN.bars == 0

@@ -25,6 +25,7 @@ from minae.networks import Network
 from minae.options import Count, Weight
 from minae.parameters import Parameters
 from minae.training.loop import History, fit
+from minae.training.progress import batched
 from minae.training.stream import fit_stream
 
 MODELS: dict[str, type["Model"]] = {}  # name -> class, as they were registered; `minae.models.registry` sorts them
@@ -327,9 +328,9 @@ class Model:
         """The cost terms at X as floats, averaged over its rows; a model's noise is drawn from seed 0."""
         batches = X if isinstance(X, Batches) else self.batches(X, y, inputs)
         total: dict[str, float] = {}
-        for start in range(0, len(batches), batch_size):
+        for start, stop in batched(len(batches), batch_size):
             with self.arena:
-                index = np.arange(start, min(start + batch_size, len(batches)))
+                index = np.arange(start, stop)
                 batch = batches.take(index)
                 given = batch | self.draw(batch, 0, "evaluation", start)
                 terms: dict[str, Any] = {}  # a term that several turns report is one term
@@ -370,9 +371,9 @@ class Model:
         if batch_size is None:
             shape = batches.columns["x"].field.shape
             batch_size = min(1000, max(32, 2**20 // (math.prod(shape) if None not in shape else 1)))
-        for start in range(0, len(batches), batch_size):
+        for start, stop in batched(len(batches), batch_size):
             with self.arena:
-                index = np.arange(start, min(start + batch_size, len(batches)))
+                index = np.arange(start, stop)
                 y = function(*batches.take(index).values(), start)
                 y = y if batches.on_device else self.backend.to_numpy(y)
                 if out is None:

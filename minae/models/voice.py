@@ -9,6 +9,7 @@ from minae.models.model import Cost, Model
 from minae.networks import Network
 from minae.ops import ACTIVATIONS
 from minae.options import Choice, Count, Flag
+from minae.training.progress import batched
 
 
 class VoiceAutoencoder(Model):
@@ -170,9 +171,9 @@ class VoiceAutoencoder(Model):
         """function(mode, x) of recordings, batch by batch; what belongs to padded frames is cut off, unless the result
         is of the `whole` recording."""
         batches, out = self.batches(X), []
-        for start in range(0, len(batches), batch_size):
+        for start, stop in batched(len(batches), batch_size):
             with self.arena:
-                x, length = batches.take(np.arange(start, min(start + batch_size, len(batches)))).values()
+                x, length = batches.take(np.arange(start, stop)).values()
                 y = np.array(self.backend.to_numpy(function(Mode("eval", length=length), x)))
                 T = self.backend.to_numpy(length)
                 out += list(y) if whole else [row[:t] for row, t in zip(y, T, strict=True)]

@@ -10,16 +10,24 @@ import time
 from minae import kernels
 
 
+class _Open(threading.local):
+    bars = 0  # of this thread, seen or not
+
+
+OPEN = _Open()
+
+
 class Bar:
     """A progress bar of examples that appears after half a second, with every cost term; quiet where nobody watches."""
 
-    def __init__(self, progress, total, done, epochs=None):
-        self.progress, self.total, self.done = progress, total, done
+    def __init__(self, progress, total, done, epochs=None, delay=0.5):
+        self.progress, self.total, self.done, self.delay = progress, total, done, delay
         self.next = time.monotonic() + 0.1
         self.of = f"/{epochs}" if epochs else ""
 
     def __enter__(self):
         self.bar, watched = None, self.progress
+        OPEN.bars += 1
         if watched is None:
             watched = (sys.stderr is not None and sys.stderr.isatty()) or "ipykernel" in sys.modules
         if watched:  # else there is nothing to draw, and no lock of tqdm's that a fork could find taken
@@ -27,10 +35,11 @@ class Bar:
                 from tqdm.auto import tqdm
 
             shown = dict(total=self.total, initial=self.done, unit=" examples", unit_scale=True)
-            self.bar = tqdm(**shown, disable=False, delay=0.5, leave=False)
+            self.bar = tqdm(**shown, disable=False, delay=self.delay, leave=False)
         return self
 
     def __exit__(self, *_):
+        OPEN.bars -= 1
         if self.bar is not None:
             self.bar.close()
 
@@ -51,6 +60,17 @@ class Bar:
             return
         terms = " ".join(f"{name} {value:.4g}" for name, value in run.terms(joint=False).items())
         self.bar.set_description_str(f"epoch {run.epoch + 1}{self.of} {terms}", refresh=False)
+
+
+def batched(rows, size):
+    """(first row, row behind the last) of batches of this size, with a bar where they take more than two seconds. A
+    training has a bar of its own, or was asked for none."""
+    quiet = OPEN.bars or rows <= size  # one batch: nothing to tell of
+    with Bar(False if quiet else None, rows, 0, delay=2) as bar:
+        for start in range(0, rows, size):
+            stop = min(start + size, rows)
+            yield start, stop
+            bar.advance(stop - start)
 
 
 def _after_fork():
