@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from minae.backend import namespace
+from minae.errors import warn
 
 MODULES = """activations adam atomics bernoulli contraction convolution exponential fused gates hamming kl_sparsity
  log_softmax noise normalization pool products reduce rows shrinkage softmax top_k""".split()
@@ -158,7 +159,7 @@ def _sturdy(cache):
 
 @functools.cache
 def _warn_once(message):
-    warnings.warn(message, stacklevel=2)
+    warn(message)
 
 
 @functools.cache
@@ -206,7 +207,7 @@ def cuda_works():
         cuda.jit("void(float32[:])")(_nothing)
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        warnings.warn(f"numba-cuda does not work here ({reason}): the plain CuPy formulas serve instead", stacklevel=3)
+        warn(f"numba-cuda does not work here ({reason}): the plain CuPy formulas serve instead")
         return False
     return True
 

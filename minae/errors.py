@@ -1,6 +1,8 @@
-"""The two ways in which `minae` stops."""
+"""The two ways in which `minae` stops, and how it warns."""
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 
 
@@ -19,3 +21,11 @@ def meant(word: object, among: Iterable[object]) -> str:
 
 class Diverged(ArithmeticError):
     """A cost term became NaN or infinite during training. The message names the step and the term."""
+
+
+def warn(message: str) -> None:
+    """A warning that names the line of the user's: the first, from here outward, that is not in `minae`."""
+    frame, level, inside = sys._getframe(1), 2, ("minae", "contextlib", "functools")
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in inside:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)

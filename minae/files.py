@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import tempfile
-import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minae import kernels
-from minae.errors import InputError
+from minae.errors import InputError, warn
 
 FORMAT = 2  # of what `write` writes; 1 had no checksum
 
@@ -193,9 +192,7 @@ def claimed(path: str | os.PathLike[str], what: str, wait: bool = False) -> Iter
             file.close()
             raise InputError(f"{path} is in use, {what} it now: wait until it is done, or give another name") from None
         except OSError as error:  # some network folders have no locks
-            warnings.warn(
-                f"{path.parent} has no locks ({error.strerror}): use {path} in one process only", stacklevel=3
-            )
+            warn(f"{path.parent} has no locks ({error.strerror}): use {path} in one process only")
             break
         if _is_at(file, lock):
             break

@@ -482,6 +482,7 @@ def test_noise_of_the_wrong_shape_or_type(noise, rng):
 
 @pytest.mark.parametrize("kind", [UndercompleteAutoencoder, SparseAutoencoder, ContractiveAutoencoder])
 def test_a_wide_code_without_a_penalty_warns(kind):
-    with pytest.warns(UserWarning, match="nothing keeps the code from a copy of x"):
+    with pytest.warns(UserWarning, match="nothing keeps the code from a copy of x") as warned:
         kind((5, 7), lam=0.0)
+    assert warned[0].filename == __file__
     kind((5, 7), lam=0.1)

@@ -99,7 +99,11 @@ def test_arrows_point_down():
     drawn = edges()
     for name, wanted in drawn.items():
         if name.startswith("minae.kernels"):
-            assert wanted <= {"minae.backend", *(one for one in MODULES if one.startswith("minae.kernels"))}, name
+            assert wanted <= {
+                "minae.backend",
+                "minae.errors",
+                *(one for one in MODULES if one.startswith("minae.kernels")),
+            }, name
         if name.startswith("minae.ops"):
             floor = ("minae.kernels", "minae.backend", "minae.ops")
             assert all(one.startswith(floor) for one in wanted), name

@@ -517,3 +517,9 @@ def test_without_scikit_learn_there_is_one_line_that_says_what_to_install():
 def test_minae_alone_loads_no_scikit_learn():
     result = python("import sys, minae; print({'sklearn', 'pandas', 'joblib'} & set(sys.modules))")
     assert result.stdout.strip() == "set()", result.stderr
+
+
+def test_a_warning_names_the_line_of_the_user(X):
+    with pytest.warns(UserWarning, match="nothing keeps the code from a copy of x") as warned:
+        AutoencoderTransformer(X.shape[1], variant="sparse", options={"lam": 0.0}, epochs=1).fit(X)
+    assert warned[0].filename == __file__

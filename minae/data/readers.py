@@ -6,7 +6,6 @@ import itertools
 import math
 import os
 import reprlib
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import options
-from ..errors import InputError
+from ..errors import InputError, warn
 from .digits import raw_array
 from .idx import GZIP, at_home, is_idx, one_line, parse_idx, scaled, unpacked
 from .speech import recordings
@@ -342,10 +341,9 @@ def _text(path, comma, drop):
             X = np.loadtxt(f, np.float32, usecols=columns if left_out else None, **settings)
             if np.isfinite(X).all():
                 if not header and len(X) > 1 and _looks_like_a_header(first):
-                    warnings.warn(
+                    warn(
                         f"{str(path)!r}: the first line, {reprlib.repr(comma.join(first))}, counts its columns as a "
-                        "header does, and is read as an example; delete it if it is none",
-                        stacklevel=2,
+                        "header does, and is read as an example; delete it if it is none"
                     )
                 return X
         except ValueError as e:

@@ -4,14 +4,13 @@ import collections
 import gzip
 import os
 import re
-import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import options
-from ..errors import InputError
+from ..errors import InputError, warn
 from .idx import at_home, one_line, unpacked
 
 MARKS = ("‹end›", "‹hidden›", "‹unknown›")  # the tokens 0, 1, 2 of every vocabulary
@@ -62,10 +61,9 @@ class Vocabulary:
         rows = [[self.number.get(word, UNKNOWN) for word in split(line)] for line in _checked(lines)]
         long = sum(len(row) >= self.most for row in rows)
         if long:
-            warnings.warn(
+            warn(
                 f"{long} of {len(rows)} lines have more than {self.most - 1} tokens and are cut there; a vocabulary "
-                f"with a larger `most` keeps them whole",
-                stacklevel=2,
+                f"with a larger `most` keeps them whole"
             )
         return [np.array([*row[: self.most - 1], END], np.int32) for row in rows]
 

@@ -1,12 +1,11 @@
 """An autoencoder: f, g, and what can be done with a code."""
 
 import math
-import warnings
 from typing import Any
 
 from minae import options
 from minae.backend import namespace
-from minae.errors import InputError
+from minae.errors import InputError, warn
 from minae.fields import Code, Field
 from minae.losses import LOSSES
 from minae.models.model import Model
@@ -90,10 +89,9 @@ class Autoencoder(Model):
     def warn_of_a_copy(self, *weights: float) -> None:
         """For a model that only its penalties or a narrow layer keep from the identity."""
         if min(self.sizes) >= self.sizes[0] and not any(weights):
-            warnings.warn(
+            warn(
                 f"no layer of {self.sizes} is narrower than x, and lam is 0: nothing keeps the code from a copy of x "
-                "(14.2)",
-                stacklevel=5,
+                "(14.2)"
             )
 
     # ---- verbs: host arrays in, host arrays out, batch by batch

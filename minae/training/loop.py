@@ -9,14 +9,13 @@ import dataclasses
 import functools
 import math
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from minae import files, interop, notebook_html, options
-from minae.errors import Diverged, InputError, meant
+from minae.errors import Diverged, InputError, meant, warn
 from minae.training.checkpoint import Checkpoint
 from minae.training.optimizers import LBFGS, OPTIMIZERS, Optimizer
 from minae.training.progress import Bar, CtrlC
@@ -161,10 +160,9 @@ def fit(
         with world.together():
             run.restore(epochs, patience)
         if run.stopped and run.epoch < epochs:
-            warnings.warn(
+            warn(
                 f"patience={patience} had stopped the run of {checkpoint} at epoch {run.epoch}, and it stays stopped: "
-                "resume with more patience to train on",
-                stacklevel=5,
+                "resume with more patience to train on"
             )
     else:
         run.refuse_former()
