@@ -250,12 +250,16 @@ section.figure(
 )
 
 # %% [markdown]
-# The forest wins. At default size, with 900 pictures to learn from, it tells 90.6% of the held-out pictures right, the
-# logistic regression 85.7%, and the network 74.6%. How often bytes occur is enough for most pictures. The forest is
+# At default size, with 900 pictures to learn from, the forest wins. It tells 90.6% of the held-out pictures right, the
+# logistic regression 85.3%, and the network 74.6%. How often bytes occur is enough for most pictures. The forest is
 # given the counts, while the network has to learn to count, and its 200 steps are too few for that. So the difference
-# does not say that it is worth nothing to know where bytes stand. At `--full` the network sees all pictures forty
-# times, in varied copies, and a guard asks that it then comes within three points of the forest. The files of a Python
-# installation are too easy to show which method is better: one has 98% and the other 99%.
+# does not say that it is worth nothing to know where bytes stand. The files of a Python installation are too easy to
+# show which method is better: one has 98% and the other 99%.
+#
+# At full size the network sees all pictures forty times, in varied copies, and is the first: 94.4% (94.0 to 94.9 over
+# three seeds), where the forest has 93.0% (92.9 to 93.4) and the logistic regression 88.6%. So there is something in
+# where the bytes stand, and it is worth one point and a half. (A guard asks that the network is not more than three
+# points behind.)
 #
 # The length alone tells a third of the files of Python right, where the most frequent family has 22%. A method that is
 # not far above a third there may have looked at nothing but the length.
@@ -317,11 +321,13 @@ section.figure(
 )
 
 # %% [markdown]
-# With five labels a family the copied layers are worth two points, 53.4% in place of 51.5%, and with twenty they are
-# worth nothing, 58.7% and 58.9%. On the files of Python they are worth twelve points and four. With five labels and
+# With five labels a family the copied layers are worth one point, 52.8% in place of 51.5%, and with twenty half a
+# point, 58.9% and 58.3%. On the files of Python they are worth twelve points and four. With five labels and
 # with twenty the forest, which had no pictures without labels, is far ahead: 77.1% and 88.6%. The networks have few
-# steps at default size, 80 without labels and 50 with them, and `--full` gives them more. But few labels are no reason
-# for a network here. They are a reason for few numbers that mean something, and a histogram is that.
+# steps at default size, 80 without labels and 50 with them. At full size, with 2,000 and 600, the copied layers are
+# worth two or three points at every number of labels, 67.7% in place of 65.7% with five and 87.8% in place of 84.9%
+# with eighty; and the forest is still ahead, 76.4% and 91.6%. So few labels are no reason for a network here. They are
+# a reason for few numbers that mean something, and a histogram is that.
 
 # %% [markdown]
 # ## Mistake one: windows of one file in both parts
@@ -363,8 +369,9 @@ section.number("what the random split flatters the neighbour, points", flattered
 # a blurred picture and a short one is a sharp picture. A network learns the length, and takes it for the family; if the
 # malware of a collection is short and its benign files are long, it will seem very good. Here is the mistake in the
 # laboratory: one text, cut into pieces that are short (8 to 12 kB) or long (80 to 120 kB). Nothing else differs. We ask
-# a forest which is which, from the histogram of the grey values. From resized pictures the forest should tell it with
-# an AUROC near 1, and from 64 rows of bytes with one near ½, which is luck.
+# a forest which is which, from the histogram of the grey values. It gets three pictures of each piece: the whole piece
+# resized, 64 rows that are spread over the whole piece, as in this section, and 64 rows of its first 8,000 bytes. An
+# AUROC of ½ is luck.
 
 # %%
 sources = [path for _, path in byteplots.python_paths()["source"]]
@@ -375,8 +382,9 @@ for each in long:
     start = int(rng.integers(len(text) - size))
     pieces.append(text[start : start + size])
 drawn = {
-    "64 rows of bytes": np.stack([byteplots.picture(piece) for piece in pieces]),
     "the whole, resized": np.stack([byteplots.resized(piece) for piece in pieces]),
+    "64 rows of the whole": np.stack([byteplots.picture(piece) for piece in pieces]),
+    "64 rows of 8,000 bytes": np.stack([byteplots.picture(piece[:8000]) for piece in pieces]),
 }
 first_half, by_length = np.arange(len(pieces)) < len(pieces) // 2, {}
 for name, images in drawn.items():
@@ -385,7 +393,10 @@ for name, images in drawn.items():
     by_length[name] = section.number("AUROC of short against long", auroc(says, long[~first_half]), of=name)
 section.claim("resized pictures tell the length of a text, AUROC", by_length["the whole, resized"], ">", 0.95)
 section.claim(
-    "and 64 rows of bytes tell less, by", by_length["the whole, resized"] - by_length["64 rows of bytes"], ">", 0
+    "and rows of as many bytes of each tell less, by",
+    by_length["the whole, resized"] - by_length["64 rows of 8,000 bytes"],
+    ">",
+    0.25,
 )
 pick = [*np.flatnonzero(~long)[:4], *np.flatnonzero(long)[:4]]
 section.figure(
@@ -395,11 +406,18 @@ section.figure(
         shape=(64, 64),
     ),
     "length",
-    caption="Pieces of one text, the first four short and the others long. In the upper row, 64 rows of bytes, nobody "
-    "sees which is which. In the lower row, the whole piece resized, the long ones are blurred.",
-    alt="Two rows of eight grey pictures. In the upper row all are alike. In the lower row the first four have a "
-    "sharp texture and the last four are an even grey.",
+    caption="Pieces of one text, the first four short and the others long. In the upper row, the whole piece resized, "
+    "the long ones are blurred. In the rows below, bytes as they are, nobody sees which is which.",
+    alt="Three rows of eight grey pictures. In the upper row the first four have a sharp texture and the last four are "
+    "an even grey. In the rows below it all are alike.",
 )
+
+# %% [markdown]
+# Resizing gives the length away: the AUROC is 1. But the pictures of this section are not innocent either. At default
+# size the forest has 0.76 from 64 rows that are spread over the whole piece, and 0.87 at full size, although nobody
+# sees it. Rows from all over a long text are a better mixture of it, so their histograms lie nearer to the mean. Only
+# where all pieces give as many bytes is the forest left with luck. Here a file gives at most 128 kB, so among files
+# that are shorter some of this remains. Where the length must not be known, cut all files to the same number of bytes.
 
 # %% [markdown]
 # ## Packed files, and files that were tampered with
@@ -459,8 +477,8 @@ best = {column: max(usual, key=lambda name, column=column: found[name, column]) 
 for column, name in best.items():
     print(f"  {column.replace(chr(10), ' ')}: the first is {name}, {found[name, column]:.3f}")
 section.claim("packed programs are found among programs by entropy, AUROC", found["entropy", columns[0]], ">=", 0.95)
-by_error = found["reconstruction error", columns[0]]
-section.guard("packed programs are found among programs by the reconstruction error, AUROC", by_error, ">=", 0.95)
+by_rule = found["entropy, if a program", columns[1]]
+section.guard("packed programs are found among all files by the rule of two lines, AUROC", by_rule, ">=", 0.95)
 section.claim(
     "entropy alone confuses packed programs with other compressed files: programs over all, AUROC",
     found["entropy", columns[0]] - found["entropy", columns[1]],
@@ -522,6 +540,12 @@ section.figure(
 # and honestly so. (The error falls less. So it is not entropy alone.) The rule of two lines knows what to do with this:
 # it asks whether a file begins as a program *and* is compressed, and has 1.000 among all files. This is so because our
 # packer leaves the head of a program as it was. A packer that changes the head can escape the rule.
+#
+# A longer training does not help. We had asked that the error finds packed files among programs with an AUROC of 0.95
+# or more at full size, and there it has 0.936 after 2,000 steps, less than the 0.988 after 80. The picture says why. A
+# picture of which nothing can be told costs 4096 ln 2 = 2839 nats, and packed files are near this ceiling. But so is
+# machine code, with its 6 bits a byte: the training lowers the error of pictures with a texture, and machine code has
+# none that this network can see. Entropy, which has learned nothing, tells 6 bits from 8 and has 0.999 as before.
 #
 # On the files of Python the rank correlation is 0.30 only: there a short training leaves an error of another kind, that
 # of the frequent grey values. One has to measure it, and cannot know it.
@@ -634,8 +658,8 @@ section.number("pictures that look unusual, %", 100 * len(order) / len(mine.imag
 # - **Is it like nothing that I know?** The distance from the nearest known histogram, with a threshold from held-out
 #   files, and not the largest probability of a classifier.
 # - **A network** where there are many labelled files and the order of bytes matters, as it may between compilers of one
-#   language family. Nothing above shows at default size that it does, so measure it. Give it a table for bytes, varied
-#   copies, and the forest as its rival.
+#   language family. Above it is far behind the forest with 900 pictures and few steps, and one point and a half ahead
+#   at full size. So measure it. Give it a table for bytes, varied copies, and the forest as its rival.
 # - **Always** split by file and by package, drop near copies, and print what the length alone can do.
 #
 # ## Exercises
