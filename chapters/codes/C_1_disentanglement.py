@@ -242,6 +242,11 @@ section.figure(
 # a microphone of his own, it is also an easy question. Chou et al. have many more speakers in one studio, and report a
 # larger effect.
 #
+# At full size (2,100 recordings, three seeds) the readers find more of both. At m = 16 the content code tells the digit
+# in 89% and the speaker in 90%, and without normalisation in 95% and 97%. Over the four widths normalisation takes
+# away 6 to 9 points of the speaker, and 2 to 7 of the digit. So the twenty points are not there for these speakers, at
+# no width. The voice code tells the speaker in 99.9% and the digit in 29%.
+#
 # The own voice shows what the other recording is for. There v tells the digit in 78%, since nothing keeps the word out
 # of it.
 #
@@ -362,6 +367,11 @@ section.figure(
 # all that the rival does, and it leaves everything else of the recording as sharp as it was. In a comparison of voices
 # in one studio it would have less to exchange. The lesson for your own work: before you train, try the mean and the
 # deviation.
+#
+# At full size the target's voice is heard in up to 93%, by the own voice at push 1, with the digit in 53%. The line
+# with the detail kept now comes to that of the rival, and does not rise above it. It has 84% and 92% at push ¼, and 92%
+# and 87% at push 1. The rival has 78% and 92%, 88% and 91% at push ¼, and 92% and 90% at push ½. So there is still no
+# learned point that is above a point of the rival in both.
 #
 # ## Look and listen
 # Numbers of judges are not ears. One recording is converted by each method and written into the folder of this section
@@ -551,7 +561,9 @@ section.figure(
 # training than in a table.
 #
 # By the exact value, β = 4 brings the total correlation of the sprites from 2.1 to 0.51, and γ = 5 to 0.46. Whether the
-# units then mean shape, size and place is another question. Section 15.6 asks it, with five scores.
+# units then mean shape, size and place is another question. Section 15.6 asks it, with five scores. At full size, with
+# more than three times the training, these are 2.2, 0.44 and 0.28, and the estimate of the last one is −0.05, though no
+# total correlation is below 0.
 #
 # ## Exercises
 # 1. On paper. A voice differs from another one by y_t = K x_t + k, with a matrix K that mixes the bands. Which K does
