@@ -619,6 +619,11 @@ section.figure(
 # which families a file lies, and not whether it lies near any. The distance in the code of the network is no better
 # than luck, 0.45. This code was trained to tell known families apart. What does not help with that it may throw away,
 # also what would show that a file is of none.
+#
+# At full size the distance of the histogram finds erlang_beam with 0.96, and the forest with 0.85. For rust_elf, whose
+# relatives stay, it is the other way round: 0.93 for how unsure the forest is, and 0.90 for the distance. A Rust
+# program lies *between* other compiled programs, where a forest hesitates, and a .beam file lies far from all, where it
+# need not. The reconstruction error is near luck for both, 0.58 and 0.52.
 
 # %% [markdown]
 # ## Your own folder
@@ -656,7 +661,7 @@ section.number("pictures that look unusual, %", 100 * len(order) / len(mine.imag
 # - **Is it packed?** Entropy, and whether it begins as a program. The rule compares a file with files of its own kind.
 #   But measure how good the rule is among all files that it will meet (mistake four).
 # - **Is it like nothing that I know?** The distance from the nearest known histogram, with a threshold from held-out
-#   files, and not the largest probability of a classifier.
+#   files. How unsure a forest is finds what lies between known families, and may miss what lies far from all.
 # - **A network** where there are many labelled files and the order of bytes matters, as it may between compilers of one
 #   language family. Above it is far behind the forest with 900 pictures and few steps, and one point and a half ahead
 #   at full size. So measure it. Give it a table for bytes, varied copies, and the forest as its rival.
