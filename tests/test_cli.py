@@ -437,6 +437,18 @@ def test_the_crossover_of_cpu_and_gpu(slower, text, advice, monkeypatch):
     assert state == "ok" and text in finding and said.endswith(advice)
 
 
+@pytest.mark.parametrize("new", [True, False])
+def test_doctor_says_why_numba_cuda_cannot_compile(new, monkeypatch):
+    from minae import doctor, kernels
+
+    numpy = SimpleNamespace(__version__="2.5.0") if new else SimpleNamespace(row_stack=None)
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(kernels, "cuda_works", lambda: False)
+    monkeypatch.setattr(doctor, "np", numpy)
+    _, state, _, advice = doctor._numba_cuda()
+    assert state == "missing" and "plain CuPy" in advice and new == ("'numpy<2.5', until" in advice)
+
+
 SCRIPT = """'''99.9 A test\n\nEquations: none\n'''
 from minae.chapters import Section
 section = Section(__doc__)
