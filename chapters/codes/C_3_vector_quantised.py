@@ -114,7 +114,7 @@ for way, options in ways.items():
     used[way] = section.number("perplexity / K, test images, mean of 8 codebooks", used[way], of=way)
     error[way] = section.number("squared error, test images", error[way], of=way)
 best, worst = "average, data, restarts", "gradient, random start"
-section.claim("without care the codebook collapses: perplexity / K", used[worst], "<=", 0.3)
+section.claim("without care most of the codebook is lost: perplexity / K", used[worst], "<=", 0.5)
 section.claim("with care it does not: perplexity / K above that", used[best] - used[worst], ">", 0.2)
 section.guard("perplexity / K", used[best], ">=", 0.8)
 section.figure(
@@ -139,8 +139,8 @@ section.figure(
     "usage",
     caption="The share of test digits that choose each row, the most chosen row first, in the mean over the eight "
     "codebooks. A collapsed codebook has a few high values and then 0: its rows beyond the first few are dead.",
-    alt="A nearly level curve slightly above and below 1/64, and a curve that begins high and falls to 0 within ten "
-    "rows.",
+    alt="A nearly level curve slightly above and below 1/64, and a curve that begins high and falls to 0 before half "
+    "of the rows.",
 )
 
 # %% [markdown]
@@ -151,6 +151,11 @@ section.figure(
 # by far the most. A start from data and restarts are worth six to eight points more, and both together hardly more than
 # restarts alone. In a very short training (`--quick`) the restarts come first, since there is no time to recover
 # without them.
+#
+# A long training helps, too. At full size, with 30,000 digits, twelve epochs and three seeds, the gradient with a
+# random start has 34% and an error of 18.5, and with a start from data 62% and 14.4. All four averages have 93% and
+# 10.7, with or without restarts. So only the update still matters there. The start and the restarts are for the time in
+# which a codebook has not yet found its place.
 #
 # ## What 48 bits are worth
 # Eight codes of six bits are 48 bits for a picture of 784 bytes. The classical rivals get the same 48 bits and the same
@@ -207,9 +212,9 @@ section.figure(
 # %% [markdown]
 # With 6000 digits and ten epochs the learned code has an error of 21.1. It beats product quantisation (22.8), and even
 # the 16 principal components before they are quantised (21.9). It does not beat residual k-means (18.4), which is made
-# for just this: it minimises the squared error of a sum of eight centres. With all the digits of `--full`, and a wider
-# network, the order should change: the guard at the end of the output asks there for an error of at most 0.85 times
-# that of residual k-means.
+# for just this: it minimises the squared error of a sum of eight centres. At full size, with five times the digits and
+# a network of twice the width, the order is another: 10.7 for the learned code, and 15.3 and 21.9 for the rivals, which
+# more digits hardly help. (A guard asks there for at most 0.85 times the error of residual k-means.)
 #
 # ## Digits from a prior over the codes
 # What happens if we draw eight random codes and decode them? Each row is one that real digits use, but their
@@ -293,6 +298,10 @@ section.figure(
 # prior is a compressor, too. By their own frequencies the eight codes need 47.8 bits, nearly all of the 48, as they
 # must if the codebook is well used. Each given those before it, they need 31.2. So a third of the bits could be told
 # from the symbols that came before.
+#
+# At full size 71% of the drawn pictures are read, against 87% of reconstructions and 38% to 40% without the prior. The
+# eight codes need 47.3 bits by their frequencies and 40.1 given those before. So the better code leaves less to be
+# told: its symbols are more nearly independent.
 #
 # ## Units of speech
 # Speech is a stream of sounds, and a language writes it with a few dozen letters. Nobody told us the letters when we
@@ -455,7 +464,8 @@ section.figure(
 # voice. It also removes which bands are strong in the whole recording, and in a word of half a second this says much of
 # the word. For longer sentences the mean over time would belong to the speaker alone. Networks that find units close to
 # phonemes (HuBERT and its relatives) predict masked windows from their neighbours in place of reconstructing them, and
-# learn from thousands of hours.
+# learn from thousands of hours. At full size, with 2,100 recordings, all these numbers are within two points: 72% for
+# the frames, 65% after CMVN, 64% for z and 62% for the units.
 #
 # ## Exercises
 # 1. On paper. Show that without C no term pulls z towards the codebook, so that z may run away from it as far as it

@@ -196,8 +196,8 @@ section.figure(
     "retrieval",
     caption="How often the nearest of 1000 candidates is the true partner of a translated code. With and without the "
     "cycle the game finds next to nothing. Matching the axes by variance and skewness, which takes no training, finds "
-    "about half.",
-    alt="Four horizontal bars. Game alone, game and cycle, and chance are at zero; moment matching is at about a half.",
+    "many.",
+    alt="Four horizontal bars. Game alone, game and cycle, and chance are near zero; that of moment matching is long.",
 )
 
 # %% [markdown]
@@ -205,7 +205,8 @@ section.figure(
 # where the codes themselves have a squared length of 11. So the translation can be undone, almost exactly. But it is
 # wrong: the true partner is the nearest in less than 2% of the cases, whether there is a cycle or not, while moment
 # matching finds half of the partners. A game with an affine translator has many near-answers, as the Gaussian above
-# showed, and the cycle is content with each of them.
+# showed, and the cycle is content with each of them. At full size, over three seeds, the error falls from 14.8 to
+# 0.0001, and the game finds 1.6% of the partners without the cycle and 0.1% with it. Moment matching finds 21%.
 #
 # ## Negatives of digits: what the translator cannot do
 # On pictures CycleGAN keeps what it should, at least often. Why? Here both domains are pictures again: digits, and
@@ -302,6 +303,9 @@ section.figure(
 # The rival deserves its due: matching 20 principal axes by their variance and skewness, without training, keeps more
 # than half of the labels, far more than the dense game.
 #
+# At full size the dense translators keep 10%, which is chance, and the local ones 92% of 95%, with and without the
+# cycle. Moment matching keeps 71%.
+#
 # ## The identity term: a help for domains that are alike
 # Why does the last translator fail, the local one with the identity term? Look at a patch of ones, ink only. In domain
 # a it lies inside of a stroke, and must become zeros. In domain b it is background, and the identity term wants it to
@@ -342,8 +346,10 @@ if section.size != "quick":
 
 # %% [markdown]
 # With the identity term about 45% of the labels are kept, where game and cycle alone keep 12%. But to do nothing
-# keeps half of them, and matching moments keeps more than either. The term holds the translator near the identity; it
-# does not teach it to turn a digit. Where the identity is a good first guess, as from horse to zebra, this is a help.
+# keeps half of them, and matching moments keeps more than either. At full size the term keeps 67%, game and cycle alone
+# 9%, doing nothing 69% (this classifier has learned from more digits), and matching moments 48%. So at both sizes the
+# term holds the translator near the identity; it does not teach it to turn a digit. Where the identity is a good first
+# guess, as from horse to zebra, this is a help.
 #
 # ## A hidden message
 # The cycle has one more weakness. It asks that a can be had back from G(a), and the game asks that G(a) look like a b.
@@ -452,11 +458,11 @@ if section.size != "quick":
     )
 
 # %% [markdown]
-# The ink of G(a) tells a part of it, with a correlation of −0.5: the ink of the translation goes down where that of a
-# goes up. F knows much more. It brings the ink back with a correlation of 0.96, and noise of 0.02 does not disturb it.
-# So there is a message, and it is not faint. The dense G exchanges digits anyway, and it chooses *which* shape to draw,
-# and how, by the ink. This is hidden in plain sight, and the test by noise cannot see it. The test finds one way of
-# hiding. It does not prove that there is none.
+# The ink of G(a) tells a part of it, with a correlation of −0.5 at default size and 0.36 at full size: which way the
+# ink of the translation goes with that of a is left to chance. F knows much more. It brings the ink back with a
+# correlation of 0.96 (0.97), and noise of 0.02 does not disturb it. So there is a message, and it is not faint. The
+# dense G exchanges digits anyway, and it chooses *which* shape to draw, and how, by the ink. This is hidden in plain
+# sight, and the test by noise cannot see it. The test finds one way of hiding. It does not prove that there is none.
 #
 # What follows? The cycle is worth having where information must not be lost. It is not a teacher of the right
 # translation. Whoever wants that must put it into the form of the translators, or into a few pairs, or into a
