@@ -460,9 +460,10 @@ if section.size != "quick":
 # %% [markdown]
 # The ink of G(a) tells a part of it, with a correlation of −0.5 at default size and 0.36 at full size: which way the
 # ink of the translation goes with that of a is left to chance. F knows much more. It brings the ink back with a
-# correlation of 0.96, at full size 0.97, and noise of 0.02 does not disturb it. So there is a message, and it is not faint. The
-# dense G exchanges digits anyway, and it chooses *which* shape to draw, and how, by the ink. This is hidden in plain
-# sight, and the test by noise cannot see it. The test finds one way of hiding. It does not prove that there is none.
+# correlation of 0.96, at full size 0.97, and noise of 0.02 does not disturb it. So there is a message, and it is not
+# faint. The dense G exchanges digits anyway, and it chooses *which* shape to draw, and how, by the ink. This is hidden
+# in plain sight, and the test by noise cannot see it. The test finds one way of hiding. It does not prove that there is
+# none.
 #
 # What follows? The cycle is worth having where information must not be lost. It is not a teacher of the right
 # translation. Whoever wants that must put it into the form of the translators, or into a few pairs, or into a
