@@ -367,7 +367,7 @@ def _plain_ticks(axis, scale, values):
     if scale == "log" and values.min() >= 1e-4 and values.max() <= 1e5:
         few = values.max() < 300 * values.min()  # then 2 and 5 stand between the powers of ten
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axis.set_minor_locator(LogLocator(subs=(2, 5) if values.max() >= 10 * values.min() else (2, 3, 5, 7)))
         axis.set_minor_formatter(StrMethodFormatter("{x:g}") if few else NullFormatter())
     elif scale == "linear" and np.ptp(values) <= 12 and (values == np.round(values)).all():
         axis.get_major_locator().set_params(integer=True)
