@@ -209,6 +209,19 @@ def forest_of(rows, labels, seed=section.seed):
     return RandomForestClassifier(section.pick(50, 200, 200), random_state=seed, n_jobs=1).fit(rows, labels)
 
 
+def forest_at_its_best(rows, labels, seed):
+    """The share of the 256 counts that a split may choose from is taken by the out-of-bag error, without a held-out
+    file."""
+    shares, best = section.pick(["sqrt"], ["sqrt", 0.2], ["sqrt", 0.1, 0.2, 0.4]), None
+    for share in shares:
+        model = RandomForestClassifier(
+            section.pick(50, 200, 500), max_features=share, oob_score=True, random_state=seed
+        )
+        model.fit(rows, labels)
+        best = model if best is None or model.oob_score_ > best.oob_score_ else best
+    return best
+
+
 def logistic_of(rows, labels):
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(rows, labels)
 
@@ -221,6 +234,10 @@ for seed in section.seeds:
 net, forest = nets[section.seed], forests[section.seed]
 told = {
     "histogram and forest": [percent(each.predict(counts_judge) == judge.family) for each in forests.values()],
+    "histogram and forest, searched": [
+        percent(forest_at_its_best(counts, learn.family, seed).predict(counts_judge) == judge.family)
+        for seed in section.seeds
+    ],
     "histogram and logistic": [percent(logistic_of(counts, learn.family).predict(counts_judge) == judge.family)],
     "byte network": [percent(each.predict(seen(judge.images)) == judge.family) for each in nets.values()],
 }
@@ -231,7 +248,7 @@ told["most frequent family"] = [percent(judge.family == np.bincount(learn.family
 right = {name: section.number("files held out, told right, %", values, of=name) for name, values in told.items()}
 first = max(right, key=right.get)
 print(f"  the first is: {first}")
-behind = right["histogram and forest"] - right["byte network"]
+behind = max(right["histogram and forest"], right["histogram and forest, searched"]) - right["byte network"]
 section.number("the forest over the network, points", behind)
 if len(names) == 12:  # of MINAE_DATA
     section.guard("the forest over the network, points", behind, "<=", 3)
@@ -246,20 +263,22 @@ section.figure(
     "families",
     caption="The share of the held-out pictures whose family is told right. The forest and the logistic regression see "
     "the histogram of the bytes alone; the network also sees where the bytes stand.",
-    alt="Horizontal bars. The forest and the network are the longest; that of the most frequent family is short.",
+    alt="Horizontal bars. The forests and the network are the longest; that of the most frequent family is short.",
 )
 
 # %% [markdown]
-# At default size, with 900 pictures to learn from, the forest wins. It tells 90.6% of the held-out pictures right, the
-# logistic regression 85.3%, and the network 74.6%. How often bytes occur is enough for most pictures. The forest is
-# given the counts, while the network has to learn to count, and its 200 steps are too few for that. So the difference
-# does not say that it is worth nothing to know where bytes stand. The files of a Python installation are too easy to
-# show which method is better: one has 98% and the other 99%.
+# At default size, with 900 pictures to learn from, the forest wins. It tells 90.6% of the held-out pictures right, and
+# 92.0% once its settings are searched; the logistic regression 85.3%, and the network 74.6%. How often bytes occur is
+# enough for most pictures. The forest is given the counts, while the network has to learn to count, and its 200 steps
+# are too few for that. So the difference does not say that it is worth nothing to know where bytes stand. The files of
+# a Python installation are too easy to show which method is better: one has 98% and the other 99%.
 #
-# At full size the network sees all pictures forty times, in varied copies, and is the first: 94.4% (94.0 to 94.9 over
-# three seeds), where the forest has 93.0% (92.9 to 93.4) and the logistic regression 88.6%. So there is something in
-# where the bytes stand, and it is worth one point and a half. (A guard asks that the network is not more than three
-# points behind.)
+# At full size the network sees all pictures forty times, in varied copies, and tells 94.4% right (94.0 to 94.9 over
+# three seeds). The forest as it comes has 93.0%, and the logistic regression 88.6%. So the network seems to be ahead by
+# one point and a half, until the rival gets a search, too: the forest with more trees, and with a share of the counts
+# that is chosen without the held-out files, has 94.0% (93.8 to 94.2). The difference is four files of 1,011, and the
+# ranges overlap. So the two are level, and what the places of the bytes add to their counts has not been shown here. (A
+# guard asks that the network is not more than three points behind.)
 #
 # The length alone tells a third of the files of Python right, where the most frequent family has 22%. A method that is
 # not far above a third there may have looked at nothing but the length.
@@ -664,8 +683,8 @@ section.number("pictures that look unusual, %", 100 * len(order) / len(mine.imag
 # - **Is it like nothing that I know?** The distance from the nearest known histogram, with a threshold from held-out
 #   files. How unsure a forest is finds what lies between known families, and may miss what lies far from all.
 # - **A network** where there are many labelled files and the order of bytes matters, as it may between compilers of one
-#   language family. Above it is far behind the forest with 900 pictures and few steps, and one point and a half ahead
-#   at full size. So measure it. Give it a table for bytes, varied copies, and the forest as its rival.
+#   language family. Above it is far behind the forest with 900 pictures and few steps, and level with it at full size.
+#   So measure it. Give it a table for bytes, varied copies, and the forest as its rival.
 # - **Always** split by file and by package, drop near copies, and print what the length alone can do.
 #
 # ## Exercises

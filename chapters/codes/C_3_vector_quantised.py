@@ -114,7 +114,8 @@ for way, options in ways.items():
     used[way] = section.number("perplexity / K, test images, mean of 8 codebooks", used[way], of=way)
     error[way] = section.number("squared error, test images", error[way], of=way)
 best, worst = "average, data, restarts", "gradient, random start"
-section.claim("without care most of the codebook is lost: perplexity / K", used[worst], "<=", 0.5)
+most = section.pick(0.3, 0.3, 0.5)  # a long training finds some rows again
+section.claim("without care most of the codebook is lost: perplexity / K", used[worst], "<=", most)
 section.claim("with care it does not: perplexity / K above that", used[best] - used[worst], ">", 0.2)
 section.guard("perplexity / K", used[best], ">=", 0.8)
 section.figure(

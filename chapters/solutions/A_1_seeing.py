@@ -15,7 +15,7 @@ from minae.chapters.applications.maps import PCA, TSNE
 from minae.metrics.clustering import neighbours
 
 section = Section("A.1", exercise=2)
-rows = section.pick(300, 600, 1000)
+rows = section.pick(800, 800, 1000)  # in a map of 300 it hangs on the seed, and on the processor
 digits = data.mnist()
 X, X_new = digits.train[:rows], digits.test[:300]
 
@@ -26,7 +26,7 @@ def among(h, count=3):
     return h[nearest].mean(axis=1)
 
 
-pca, tsne = PCA(X), TSNE(X, section.seed, iterations=section.pick(300, 500, 1000))
+pca, tsne = PCA(X), TSNE(X, section.seed, iterations=section.pick(500, 500, 1000))
 trust = {}
 for name, h, h_new in (
     ("PCA", pca.h, pca.place(X_new)),
@@ -34,8 +34,7 @@ for name, h, h_new in (
     ("t-SNE, the nearest", tsne.h, among(tsne.h, 1)),
 ):
     trust[name] = section.number("trustworthiness of new rows", neighbours(X, h, 10, X_new, h_new)[0], of=name)
-if section.size != "quick":  # whose map has 300 rows, and is not finished: 0.849 on one processor, and more on another
-    section.claim("t-SNE, mean of three: trustworthiness of new rows", trust["t-SNE, mean of three"], ">", 0.85)
+section.claim("t-SNE, mean of three: trustworthiness of new rows", trust["t-SNE, mean of three"], ">", 0.85)
 section.claim("and above PCA's by", trust["t-SNE, mean of three"] - trust["PCA"], ">", 0)
 
 # %%

@@ -21,13 +21,13 @@ class Bar:
     """A progress bar of examples that appears after half a second, with every cost term; quiet where nobody watches."""
 
     def __init__(self, progress, total, done, epochs=None, delay=0.5):
-        self.progress, self.total, self.done, self.delay = progress, total, done, delay
+        self.progress, self.delay = progress, delay  # whether it is wanted, and seconds until it is seen
+        self.total, self.done = total, done
         self.next = time.monotonic() + 0.1
         self.of = f"/{epochs}" if epochs else ""
 
     def __enter__(self):
         self.bar, watched = None, self.progress
-        OPEN.bars += 1
         if watched is None:
             watched = (sys.stderr is not None and sys.stderr.isatty()) or "ipykernel" in sys.modules
         if watched:  # else there is nothing to draw, and no lock of tqdm's that a fork could find taken
@@ -36,6 +36,7 @@ class Bar:
 
             shown = dict(total=self.total, initial=self.done, unit=" examples", unit_scale=True)
             self.bar = tqdm(**shown, disable=False, delay=self.delay, leave=False)
+        OPEN.bars += 1  # now that nothing can fail any more
         return self
 
     def __exit__(self, *_):
